@@ -1,0 +1,1 @@
+//! Penstock: the backend of a company's sales process.
