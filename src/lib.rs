@@ -1,1 +1,5 @@
 //! Penstock: the backend of a company's sales process.
+
+pub mod kernel;
+pub mod platform;
+pub mod schema;

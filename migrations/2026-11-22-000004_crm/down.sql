@@ -1,0 +1,12 @@
+DROP TABLE competitors;
+DROP TABLE products;
+DROP TABLE exchange_rates;
+DROP TABLE intakes;
+DROP TABLE leads;
+DROP TABLE contacts;
+DROP TABLE accounts;
+DROP TABLE lead_sources;
+DROP TABLE external_ids;
+DROP TABLE participants;
+DROP TABLE custom_values;
+DROP TABLE field_definitions;

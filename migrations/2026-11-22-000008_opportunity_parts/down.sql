@@ -1,0 +1,13 @@
+DROP TABLE result_sheets;
+DROP TABLE negotiation_team_members;
+DROP TABLE negotiation_plans;
+DROP TABLE change_requests;
+DROP TABLE risk_lines;
+DROP TABLE value_lines;
+DROP TABLE competitors_met;
+DROP TABLE negotiation_records;
+DROP TABLE objections;
+DROP TABLE solution_checklist_items;
+DROP TABLE need_analyses;
+DROP TABLE decision_chain_members;
+DROP TABLE opportunity_lines;

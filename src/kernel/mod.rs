@@ -1,0 +1,9 @@
+//! What every room speaks: who is asking, what may be refused and how, money, text, permissions. No HTTP, no SQL statements.
+
+pub mod ctx;
+pub mod error;
+pub mod fault;
+pub mod money;
+pub mod permission;
+pub mod problem;
+pub mod text;

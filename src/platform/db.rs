@@ -1,0 +1,427 @@
+//! The only door to Postgres: `read` (one statement), `snapshot` (several that must agree), `write` (one transaction
+//! that holds the idempotency key, the work, its events and the stored answer, retried whole when the database asks).
+
+use super::events;
+use super::idempotency;
+use super::reply::Reply;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How often a transaction is tried again after a serialization failure or a deadlock.
+const MOST_TRIES: u32 = 5;
+
+/// A query whose prepared statement is kept by SQL text. Only for SQL of bounded variety.
+pub struct Cached<Q>(pub Q);
+
+impl<Q> QueryId for Cached<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Cached<Q> {
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.0.walk_ast(pass)
+    }
+
+    fn is_safe_to_cache_prepared(&self, _: &Pg) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
+impl<Q: Query> Query for Cached<Q> {
+    type SqlType = Q::SqlType;
+}
+
+/// Adds the time limits that every call to the database has.
+pub fn with_limits(url: &str) -> String {
+    let joint = if url.contains('?') { '&' } else { '?' };
+    format!(
+        "{url}{joint}connect_timeout=5&application_name=penstock&options=-c%20statement_timeout%3D5s%20-c%20lock_timeout%3D2s%20-c%20idle_in_transaction_session_timeout%3D10s%20-c%20timezone%3DUTC"
+    )
+}
+
+/// One worker's connections. Cheap to make; connections open when first needed and live on the worker's own runtime.
+pub struct Db {
+    url: String,
+    pool: Pool<AsyncPgConnection>,
+    reader: RefCell<Option<Rc<AsyncPgConnection>>>,
+}
+
+impl Db {
+    /// # Errors
+    /// When the pool's settings are impossible.
+    pub fn new(
+        url: &str,
+        connections: usize,
+    ) -> Result<Db, Box<dyn std::error::Error + Send + Sync>> {
+        let url = with_limits(url);
+        let mut config = ManagerConfig::default();
+        config.recycling_method = RecyclingMethod::Fast;
+        let manager =
+            AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url.clone(), config);
+        let pool = Pool::builder(manager)
+            .max_size(connections)
+            .wait_timeout(Some(Duration::from_secs(5)))
+            .create_timeout(Some(Duration::from_secs(5)))
+            .runtime(deadpool_runtime())
+            .build()?;
+        Ok(Db {
+            url,
+            pool,
+            reader: RefCell::new(None),
+        })
+    }
+
+    async fn connection(&self) -> AppResult<Object<AsyncPgConnection>> {
+        self.pool
+            .get()
+            .await
+            .map_err(|error| unavailable(error.into()))
+    }
+
+    async fn reader(&self) -> AppResult<Rc<AsyncPgConnection>> {
+        if let Some(reader) = self.reader.borrow().as_ref() {
+            return Ok(Rc::clone(reader));
+        }
+        let fresh = AsyncPgConnection::establish(&self.url)
+            .await
+            .map_err(|error| unavailable(error.into()))?;
+        let fresh = Rc::new(fresh);
+        *self.reader.borrow_mut() = Some(Rc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    /// Runs one read-only statement in autocommit on this worker's shared, pipelined connection. When that connection
+    /// turns out to be dead, a fresh one is tried once.
+    ///
+    /// # Errors
+    /// What the closure answers, and outages.
+    pub async fn read<T>(
+        &self,
+        work: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
+    ) -> AppResult<T> {
+        let reader = self.reader().await?;
+        match work(&mut &*reader).await {
+            Err(error) if error.code() == Code::Unavailable => {
+                self.reader.borrow_mut().take();
+                let reader = self.reader().await?;
+                work(&mut &*reader).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Runs several reads that must agree, in one repeatable-read transaction.
+    ///
+    /// # Errors
+    /// What the closure answers, and outages.
+    pub async fn snapshot<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> AppResult<T>,
+    ) -> AppResult<T> {
+        let mut open = Open::begin(
+            self.connection().await?,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        )
+        .await?;
+        let outcome = work(open.connection()?).await;
+        open.end("ROLLBACK").await?;
+        outcome
+    }
+
+    /// Runs one command: its work, its events, its idempotency key and its stored answer commit together or not at all.
+    /// A dry run does everything and then rolls back.
+    ///
+    /// # Errors
+    /// What the closure answers (nothing is then changed), `request_in_progress`, `idempotency_key_reused`, and outages.
+    pub async fn write(
+        &self,
+        ctx: &Ctx,
+        work: impl AsyncFn(&mut Tx) -> AppResult<Reply>,
+    ) -> AppResult<Reply> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_write(ctx, &work).await {
+                Err(AppError::Internal(error))
+                    if tries < MOST_TRIES && is_retryable(error.as_ref()) =>
+                {
+                    tokio::time::sleep(Duration::from_millis(u64::from(tries * tries) * 3)).await;
+                }
+                Err(AppError::Internal(error)) if is_retryable(error.as_ref()) => {
+                    return Err(unavailable(error));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_write(
+        &self,
+        ctx: &Ctx,
+        work: &impl AsyncFn(&mut Tx) -> AppResult<Reply>,
+    ) -> AppResult<Reply> {
+        let mut open = Open::begin(self.connection().await?, "BEGIN").await?;
+        let key = ctx.idempotency.as_ref().filter(|_| !ctx.is_dry_run);
+        if let Some(key) = key {
+            match idempotency::claim(open.connection()?, ctx, key).await {
+                Ok(None) => {}
+                Ok(Some(replay)) => {
+                    open.end("ROLLBACK").await?;
+                    return Ok(replay);
+                }
+                Err(error) => return Err(open.abandon(error).await),
+            }
+        }
+        let mut tx = Tx {
+            open,
+            events: Vec::new(),
+        };
+        let reply = match work(&mut tx).await {
+            Ok(reply) => reply,
+            Err(error) => return Err(tx.open.abandon(error).await),
+        };
+        let finished = async {
+            let recorded = std::mem::take(&mut tx.events);
+            events::flush(&mut tx, ctx, recorded).await?;
+            if let Some(key) = key {
+                idempotency::store(&mut tx, ctx, key, &reply).await?;
+            }
+            AppResult::Ok(())
+        }
+        .await;
+        if let Err(error) = finished {
+            return Err(tx.open.abandon(error).await);
+        }
+        if ctx.is_dry_run {
+            tx.open.end("ROLLBACK").await?;
+            return Ok(reply.with_header("preference-applied", "dry-run"));
+        }
+        tx.open.end("COMMIT").await?;
+        Ok(reply)
+    }
+}
+
+fn deadpool_runtime() -> deadpool::Runtime {
+    deadpool::Runtime::Tokio1
+}
+
+/// A connection inside a transaction. Dropped before its end (a request given up half way), it never goes back to the pool.
+struct Open {
+    connection: Option<Object<AsyncPgConnection>>,
+}
+
+impl Open {
+    async fn begin(connection: Object<AsyncPgConnection>, statement: &str) -> AppResult<Open> {
+        let mut open = Open {
+            connection: Some(connection),
+        };
+        open.connection()?.batch_execute(statement).await?;
+        Ok(open)
+    }
+
+    fn connection(&mut self) -> AppResult<&mut AsyncPgConnection> {
+        self.connection
+            .as_mut()
+            .map(|object| &mut **object)
+            .ok_or_else(|| AppError::internal("the transaction has ended"))
+    }
+
+    async fn end(&mut self, statement: &str) -> AppResult<()> {
+        self.connection()?.batch_execute(statement).await?;
+        drop(self.connection.take());
+        Ok(())
+    }
+
+    /// Rolls back and hands the error on; a failing rollback costs only the connection.
+    async fn abandon(&mut self, error: AppError) -> AppError {
+        if let Err(rollback) = self.end("ROLLBACK").await {
+            tracing::debug!(error = %rollback, "rollback failed; the connection is dropped");
+        }
+        error
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(Object::take(connection));
+        }
+    }
+}
+
+/// One write transaction. Dereferences to its connection.
+pub struct Tx {
+    open: Open,
+    events: Vec<events::Event>,
+}
+
+impl Tx {
+    /// Notes that a record changed; written with the transaction, one event a record.
+    pub fn record(&mut self, event: events::Event) {
+        self.events.push(event);
+    }
+}
+
+impl Deref for Tx {
+    type Target = AsyncPgConnection;
+
+    #[expect(
+        clippy::expect_used,
+        reason = "a Tx exists only while its transaction is open; only `try_write` ends it"
+    )]
+    fn deref(&self) -> &AsyncPgConnection {
+        self.open
+            .connection
+            .as_ref()
+            .expect("an open transaction has a connection")
+    }
+}
+
+impl DerefMut for Tx {
+    #[expect(
+        clippy::expect_used,
+        reason = "a Tx exists only while its transaction is open; only `try_write` ends it"
+    )]
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        self.open
+            .connection
+            .as_mut()
+            .expect("an open transaction has a connection")
+    }
+}
+
+fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> AppError {
+    tracing::error!(error = %source, "the database is not available");
+    AppError::refuse(
+        Code::Unavailable,
+        say("The database does not answer", "数据库没有响应"),
+    )
+    .retry_after(1)
+}
+
+fn is_retryable(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(
+        error.downcast_ref::<DieselError>(),
+        Some(DieselError::DatabaseError(
+            DatabaseErrorKind::SerializationFailure,
+            _
+        ))
+    ) || error.to_string().contains("deadlock detected")
+}
+
+/// The constraint's name; on a Citus shard it carries a suffix, or stands in the message alone.
+fn constraint_of(info: &(dyn diesel::result::DatabaseErrorInformation + Send + Sync)) -> String {
+    let named = info.constraint_name().map(str::to_owned);
+    let name = named.or_else(|| {
+        let (_, rest) = info.message().split_once("constraint \"")?;
+        rest.split_once('"').map(|(name, _)| name.to_owned())
+    });
+    let name = name.unwrap_or_default();
+    match name.rsplit_once('_') {
+        Some((stem, shard))
+            if shard.len() >= 6 && shard.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            stem.to_owned()
+        }
+        _ => name,
+    }
+}
+
+/// The member that a constraint is about, by our naming: `{table}_{member}_{key|fkey|check}`.
+fn member_of(constraint: &str, table: Option<&str>, suffix: &str) -> String {
+    let stem = constraint.strip_suffix(suffix).unwrap_or(constraint);
+    let stem = table
+        .and_then(|table| stem.strip_prefix(table))
+        .unwrap_or(stem);
+    stem.trim_start_matches('_').to_owned()
+}
+
+impl From<DieselError> for AppError {
+    fn from(error: DieselError) -> AppError {
+        let DieselError::DatabaseError(kind, info) = &error else {
+            return match error {
+                DieselError::NotFound => AppError::not_found(),
+                other => AppError::internal(other),
+            };
+        };
+        let constraint = constraint_of(info.as_ref());
+        let table = info.table_name();
+        match kind {
+            DatabaseErrorKind::UniqueViolation => {
+                let pointer = format!("/{}", member_of(&constraint, table, "_key"));
+                AppError::refuse(
+                    Code::Duplicate,
+                    say(
+                        "A record with this value exists already",
+                        "已存在具有相同值的记录",
+                    ),
+                )
+                .with_faults(vec![Fault::duplicate(pointer)])
+            }
+            DatabaseErrorKind::ForeignKeyViolation => AppError::invalid(vec![Fault::not_found(
+                format!("/{}_id", member_of(&constraint, table, "_fkey")),
+            )]),
+            DatabaseErrorKind::CheckViolation => {
+                let pointer = format!("/{}", member_of(&constraint, table, "_check"));
+                AppError::invalid(vec![Fault::invalid(
+                    pointer,
+                    "breaks a rule of this record",
+                    "违反此记录的规则",
+                )])
+            }
+            DatabaseErrorKind::ClosedConnection => unavailable(Box::new(error)),
+            _ => by_message(error),
+        }
+    }
+}
+
+/// Errors that diesel does not classify, by what Postgres says (messages are in English: `lc_messages` is left at C by our URL's server or matched by both forms).
+fn by_message(error: DieselError) -> AppError {
+    let message = error.to_string();
+    let says = |part: &str| message.contains(part);
+    if says("lock timeout") {
+        return AppError::refuse(
+            Code::RequestInProgress,
+            say(
+                "Another request holds this record",
+                "另一请求正在占用该记录",
+            ),
+        )
+        .retry_after(1);
+    }
+    if says("statement timeout")
+        || says("No space left")
+        || says("could not extend file")
+        || says("terminating connection")
+        || says("the database system is")
+        || says("connection closed")
+        || says("read-only transaction")
+    {
+        return unavailable(Box::new(error));
+    }
+    if says("numeric field overflow") || says("out of range") {
+        return AppError::invalid(vec![Fault::out_of_range(
+            "",
+            "a number is out of range",
+            "数值超出范围",
+        )]);
+    }
+    AppError::internal(error)
+}

@@ -1,0 +1,433 @@
+//! The one edge through which bodies come in: strict JSON, then the operation's own schema, so that all faults come at once.
+
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::{normal_form, say};
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{ValidationError, Validator};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Deepest nesting of a body.
+pub const MOST_LEVELS: usize = 32;
+/// Members whose text is taken as it is: trimming a secret would change it.
+const VERBATIM: &[&str] = &["password", "current_password", "new_password"];
+
+/// Parses a body strictly: no repeated member, at most 32 levels, no NUL. Texts come out trimmed and in NFC.
+///
+/// # Errors
+/// `malformed_body` with the place where reading stopped.
+pub fn parse(body: &[u8]) -> AppResult<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let parsed = Strict {
+        level: 0,
+        is_verbatim: false,
+    }
+    .deserialize(&mut reader)
+    .and_then(|value| reader.end().map(|()| value));
+    parsed.map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let reason = reason_of(&error);
+        AppError::refuse(
+            Code::MalformedBody,
+            say(
+                format!(
+                    "The body is not well-formed JSON: {reason} (line {line}, column {column})"
+                ),
+                format!("请求体不是合法的 JSON(第 {line} 行第 {column} 列):{reason}"),
+            ),
+        )
+    })
+}
+
+/// The parser's reason without the caller's text in it.
+fn reason_of(error: &serde_json::Error) -> &'static str {
+    let text = error.to_string();
+    let known: &[&str] = &["repeated member", "nested too deeply", "NUL character"];
+    if let Some(reason) = known.iter().find(|reason| text.starts_with(**reason)) {
+        return reason;
+    }
+    match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        _ => "unexpected content",
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Strict {
+    level: usize,
+    is_verbatim: bool,
+}
+
+impl Strict {
+    fn text<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        if text.contains('\0') {
+            return Err(E::custom("NUL character"));
+        }
+        Ok(Value::String(if self.is_verbatim {
+            text.to_owned()
+        } else {
+            normal_form(text)
+        }))
+    }
+
+    fn deeper<E: serde::de::Error>(self) -> Result<Strict, E> {
+        if self.level >= MOST_LEVELS {
+            return Err(E::custom("nested too deeply"));
+        }
+        Ok(Strict {
+            level: self.level + 1,
+            is_verbatim: false,
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        self.text(value)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(inner)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if name.contains('\0') {
+                return Err(A::Error::custom("NUL character"));
+            }
+            let is_verbatim = VERBATIM.contains(&name.as_str());
+            let value = members.next_value_seed(Strict {
+                is_verbatim,
+                ..inner
+            })?;
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("repeated member"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// Checks a body against its schema and names every fault.
+///
+/// # Errors
+/// `invalid` with all faults.
+pub fn check(schema: &Validator, body: &Value) -> AppResult<()> {
+    let mut faults = Vec::new();
+    for error in schema.iter_errors(body) {
+        faults_of(&error, &mut faults);
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    faults.dedup();
+    Err(AppError::invalid(faults))
+}
+
+fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
+    let at = error.instance_path().to_string();
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            faults.extend(
+                unexpected
+                    .iter()
+                    .map(|name| Fault::unknown_field(format!("{at}/{}", escaped(name)))),
+            );
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            faults.push(Fault::required(format!("{at}/{}", escaped(name))));
+        }
+        ValidationErrorKind::Type { kind } => faults.push(wrong_type(at, error.instance(), kind)),
+        ValidationErrorKind::Enum { options } => {
+            let allowed = options
+                .as_array()
+                .map(|all| all.iter().map(plain).collect::<Vec<_>>().join(", "))
+                .unwrap_or_default();
+            faults.push(Fault::new(
+                at,
+                "unknown_value",
+                say(
+                    format!("must be one of: {allowed}"),
+                    format!("必须是以下之一:{allowed}"),
+                ),
+            ));
+        }
+        ValidationErrorKind::MaxLength { limit } => {
+            faults.push(Fault::new(
+                at,
+                "too_long",
+                say(
+                    format!("has more than {limit} characters"),
+                    format!("超过 {limit} 个字符"),
+                ),
+            ));
+        }
+        ValidationErrorKind::MinLength { limit } => {
+            faults.push(Fault::new(
+                at,
+                "too_short",
+                say(
+                    format!("needs at least {limit} character(s)"),
+                    format!("至少需要 {limit} 个字符"),
+                ),
+            ));
+        }
+        ValidationErrorKind::Maximum { limit }
+        | ValidationErrorKind::ExclusiveMaximum { limit } => {
+            faults.push(Fault::out_of_range(
+                at,
+                &format!("must be at most {limit}"),
+                &format!("不得大于 {limit}"),
+            ));
+        }
+        ValidationErrorKind::Minimum { limit }
+        | ValidationErrorKind::ExclusiveMinimum { limit } => {
+            faults.push(Fault::out_of_range(
+                at,
+                &format!("must be at least {limit}"),
+                &format!("不得小于 {limit}"),
+            ));
+        }
+        ValidationErrorKind::MaxItems { limit } => {
+            faults.push(Fault::new(
+                at,
+                "too_many",
+                say(
+                    format!("has more than {limit} items"),
+                    format!("超过 {limit} 项"),
+                ),
+            ));
+        }
+        ValidationErrorKind::MinItems { limit } => {
+            faults.push(Fault::new(
+                at,
+                "too_few",
+                say(
+                    format!("needs at least {limit} item(s)"),
+                    format!("至少需要 {limit} 项"),
+                ),
+            ));
+        }
+        ValidationErrorKind::MaxProperties { limit } => {
+            faults.push(Fault::new(
+                at,
+                "too_many",
+                say(
+                    format!("has more than {limit} members"),
+                    format!("超过 {limit} 个成员"),
+                ),
+            ));
+        }
+        ValidationErrorKind::UniqueItems => {
+            faults.push(Fault::new(
+                at,
+                "repeated",
+                say("contains an item twice", "包含重复项"),
+            ));
+        }
+        ValidationErrorKind::Format { format } => faults.push(wrong_format(at, format)),
+        ValidationErrorKind::Pattern { pattern } => {
+            faults.push(Fault::new(
+                at,
+                "wrong_form",
+                say(
+                    format!("does not have the form {pattern}"),
+                    format!("格式不符:{pattern}"),
+                ),
+            ));
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            nearest(context, at, faults)
+        }
+        _ => faults.push(Fault::invalid(at, "is not valid here", "在此处无效")),
+    }
+}
+
+/// Of several alternatives, the faults of the one with the fewest: the one the caller most likely meant.
+fn nearest(alternatives: &[Vec<ValidationError<'static>>], at: String, faults: &mut Vec<Fault>) {
+    let not_null_only = |errors: &&Vec<ValidationError<'static>>| {
+        !errors.iter().any(|error| {
+            error.schema_path().to_string().ends_with("/type")
+                && error.instance_path().to_string() == at
+        })
+    };
+    let meant = alternatives
+        .iter()
+        .filter(not_null_only)
+        .min_by_key(|errors| errors.len());
+    match meant.or_else(|| alternatives.iter().min_by_key(|errors| errors.len())) {
+        Some(errors) if !errors.is_empty() => {
+            errors.iter().for_each(|error| faults_of(error, faults))
+        }
+        _ => faults.push(Fault::invalid(
+            at,
+            "matches none of the allowed forms",
+            "不符合任何允许的形式",
+        )),
+    }
+}
+
+fn wrong_type(at: String, found: &Value, expected: &TypeKind) -> Fault {
+    if found.is_null() {
+        return Fault::new(at, "not_nullable", say("cannot be null", "不能为 null"));
+    }
+    let expected = match expected {
+        TypeKind::Single(kind) => kind.to_string(),
+        TypeKind::Multiple(kinds) => kinds
+            .iter()
+            .map(|kind| kind.to_string())
+            .collect::<Vec<_>>()
+            .join(" / "),
+    };
+    Fault::new(
+        at,
+        "wrong_type",
+        say(
+            format!("must be of type {expected}"),
+            format!("类型必须为 {expected}"),
+        ),
+    )
+}
+
+fn wrong_format(at: String, format: &str) -> Fault {
+    let (en, zh) = match format {
+        "uuid" => ("is not a UUID", "不是有效的 UUID"),
+        "date" => ("is not a day (YYYY-MM-DD)", "不是有效日期(YYYY-MM-DD)"),
+        "date-time" => ("is not an RFC 3339 time", "不是有效的 RFC 3339 时间"),
+        "email" => ("is not an e-mail address", "不是有效的电子邮件地址"),
+        "decimal" => (
+            "is not a decimal number within range, such as \"12.50\"",
+            "不是范围内的十进制数,例如 \"12.50\"",
+        ),
+        _ => ("has the wrong format", "格式不正确"),
+    };
+    Fault::new(at, "wrong_format", say(en, zh))
+}
+
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case(r#"{"a":1,"a":2}"#)]
+    #[case(r#"{"a":"x\u0000y"}"#)]
+    #[case(r#"{"a\u0000":1}"#)]
+    #[case(r#"{"a":"\ud800"}"#)]
+    #[case(r#"{"a":1e400}"#)]
+    #[case(r#"{"a":1} x"#)]
+    #[case("")]
+    #[case("{")]
+    fn what_is_not_well_formed_is_refused(#[case] body: &str) {
+        assert_eq!(
+            parse(body.as_bytes()).unwrap_err().code(),
+            Code::MalformedBody
+        );
+    }
+
+    #[test]
+    fn thirty_two_levels_are_read_and_thirty_three_are_not() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse(nested(32).as_bytes()).is_ok());
+        assert!(parse(nested(33).as_bytes()).is_err());
+        assert!(parse(nested(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn texts_are_trimmed_but_passwords_are_not() {
+        let parsed = parse(br#"{"name":"  x ","password":" secret "}"#).unwrap();
+        assert_eq!(parsed, json!({"name": "x", "password": " secret "}));
+    }
+
+    #[test]
+    fn all_faults_come_at_once_with_their_pointers() {
+        let schema = jsonschema::validator_for(&json!({
+            "type": "object", "required": ["name"], "additionalProperties": false,
+            "properties": {"name": {"type": "string"}, "age": {"type": "integer", "maximum": 9}}
+        }))
+        .unwrap();
+        let AppError::Refused(refusal) = check(&schema, &json!({"age": 12, "x/y": 1})).unwrap_err()
+        else {
+            panic!()
+        };
+        let mut found = refusal
+            .faults
+            .iter()
+            .map(|fault| (fault.pointer.as_str(), fault.code))
+            .collect::<Vec<_>>();
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [
+                ("/age", "out_of_range"),
+                ("/name", "required"),
+                ("/x~1y", "unknown_field")
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&body);
+        }
+    }
+}

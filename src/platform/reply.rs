@@ -1,0 +1,110 @@
+//! A finished answer: status, headers, bytes. Rendered inside the transaction, so that it commits with the work.
+
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Warning;
+use crate::kernel::text::Lang;
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, Responder};
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// # Errors
+    /// When the body cannot be written as JSON.
+    pub fn json(status: u16, body: &impl Serialize) -> AppResult<Reply> {
+        let body = serde_json::to_vec(body).map_err(AppError::internal)?;
+        Ok(Reply::raw(status, body))
+    }
+
+    /// A body that is JSON text already.
+    pub fn raw(status: u16, body: impl Into<Bytes>) -> Reply {
+        Reply {
+            status,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.into(),
+        }
+    }
+
+    /// # Errors
+    /// When the body cannot be written as JSON.
+    pub fn ok(body: &impl Serialize) -> AppResult<Reply> {
+        Reply::json(200, body)
+    }
+
+    pub fn no_content() -> Reply {
+        Reply {
+            status: 204,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Reply {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Strong ETag of a plain resource: its version.
+    #[must_use]
+    pub fn with_version(self, version: i32) -> Reply {
+        self.with_header("etag", format!("\"{version}\""))
+    }
+
+    #[must_use]
+    pub fn with_location(self, path: impl Into<String>) -> Reply {
+        self.with_header("location", path)
+    }
+
+    /// Weak ETag over the bytes, for answers that are more than one plain resource.
+    #[must_use]
+    pub fn with_weak_tag(self) -> Reply {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(&self.body);
+        let tag = digest
+            .iter()
+            .take(12)
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
+        self.with_header("etag", format!("W/\"{tag}\""))
+    }
+}
+
+/// Adds `warnings` to a body, where there are any.
+pub fn add_warnings(body: &mut Map<String, Value>, warnings: &[Warning], lang: Lang) {
+    if !warnings.is_empty() {
+        let warnings = warnings
+            .iter()
+            .map(|warning| warning.to_json(lang))
+            .collect();
+        body.insert("warnings".to_owned(), Value::Array(warnings));
+    }
+}
+
+impl Responder for Reply {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        for (name, value) in &self.headers {
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::try_from(name.as_str()),
+                HeaderValue::from_str(value),
+            ) {
+                response.insert_header((name, value));
+            }
+        }
+        response.body(self.body)
+    }
+}
