@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
 use rust_decimal::Decimal;
 
+use crate::kernel::text::{Say, say};
+
 use super::fault::{Fault, Position};
 use super::names::{self, Variable};
 use super::tree::{Comparison, Constant, Node, Operation, Type};
@@ -32,12 +34,18 @@ impl Typed {
     }
 
     /// How a sentence about it begins.
-    pub(super) fn subject(&self) -> String {
+    pub(super) fn subject(&self) -> Say {
         let what = self.shape.described();
         match &self.node {
-            Node::Member(member) => format!("`{}` is {what}", member.path),
-            Node::Constant(_) => format!("this literal is {what}"),
-            _ => format!("this is {what}"),
+            Node::Member(member) => say(
+                format!("`{}` is {}", member.path, what.en),
+                format!("`{}` 是{}", member.path, what.zh),
+            ),
+            Node::Constant(_) => say(
+                format!("this literal is {}", what.en),
+                format!("此字面值是{}", what.zh),
+            ),
+            _ => say(format!("this is {}", what.en), format!("此处是{}", what.zh)),
         }
     }
 }
@@ -74,13 +82,20 @@ impl<'a> Check<'a> {
         };
         let typed = check.node(root, 0);
         if !matches!(typed.shape, Type::Bool | Type::Faulty) {
-            let message = format!("{}; a condition must be true or false", typed.subject());
+            let message = then_say(
+                typed.subject(),
+                "a condition must be true or false",
+                "条件的结果必须为真或假",
+            );
             check.fault("not_a_condition", root, message);
         }
         if check.nodes > MAX_NODES {
-            let message = format!(
-                "the expression has {} parts; at most {MAX_NODES} are allowed",
-                check.nodes
+            let message = say(
+                format!(
+                    "the expression has {} parts; at most {MAX_NODES} are allowed",
+                    check.nodes
+                ),
+                format!("表达式有 {} 个部分，最多允许 {MAX_NODES} 个", check.nodes),
             );
             check.faults.push(Fault {
                 code: "expression_too_large",
@@ -95,7 +110,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    pub(super) fn fault(&mut self, code: &'static str, at: &IdedExpr, message: impl Into<String>) {
+    pub(super) fn fault(&mut self, code: &'static str, at: &IdedExpr, message: Say) {
         let start = self
             .places
             .offset_for(at.id)
@@ -103,18 +118,13 @@ impl<'a> Check<'a> {
         let position = start.map(|offset| Position::of(self.source, offset));
         self.faults.push(Fault {
             code,
-            message: message.into(),
+            message,
             position,
         });
     }
 
     /// As [`Check::fault`], in place of a node.
-    pub(super) fn refuse(
-        &mut self,
-        code: &'static str,
-        at: &IdedExpr,
-        message: impl Into<String>,
-    ) -> Typed {
+    pub(super) fn refuse(&mut self, code: &'static str, at: &IdedExpr, message: Say) -> Typed {
         self.fault(code, at, message);
         Typed::faulty()
     }
@@ -130,8 +140,11 @@ impl<'a> Check<'a> {
                 return Typed::faulty();
             }
             self.is_too_deep = true;
-            let message = format!(
-                "parts are nested more than {MAX_DEPTH} deep; a long sum or chain counts each part"
+            let message = say(
+                format!(
+                    "parts are nested more than {MAX_DEPTH} deep; a long sum or chain counts each part"
+                ),
+                format!("嵌套超过 {MAX_DEPTH} 层；长的连加或链式写法逐项计层"),
             );
             return self.refuse("expression_too_deep", at, message);
         }
@@ -140,12 +153,16 @@ impl<'a> Check<'a> {
             Expr::Ident(_) | Expr::Select(_) => names::member(self, at),
             Expr::List(list) => self.list(&list.elements, depth),
             Expr::Call(call) => self.call(at, call, depth),
-            Expr::Map(_) | Expr::Struct(_) => {
-                self.refuse("unsupported_syntax", at, "`{ … }` is not supported")
-            }
-            Expr::Comprehension(_) | Expr::Unspecified => {
-                self.refuse("unsupported_syntax", at, "this is not supported")
-            }
+            Expr::Map(_) | Expr::Struct(_) => self.refuse(
+                "unsupported_syntax",
+                at,
+                say("`{ … }` is not supported", "不支持 `{ … }`"),
+            ),
+            Expr::Comprehension(_) | Expr::Unspecified => self.refuse(
+                "unsupported_syntax",
+                at,
+                say("this is not supported", "不支持此写法"),
+            ),
         }
     }
 
@@ -161,15 +178,26 @@ impl<'a> Check<'a> {
                     return self.refuse(
                         "invalid_literal",
                         at,
-                        "this number has more digits than can be kept exactly",
+                        say(
+                            "this number has more digits than can be kept exactly",
+                            "此数字的位数过多，无法精确保存",
+                        ),
                     );
                 }
             },
             LiteralValue::UInt(_) => {
-                return self.refuse("unsupported_syntax", at, "write whole numbers without `u`");
+                return self.refuse(
+                    "unsupported_syntax",
+                    at,
+                    say("write whole numbers without `u`", "整数后不要写 `u`"),
+                );
             }
             LiteralValue::Bytes(_) => {
-                return self.refuse("unsupported_syntax", at, "byte strings are not supported");
+                return self.refuse(
+                    "unsupported_syntax",
+                    at,
+                    say("byte strings are not supported", "不支持字节串"),
+                );
             }
         };
         Typed::new(Node::Constant(constant), shape)
@@ -194,9 +222,10 @@ impl<'a> Check<'a> {
             match of.common(&typed.shape) {
                 Some(common) if typed.shape.is_scalar() => of = common,
                 _ => {
-                    let message = format!(
-                        "{}; a list holds single values of one kind",
-                        typed.subject()
+                    let message = then_say(
+                        typed.subject(),
+                        "a list holds single values of one kind",
+                        "列表只能包含同一类型的单个值",
                     );
                     self.fault("type_mismatch", element, message);
                 }
@@ -241,20 +270,31 @@ impl<'a> Check<'a> {
             (operators::INDEX, _) => self.refuse(
                 "unsupported_syntax",
                 at,
-                "`[ ]` after a value is not supported; use `.name`, `in`, exists or all",
+                say(
+                    "`[ ]` after a value is not supported; use `.name`, `in`, exists or all",
+                    "不支持在值后使用 `[ ]`；请使用 `.名称`、`in`、exists 或 all",
+                ),
             ),
             (operators::HAS, [of]) => self.present(of),
             ("size", [of]) => self.size(of, depth),
             ("day", [of]) => self.day(of),
             ("instant", [of]) => self.instant(of),
             ("days_between", [from, to]) => self.days_between(from, to, depth),
-            (operators::HAS | "size" | "day" | "instant", _) => {
-                self.refuse("wrong_arguments", at, format!("{name} takes one argument"))
-            }
+            (operators::HAS | "size" | "day" | "instant", _) => self.refuse(
+                "wrong_arguments",
+                at,
+                say(
+                    format!("{name} takes one argument"),
+                    format!("{name} 需要一个参数"),
+                ),
+            ),
             ("days_between", _) => self.refuse(
                 "wrong_arguments",
                 at,
-                "days_between takes two days: from, to",
+                say(
+                    "days_between takes two days: from, to",
+                    "days_between 需要两个日期：起、止",
+                ),
             ),
             _ => self.unknown_function(at, call, depth),
         }
@@ -262,7 +302,7 @@ impl<'a> Check<'a> {
 
     /// A part that must be true or false.
     pub(super) fn boolean(&mut self, at: &IdedExpr, depth: usize) -> Node {
-        self.expect(at, depth, "true or false", |shape| {
+        self.expect(at, depth, say("true or false", "真或假"), |shape| {
             matches!(shape, Type::Bool)
         })
         .node
@@ -273,16 +313,28 @@ impl<'a> Check<'a> {
         &mut self,
         at: &IdedExpr,
         depth: usize,
-        wanted: &str,
+        wanted: Say,
         fits: impl Fn(&Type) -> bool,
     ) -> Typed {
         let typed = self.node(at, depth + 1);
         if typed.shape.is_faulty() || fits(&typed.shape) {
             return typed;
         }
-        let message = format!("{}; what is wanted here is {wanted}", typed.subject());
+        let (en, zh) = (
+            format!("what is wanted here is {}", wanted.en),
+            format!("此处应为{}", wanted.zh),
+        );
+        let message = then_say(typed.subject(), &en, &zh);
         self.refuse("type_mismatch", at, message)
     }
+}
+
+/// A sentence and what follows from it.
+pub(super) fn then_say(subject: Say, en: &str, zh: &str) -> Say {
+    say(
+        format!("{}; {en}", subject.en),
+        format!("{}；{zh}", subject.zh),
+    )
 }
 
 fn comparison(operator: &str) -> Option<Comparison> {

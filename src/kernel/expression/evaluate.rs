@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
+use crate::kernel::text::say;
+
 use super::tree::{Comparison, Comprehension, Member, Node, Operation, Search, Type};
 use super::value::{Gap, Outcome, Value};
 
@@ -34,6 +36,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Steps taken so far.
+    #[cfg(test)]
     pub(super) fn steps(&self) -> usize {
         self.steps.get()
     }
@@ -69,7 +72,10 @@ impl<'a> Evaluation<'a> {
     fn spend(&self, steps: usize) -> Result<(), Gap> {
         let spent = self.steps.get().saturating_add(steps);
         if spent > MAX_STEPS {
-            return Err(Gap::failed(format!("it takes more than {MAX_STEPS} steps")));
+            return Err(Gap::Failed(say(
+                format!("it takes more than {MAX_STEPS} steps"),
+                format!("计算超过 {MAX_STEPS} 步"),
+            )));
         }
         self.steps.set(spent);
         Ok(())
@@ -134,9 +140,9 @@ impl<'a> Evaluation<'a> {
     fn read_list(&self, member: &Member, of: &Type, json: &'a Json) -> Outcome<'a> {
         let items = json.as_array().ok_or_else(|| mismatch(member))?;
         if items.len() > MAX_ELEMENTS {
-            return Err(Gap::failed(format!(
-                "`{}` has more than {MAX_ELEMENTS} entries",
-                member.path
+            return Err(Gap::Failed(say(
+                format!("`{}` has more than {MAX_ELEMENTS} entries", member.path),
+                format!("`{}` 超过 {MAX_ELEMENTS} 项", member.path),
             )));
         }
         self.spend(items.len())?;
@@ -310,7 +316,7 @@ fn calculate<'a>(how: Operation, operands: (Value<'a>, Value<'a>)) -> Outcome<'a
 
 fn whole(how: Operation, left: i64, right: i64) -> Result<i64, Gap> {
     if right == 0 && matches!(how, Operation::Divide | Operation::Remainder) {
-        return Err(Gap::failed("division by zero"));
+        return Err(division_by_zero());
     }
     let result = match how {
         Operation::Add => left.checked_add(right),
@@ -324,7 +330,7 @@ fn whole(how: Operation, left: i64, right: i64) -> Result<i64, Gap> {
 
 fn exact(how: Operation, left: Decimal, right: Decimal) -> Result<Decimal, Gap> {
     if right.is_zero() && matches!(how, Operation::Divide | Operation::Remainder) {
-        return Err(Gap::failed("division by zero"));
+        return Err(division_by_zero());
     }
     let result = match how {
         Operation::Add => left.checked_add(right),
@@ -343,19 +349,23 @@ fn days_between<'a>((from, to): &(Value<'a>, Value<'a>)) -> Outcome<'a> {
     }
 }
 
+fn division_by_zero() -> Gap {
+    Gap::Failed(say("division by zero", "除数为零"))
+}
+
 fn overflow() -> Gap {
-    Gap::failed("a number grows too large")
+    Gap::Failed(say("a number grows too large", "数字过大"))
 }
 
 fn mismatch(member: &Member) -> Gap {
-    Gap::failed(format!(
-        "`{}` has not the form of {}",
-        member.path,
-        member.shape.described()
+    let what = member.shape.described();
+    Gap::Failed(say(
+        format!("`{}` has not the form of {}", member.path, what.en),
+        format!("`{}` 的格式不是{}", member.path, what.zh),
     ))
 }
 
 /// The check rules this out.
 fn ill_typed() -> Gap {
-    Gap::failed("the expression was not checked")
+    Gap::Failed(say("the expression was not checked", "表达式未经检查"))
 }

@@ -1,6 +1,8 @@
 //! What is wrong with the text of an expression.
 use std::fmt;
 
+use crate::kernel::text::Say;
+
 /// One reason why a text is refused as an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -10,7 +12,7 @@ pub struct Fault {
     /// `not_a_condition`; or `expression_not_checked` when the server has no room to check it now.
     pub code: &'static str,
     /// For people: names the member and what is allowed.
-    pub message: String,
+    pub message: Say,
     /// Where it begins, when that can be said.
     pub position: Option<Position>,
 }
@@ -39,6 +41,6 @@ impl fmt::Display for Fault {
         if let Some(Position { line, column }) = self.position {
             write!(f, "{line}:{column}: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.message.en)
     }
 }

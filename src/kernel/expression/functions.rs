@@ -1,13 +1,15 @@
 //! The check of functions and comprehensions.
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
 
+use crate::kernel::text::say;
+
 use super::check::{Check, Typed};
 use super::names::{self, Variable};
 use super::tree::{Comprehension, Constant, Node, Search, Type};
 use super::value;
 
 const FUNCTIONS: &str = "size, has, startsWith, endsWith, contains, day, instant, days_between, \
-                         exists, all, exists_one, filter and map";
+                         exists, all, exists_one, filter, map";
 
 impl Check<'_> {
     pub(super) fn method(
@@ -21,7 +23,14 @@ impl Check<'_> {
         if let Some(how) = search(name) {
             return match call.args.as_slice() {
                 [sought] => self.search(how, target, sought, depth),
-                _ => self.refuse("wrong_arguments", at, format!("{name} takes one text")),
+                _ => self.refuse(
+                    "wrong_arguments",
+                    at,
+                    say(
+                        format!("{name} takes one text"),
+                        format!("{name} 需要一个文本参数"),
+                    ),
+                ),
             };
         }
         if let Some(how) = comprehension(name) {
@@ -30,13 +39,20 @@ impl Check<'_> {
                 _ => self.refuse(
                     "wrong_arguments",
                     at,
-                    format!("{name} takes a name and an expression: {name}(x, …)"),
+                    say(
+                        format!("{name} takes a name and an expression: {name}(x, …)"),
+                        format!("{name} 需要一个名称和一个表达式：{name}(x, …)"),
+                    ),
                 ),
             };
         }
         match (name, call.args.as_slice()) {
             ("size", []) => self.size(target, depth),
-            ("size", _) => self.refuse("wrong_arguments", at, "size takes no argument here"),
+            ("size", _) => self.refuse(
+                "wrong_arguments",
+                at,
+                say("size takes no argument here", "size 在此不需要参数"),
+            ),
             _ => self.unknown_function(at, call, depth),
         }
     }
@@ -50,9 +66,10 @@ impl Check<'_> {
         for inner in call.target.as_deref().into_iter().chain(&call.args) {
             self.node(inner, depth + 1);
         }
-        let message = format!(
-            "there is no function `{}` here; there are {FUNCTIONS}",
-            call.func_name
+        let name = &call.func_name;
+        let message = say(
+            format!("there is no function `{name}` here; there are {FUNCTIONS}"),
+            format!("没有函数 `{name}`；可用的有 {FUNCTIONS}"),
         );
         self.refuse("unknown_function", at, message)
     }
@@ -61,10 +78,15 @@ impl Check<'_> {
         let text = self.expect(
             text,
             depth,
-            "text (is an entry in a list? use `x in list`)",
+            say(
+                "text (is an entry in a list? use `x in list`)",
+                "文本（判断列表是否包含某项请用 `x in list`）",
+            ),
             |it| matches!(it, Type::Text),
         );
-        let sought = self.expect(sought, depth, "text", |it| matches!(it, Type::Text));
+        let sought = self.expect(sought, depth, say("text", "文本"), |it| {
+            matches!(it, Type::Text)
+        });
         Typed::new(
             Node::Search(how, Box::new([text.node, sought.node])),
             Type::Bool,
@@ -72,7 +94,7 @@ impl Check<'_> {
     }
 
     pub(super) fn size(&mut self, of: &IdedExpr, depth: usize) -> Typed {
-        let of = self.expect(of, depth, "a list or text", |it| {
+        let of = self.expect(of, depth, say("a list or text", "列表或文本"), |it| {
             matches!(it, Type::Text | Type::List(_))
         });
         Typed::new(Node::Size(Box::new(of.node)), Type::Int)
@@ -86,7 +108,10 @@ impl Check<'_> {
                 return self.refuse(
                     "wrong_arguments",
                     of,
-                    "has takes a member, such as has(account.industry)",
+                    say(
+                        "has takes a member, such as has(account.industry)",
+                        "has 需要一个字段，例如 has(account.industry)",
+                    ),
                 );
             }
         };
@@ -103,7 +128,10 @@ impl Check<'_> {
             None => self.refuse(
                 "invalid_literal",
                 of,
-                "day takes a day in quotes: day(\"2024-03-05\")",
+                say(
+                    "day takes a day in quotes: day(\"2024-03-05\")",
+                    "day 需要引号中的日期：day(\"2024-03-05\")",
+                ),
             ),
         }
     }
@@ -113,15 +141,22 @@ impl Check<'_> {
         match written(of).and_then(value::instant) {
             Some(instant) => Typed::new(Node::Constant(Constant::Instant(instant)), Type::Instant),
             None => {
-                let message = "instant takes a time in quotes: instant(\"2024-03-05T08:00:00Z\")";
+                let message = say(
+                    "instant takes a time in quotes: instant(\"2024-03-05T08:00:00Z\")",
+                    "instant 需要引号中的时间：instant(\"2024-03-05T08:00:00Z\")",
+                );
                 self.refuse("invalid_literal", of, message)
             }
         }
     }
 
     pub(super) fn days_between(&mut self, from: &IdedExpr, to: &IdedExpr, depth: usize) -> Typed {
-        let from = self.expect(from, depth, "a day", |it| matches!(it, Type::Day));
-        let to = self.expect(to, depth, "a day", |it| matches!(it, Type::Day));
+        let from = self.expect(from, depth, say("a day", "日期"), |it| {
+            matches!(it, Type::Day)
+        });
+        let to = self.expect(to, depth, say("a day", "日期"), |it| {
+            matches!(it, Type::Day)
+        });
         Typed::new(Node::DaysBetween(Box::new([from.node, to.node])), Type::Int)
     }
 
@@ -133,7 +168,10 @@ impl Check<'_> {
         depth: usize,
     ) -> Typed {
         if self.variable.is_some() {
-            let message = "exists, all, exists_one, filter and map cannot stand inside one another";
+            let message = say(
+                "exists, all, exists_one, filter and map cannot stand inside one another",
+                "exists、all、exists_one、filter、map 不能互相嵌套",
+            );
             return self.refuse("nested_comprehension", at, message);
         }
         self.count(1);
@@ -141,10 +179,15 @@ impl Check<'_> {
             return self.refuse(
                 "wrong_arguments",
                 variable,
-                "the first argument names the entry: exists(x, …)",
+                say(
+                    "the first argument names the entry: exists(x, …)",
+                    "第一个参数是每项的名称：exists(x, …)",
+                ),
             );
         };
-        let list = self.expect(list, depth, "a list", |it| matches!(it, Type::List(_)));
+        let list = self.expect(list, depth, say("a list", "列表"), |it| {
+            matches!(it, Type::List(_))
+        });
         let of = match &list.shape {
             Type::List(of) => (**of).clone(),
             _ => Type::Faulty,
@@ -173,7 +216,12 @@ impl Check<'_> {
             }
             Comprehension::Filter => (self.boolean(body, depth), Type::List(Box::new(of))),
             Comprehension::Map => {
-                let value = self.expect(body, depth, "a single value", Type::is_scalar);
+                let value = self.expect(
+                    body,
+                    depth,
+                    say("a single value", "单个值"),
+                    Type::is_scalar,
+                );
                 (value.node, Type::List(Box::new(value.shape)))
             }
         }

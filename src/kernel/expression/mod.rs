@@ -16,7 +16,7 @@
 //! `instant("2024-03-05T08:00:00Z")`, `days_between(from, to)`, `today`, `now`.
 //!
 //! A sum or product is exact up to 28 significant digits; a quotient is rounded there, to even. Two
-//! whole numbers divide to a whole number, towards zero, as in CEL.
+//! whole numbers divide to a whole number, towards zero, as in CEL. Text orders by code point.
 mod check;
 mod evaluate;
 mod fault;
@@ -36,6 +36,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+
+use crate::kernel::text::{Say, say};
 
 use evaluate::Evaluation;
 use tree::Node;
@@ -73,7 +75,7 @@ pub enum Truth {
     /// It cannot be computed: a number too large, a division by zero, facts of the wrong form, too
     /// much work.
     Failed {
-        reason: String,
+        reason: Say,
     },
 }
 
@@ -121,7 +123,7 @@ impl Expression {
             Ok(Value::Bool(true)) => Truth::Met,
             Ok(Value::Bool(false)) => Truth::Unmet,
             Ok(_) => Truth::Failed {
-                reason: "it is no condition".to_owned(),
+                reason: say("it is no condition", "它不是条件"),
             },
             Err(Gap::Unknown(paths)) => Truth::Unknown {
                 missing: paths.iter().map(ToString::to_string).collect(),

@@ -1,6 +1,8 @@
 //! Members: finding them in the vocabulary, and the paths by which callers know them.
 use cel::common::ast::{Expr, IdedExpr};
 
+use crate::kernel::text::{Say, say};
+
 use super::check::{Check, Typed};
 use super::tree::{Comprehension, Member, Node, Type};
 use super::vocabulary::Vocabulary;
@@ -31,7 +33,10 @@ pub(super) fn member(check: &mut Check<'_>, at: &IdedExpr) -> Typed {
         return check.refuse(
             "unsupported_syntax",
             at,
-            "`.name` may follow only the name of a record",
+            say(
+                "`.name` may follow only the name of a record",
+                "`.名称` 只能跟在记录名之后",
+            ),
         );
     };
     check.count(chain.len() - 1);
@@ -102,15 +107,17 @@ fn top(vocabulary: &Vocabulary, name: &str) -> Option<Type> {
 }
 
 /// A member of a member; `Ok(None)` below what is faulty already.
-fn below(of: &Member, name: &str) -> Result<Option<Member>, (&'static str, String)> {
+fn below(of: &Member, name: &str) -> Result<Option<Member>, (&'static str, Say)> {
     let vocabulary = match &of.shape {
         Type::Record(vocabulary) => vocabulary,
         Type::Faulty => return Ok(None),
         other => {
-            return Err((
-                "unknown_member",
-                format!("`{}` is {} and has no members", of.path, other.described()),
-            ));
+            let what = other.described();
+            let message = say(
+                format!("`{}` is {} and has no members", of.path, what.en),
+                format!("`{}` 是{}，没有下级字段", of.path, what.zh),
+            );
+            return Err(("unknown_member", message));
         }
     };
     let Some(kind) = vocabulary.get(name) else {
@@ -127,21 +134,22 @@ fn below(of: &Member, name: &str) -> Result<Option<Member>, (&'static str, Strin
     }))
 }
 
-fn unknown(name: &str, of: Option<&str>, vocabulary: &Vocabulary) -> String {
-    let place = of.map_or_else(|| "here".to_owned(), |record| format!("in `{record}`"));
+fn unknown(name: &str, of: Option<&str>, vocabulary: &Vocabulary) -> Say {
     let mut known: Vec<&str> = vocabulary.names().collect();
     if of.is_none() {
         known.extend(["today", "now"]);
     }
-    let more = known.len().saturating_sub(MAX_TOLD);
+    let more = if known.len() > MAX_TOLD { ", …" } else { "" };
     known.truncate(MAX_TOLD);
-    let rest = if more == 0 {
-        String::new()
-    } else {
-        format!(" and {more} more")
-    };
-    format!(
-        "there is no `{name}` {place}; there are {}{rest}",
-        known.join(", ")
-    )
+    let known = known.join(", ");
+    match of {
+        Some(record) => say(
+            format!("there is no `{name}` in `{record}`; there are {known}{more}"),
+            format!("`{record}` 中没有 `{name}`；可用的有 {known}{more}"),
+        ),
+        None => say(
+            format!("there is no `{name}` here; there are {known}{more}"),
+            format!("此处没有 `{name}`；可用的有 {known}{more}"),
+        ),
+    }
 }

@@ -1,6 +1,8 @@
 //! The check of operators: what may be compared, calculated and chosen.
 use cel::common::ast::IdedExpr;
 
+use crate::kernel::text::say;
+
 use super::check::{Check, Typed};
 use super::tree::{Comparison, Node, Operation, Type};
 
@@ -13,7 +15,11 @@ impl Check<'_> {
         depth: usize,
     ) -> Typed {
         let [left, right] = parts else {
-            return self.refuse("unsupported_syntax", at, "a comparison has two sides");
+            return self.refuse(
+                "unsupported_syntax",
+                at,
+                say("a comparison has two sides", "比较需要两边"),
+            );
         };
         let (left, right) = (self.node(left, depth + 1), self.node(right, depth + 1));
         match (&left.shape, &right.shape) {
@@ -27,11 +33,20 @@ impl Check<'_> {
             } else {
                 (right, left)
             };
-            let message = format!(
-                "{} and cannot be compared with {}; it can be compared with {}",
+            let (subject, other, partners) = (
                 told.subject(),
                 other.shape.described(),
                 told.shape.partners(),
+            );
+            let message = say(
+                format!(
+                    "{} and cannot be compared with {}; it can be compared with {}",
+                    subject.en, other.en, partners.en
+                ),
+                format!(
+                    "{}，不能与{}比较；可与{}比较",
+                    subject.zh, other.zh, partners.zh
+                ),
             );
             return self.refuse("type_mismatch", at, message);
         };
@@ -40,7 +55,10 @@ impl Check<'_> {
             return self.refuse(
                 "type_mismatch",
                 at,
-                "true and false have no order; use == or !=",
+                say(
+                    "true and false have no order; use == or !=",
+                    "真假值没有大小；请使用 == 或 !=",
+                ),
             );
         }
         Typed::new(
@@ -57,14 +75,24 @@ impl Check<'_> {
                 return self.refuse(
                     "type_mismatch",
                     at,
-                    "only a member can be compared with null",
+                    say(
+                        "only a member can be compared with null",
+                        "只有字段可以与 null 比较",
+                    ),
                 );
             }
         };
         match how {
             Comparison::Equal => Typed::new(Node::Not(Box::new(present)), Type::Bool),
             Comparison::NotEqual => Typed::new(present, Type::Bool),
-            _ => self.refuse("type_mismatch", at, "null has no order; use == or !="),
+            _ => self.refuse(
+                "type_mismatch",
+                at,
+                say(
+                    "null has no order; use == or !=",
+                    "null 没有大小；请使用 == 或 !=",
+                ),
+            ),
         }
     }
 
@@ -76,10 +104,14 @@ impl Check<'_> {
         depth: usize,
     ) -> Typed {
         let [left, right] = parts else {
-            return self.refuse("unsupported_syntax", at, "an operator has two sides");
+            return self.refuse(
+                "unsupported_syntax",
+                at,
+                say("an operator has two sides", "运算符需要两边"),
+            );
         };
-        let left = self.expect(left, depth, "a number", Type::is_number);
-        let right = self.expect(right, depth, "a number", Type::is_number);
+        let left = self.expect(left, depth, say("a number", "数字"), Type::is_number);
+        let right = self.expect(right, depth, say("a number", "数字"), Type::is_number);
         let shape = left.shape.common(&right.shape).unwrap_or(Type::Faulty);
         Typed::new(
             Node::Calculate(how, Box::new([left.node, right.node])),
@@ -88,7 +120,7 @@ impl Check<'_> {
     }
 
     pub(super) fn negate(&mut self, of: &IdedExpr, depth: usize) -> Typed {
-        let of = self.expect(of, depth, "a number", Type::is_number);
+        let of = self.expect(of, depth, say("a number", "数字"), Type::is_number);
         Typed::new(Node::Negate(Box::new(of.node)), of.shape)
     }
 
@@ -99,13 +131,26 @@ impl Check<'_> {
         depth: usize,
     ) -> Typed {
         let condition = self.boolean(condition, depth);
-        let then = self.expect(then, depth, "a single value", Type::is_scalar);
-        let otherwise = self.expect(otherwise, depth, "a single value", Type::is_scalar);
+        let then = self.expect(
+            then,
+            depth,
+            say("a single value", "单个值"),
+            Type::is_scalar,
+        );
+        let otherwise = self.expect(
+            otherwise,
+            depth,
+            say("a single value", "单个值"),
+            Type::is_scalar,
+        );
         let Some(shape) = then.shape.common(&otherwise.shape) else {
-            let message = format!(
-                "both branches of `?:` must be of one kind, not {} and {}",
-                then.shape.described(),
-                otherwise.shape.described(),
+            let (one, other) = (then.shape.described(), otherwise.shape.described());
+            let message = say(
+                format!(
+                    "both branches of `?:` must be of one kind, not {} and {}",
+                    one.en, other.en
+                ),
+                format!("`?:` 的两个分支必须同类型，而不是{}和{}", one.zh, other.zh),
             );
             return self.refuse("type_mismatch", at, message);
         };
@@ -122,15 +167,28 @@ impl Check<'_> {
         list: &IdedExpr,
         depth: usize,
     ) -> Typed {
-        let sought = self.expect(sought, depth, "a single value", Type::is_scalar);
-        let list = self.expect(list, depth, "a list of single values", is_list_of_scalars);
+        let sought = self.expect(
+            sought,
+            depth,
+            say("a single value", "单个值"),
+            Type::is_scalar,
+        );
+        let list = self.expect(
+            list,
+            depth,
+            say("a list of single values", "单个值的列表"),
+            is_list_of_scalars,
+        );
         if let Type::List(of) = &list.shape
             && sought.shape.common(of).is_none()
         {
-            let message = format!(
-                "{} and cannot be in a list of which each entry is {}",
-                sought.subject(),
-                of.described()
+            let (subject, of) = (sought.subject(), of.described());
+            let message = say(
+                format!(
+                    "{} and cannot be in a list of which each entry is {}",
+                    subject.en, of.en
+                ),
+                format!("{}，不可能在每项均为{}的列表中", subject.zh, of.zh),
             );
             return self.refuse("type_mismatch", at, message);
         }

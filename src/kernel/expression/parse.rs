@@ -5,6 +5,8 @@ use std::thread;
 use cel::Env;
 use cel::parser::ParseErrors;
 
+use crate::kernel::text::{Say, say};
+
 use super::check::Check;
 use super::fault::{Fault, Position};
 use super::scan::MAX_NESTING;
@@ -34,11 +36,14 @@ pub(super) fn with_room<T: Send>(
             // The parser gave up on a text it should have refused.
             Ok(Err(_)) => Err(vec![fault(
                 "expression_syntax",
-                "this is not an expression",
+                say("this is not an expression", "这不是表达式"),
             )]),
             Err(_) => Err(vec![fault(
                 "expression_not_checked",
-                "the server cannot check expressions just now",
+                say(
+                    "the server cannot check expressions just now",
+                    "服务器暂时无法检查表达式",
+                ),
             )]),
         }
     })
@@ -74,19 +79,32 @@ fn syntax_faults(errors: ParseErrors) -> Vec<Fault> {
         })
         .collect();
     if faults.is_empty() {
-        return vec![fault("expression_syntax", "this is not an expression")];
+        return vec![fault(
+            "expression_syntax",
+            say("this is not an expression", "这不是表达式"),
+        )];
     }
     faults
 }
 
 /// The parser's message without the list of everything it would have taken instead.
-fn plain(message: &str) -> String {
+fn plain(message: &str) -> Say {
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
-    message
-        .split(" expecting {")
-        .next()
-        .unwrap_or(message)
-        .to_owned()
+    let brief = message.split(" expecting ").next().unwrap_or(message);
+    let unwanted = brief
+        .strip_prefix("mismatched input ")
+        .or_else(|| brief.strip_prefix("extraneous input "));
+    match unwanted {
+        Some("'<EOF>'") => say(
+            "something is missing at the end",
+            "表达式不完整，结尾缺少内容",
+        ),
+        Some(text) => say(
+            format!("{text} cannot stand here"),
+            format!("此处不能出现 {text}"),
+        ),
+        None => say(format!("syntax: {brief}"), format!("语法错误：{brief}")),
+    }
 }
 
 fn place((line, column): (isize, isize)) -> Option<Position> {
@@ -94,10 +112,10 @@ fn place((line, column): (isize, isize)) -> Option<Position> {
     (line > 0 && column > 0).then_some(Position { line, column })
 }
 
-fn fault(code: &'static str, message: &str) -> Fault {
+fn fault(code: &'static str, message: Say) -> Fault {
     Fault {
         code,
-        message: message.to_owned(),
+        message,
         position: None,
     }
 }

@@ -4,6 +4,8 @@
 //! both are bounded here. That holds only if this scan and the parser's lexer agree on what is
 //! inside a string; whatever they could read differently (raw strings, triple quotes, unknown
 //! escapes, stray characters, brackets that do not match) is refused.
+use crate::kernel::text::{Say, say};
+
 use super::fault::{Fault, Position};
 
 /// Characters in the text of an expression.
@@ -20,8 +22,9 @@ pub(super) fn scan(source: &str) -> Result<(), Vec<Fault>> {
     if length > MAX_CHARS {
         return Err(vec![Fault {
             code: "expression_too_long",
-            message: format!(
-                "the expression has {length} characters; at most {MAX_CHARS} are allowed"
+            message: say(
+                format!("the expression has {length} characters; at most {MAX_CHARS} are allowed"),
+                format!("表达式有 {length} 个字符，最多允许 {MAX_CHARS} 个"),
             ),
             position: None,
         }]);
@@ -71,10 +74,17 @@ impl Scan<'_> {
         }
         let unclosed: Vec<usize> = self.open.iter().skip(1).map(|open| open.at).collect();
         for at in unclosed {
-            self.fault("expression_syntax", at, "this bracket is never closed");
+            self.fault(
+                "expression_syntax",
+                at,
+                say("this bracket is never closed", "此括号没有闭合"),
+            );
         }
         if self.operators > MAX_OPERATORS {
-            let message = format!("the expression has more than {MAX_OPERATORS} operators");
+            let message = say(
+                format!("the expression has more than {MAX_OPERATORS} operators"),
+                format!("表达式的运算符超过 {MAX_OPERATORS} 个"),
+            );
             self.faults.push(Fault {
                 code: "expression_too_large",
                 message,
@@ -106,11 +116,11 @@ impl Scan<'_> {
         self.source.as_bytes().get(self.at + ahead).copied()
     }
 
-    fn fault(&mut self, code: &'static str, at: usize, message: impl Into<String>) {
+    fn fault(&mut self, code: &'static str, at: usize, message: Say) {
         let position = Some(Position::of(self.source, at));
         self.faults.push(Fault {
             code,
-            message: message.into(),
+            message,
             position,
         });
     }
@@ -135,7 +145,10 @@ impl Scan<'_> {
             self.fault(
                 "unsupported_syntax",
                 start,
-                "raw and byte strings are not supported; write plain text in quotes",
+                say(
+                    "raw and byte strings are not supported; write plain text in quotes",
+                    "不支持原始串和字节串；请写普通的引号文本",
+                ),
             );
         }
     }
@@ -170,7 +183,10 @@ impl Scan<'_> {
     fn deeper(&mut self) {
         self.nesting += 1;
         if self.nesting == MAX_NESTING + 1 {
-            let message = format!("brackets and `?:` are nested more than {MAX_NESTING} deep");
+            let message = say(
+                format!("brackets and `?:` are nested more than {MAX_NESTING} deep"),
+                format!("括号和 `?:` 的嵌套超过 {MAX_NESTING} 层"),
+            );
             self.fault("expression_too_deep", self.at, message);
         }
     }
@@ -183,7 +199,10 @@ impl Scan<'_> {
             self.fault(
                 "expression_syntax",
                 self.at,
-                format!("`{}` closes nothing", char::from(byte)),
+                say(
+                    format!("`{0}` closes nothing", char::from(byte)),
+                    format!("`{0}` 没有对应的左括号", char::from(byte)),
+                ),
             );
         }
         self.at += 1;
@@ -202,7 +221,10 @@ impl Scan<'_> {
         self.fault(
             "expression_syntax",
             self.at,
-            format!("write `{single}{single}`, not `{single}`"),
+            say(
+                format!("write `{single}{single}`, not `{single}`"),
+                format!("请写 `{single}{single}`，而不是 `{single}`"),
+            ),
         );
         self.at += 1;
     }
@@ -217,7 +239,10 @@ impl Scan<'_> {
         self.fault(
             "expression_syntax",
             self.at,
-            format!("`{shown}` can stand only inside quotes"),
+            say(
+                format!("`{shown}` can stand only inside quotes"),
+                format!("`{shown}` 只能出现在引号内"),
+            ),
         );
         self.at += stray.len_utf8();
     }
@@ -229,7 +254,10 @@ impl Scan<'_> {
             self.fault(
                 "unsupported_syntax",
                 start,
-                "text in triple quotes is not supported; use single ones",
+                say(
+                    "text in triple quotes is not supported; use single ones",
+                    "不支持三引号文本；请使用单个引号",
+                ),
             );
             self.at = self.source.len();
             return;
@@ -246,7 +274,11 @@ impl Scan<'_> {
                 _ => self.at += 1,
             }
         }
-        self.fault("expression_syntax", start, "this text is never closed");
+        self.fault(
+            "expression_syntax",
+            start,
+            say("this text is never closed", "此文本没有闭合引号"),
+        );
     }
 
     fn escape(&mut self) {
@@ -255,7 +287,10 @@ impl Scan<'_> {
             Some(b'n' | b'r' | b't' | b'"' | b'\'' | b'\\') => self.at += 2,
             Some(b'u') if (2..6).all(is_hex) => self.at += 6,
             _ => {
-                let message = r#"only \n, \r, \t, \", \', \\ and \uHHHH may follow a backslash"#;
+                let message = say(
+                    r#"a backslash begins only \n, \r, \t, \", \', \\ or \uHHHH"#,
+                    r#"反斜杠只能用于 \n、\r、\t、\"、\'、\\ 或 \uHHHH"#,
+                );
                 self.fault("expression_syntax", self.at, message);
                 self.at += 1;
             }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
+use crate::kernel::text::{Say, say};
+
 use super::vocabulary::{Kind, Vocabulary};
 
 /// The type of a node.
@@ -64,34 +66,48 @@ impl Type {
     }
 
     /// As said in a sentence: "`amount` is …".
-    pub(super) fn described(&self) -> &'static str {
+    pub(super) fn described(&self) -> Say {
         match self {
-            Self::Faulty => "faulty",
-            Self::Null => "null",
-            Self::Bool => "true or false",
-            Self::Int => "a whole number",
-            Self::Decimal => "a decimal",
-            Self::Text => "text",
-            Self::Day => "a day",
-            Self::Instant => "an instant",
-            Self::List(of) if matches!(**of, Self::Text) => "a list of texts",
-            Self::List(of) if matches!(**of, Self::Record(_)) => "a list of records",
-            Self::List(_) => "a list",
-            Self::Record(_) => "a record",
+            Self::Faulty => say("faulty", "错误"),
+            Self::Null => say("null", "空值"),
+            Self::Bool => say("true or false", "真假值"),
+            Self::Int => say("a whole number", "整数"),
+            Self::Decimal => say("a decimal", "小数"),
+            Self::Text => say("text", "文本"),
+            Self::Day => say("a day", "日期"),
+            Self::Instant => say("an instant", "时间"),
+            Self::List(of) if matches!(**of, Self::Text) => say("a list of texts", "文本列表"),
+            Self::List(of) if matches!(**of, Self::Record(_)) => {
+                say("a list of records", "记录列表")
+            }
+            Self::List(_) => say("a list", "列表"),
+            Self::Record(_) => say("a record", "记录"),
         }
     }
 
     /// What it may be compared with.
-    pub(super) fn partners(&self) -> &'static str {
+    pub(super) fn partners(&self) -> Say {
         match self {
-            Self::Faulty | Self::Null => "a member",
-            Self::Bool => "true or false",
-            Self::Int | Self::Decimal => "numbers such as 12.50",
-            Self::Text => "text such as \"A\"",
-            Self::Day => "days such as day(\"2024-03-05\")",
-            Self::Instant => "instants such as instant(\"2024-03-05T08:00:00Z\")",
-            Self::List(_) => "null only; look into it with `in`, size, exists or all",
-            Self::Record(_) => "null only; name one of its members",
+            Self::Faulty | Self::Null => say("a member", "字段"),
+            Self::Bool => say("true or false", "真假值"),
+            Self::Int | Self::Decimal => say("numbers such as 12.50", "数字（如 12.50）"),
+            Self::Text => say("text such as \"A\"", "文本（如 \"A\"）"),
+            Self::Day => say(
+                "days such as day(\"2024-03-05\")",
+                "日期（如 day(\"2024-03-05\")）",
+            ),
+            Self::Instant => say(
+                "instants such as instant(\"2024-03-05T08:00:00Z\")",
+                "时间（如 instant(\"2024-03-05T08:00:00Z\")）",
+            ),
+            Self::List(_) => say(
+                "null only; look into it with `in`, size, exists or all",
+                "null（查看内容请用 `in`、size、exists 或 all）",
+            ),
+            Self::Record(_) => say(
+                "null only; name one of its members",
+                "null（请写出它的字段）",
+            ),
         }
     }
 }

@@ -7,6 +7,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
+use crate::kernel::text::Say;
+
 use super::tree::{Constant, Type};
 
 /// A value; text and records are borrowed from the facts or the source.
@@ -28,7 +30,7 @@ pub(super) enum Gap {
     /// These members were null or absent.
     Unknown(BTreeSet<Arc<str>>),
     /// It cannot be computed: overflow, division by zero, facts of the wrong form, too much work.
-    Failed(String),
+    Failed(Say),
 }
 
 pub(super) type Outcome<'a> = Result<Value<'a>, Gap>;
@@ -36,10 +38,6 @@ pub(super) type Outcome<'a> = Result<Value<'a>, Gap>;
 impl Gap {
     pub(super) fn unknown(path: &Arc<str>) -> Self {
         Self::Unknown(BTreeSet::from([path.clone()]))
-    }
-
-    pub(super) fn failed(reason: impl Into<String>) -> Self {
-        Self::Failed(reason.into())
     }
 
     /// Of two operands that are both needed: what fails, fails whatever the unknown turns out to be.
