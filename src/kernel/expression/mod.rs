@@ -15,7 +15,7 @@
 //! no conversions; one level of comprehension. Added: `day("2024-03-05")`,
 //! `instant("2024-03-05T08:00:00Z")`, `days_between(from, to)`, `today`, `now`.
 //!
-//! A sum or product is exact up to 28 significant digits; a quotient is rounded there, to even. Two
+//! A sum or product is exact up to 28 significant digits; a quotient is rounded there. Two
 //! whole numbers divide to a whole number, towards zero, as in CEL. Text orders by code point.
 mod check;
 mod evaluate;
