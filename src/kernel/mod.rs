@@ -2,6 +2,7 @@
 
 pub mod ctx;
 pub mod error;
+pub mod expression;
 pub mod fault;
 pub mod money;
 pub mod permission;
