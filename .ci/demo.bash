@@ -13,10 +13,11 @@ demo_failed() {
 }
 
 start_demo() {
-    local port deadline
-    port=$(free_port)
+    local deadline
+    PENSTOCK_LISTEN=127.0.0.1:$(free_port)
+    PENSTOCK_METRICS_LISTEN=127.0.0.1:$(free_port)
     PENSTOCK_DATA_DIR=$(data_folder)
-    export PENSTOCK_DATA_DIR PENSTOCK_LISTEN=127.0.0.1:$port
+    export PENSTOCK_LISTEN PENSTOCK_METRICS_LISTEN PENSTOCK_DATA_DIR
     unset DATABASE_URL
     demo_log=$target/ci-demo.log
     trap end_demo EXIT
