@@ -37,10 +37,7 @@ impl Fault {
         Fault::new(
             pointer,
             "not_found",
-            say(
-                "does not exist, or is not visible to you",
-                "不存在，或您无权查看",
-            ),
+            say("does not exist, or is not visible to you", "不存在，或您无权查看"),
         )
     }
 
@@ -52,11 +49,7 @@ impl Fault {
         Fault::new(pointer, "out_of_range", say(en, zh))
     }
 
-    pub fn invalid(
-        pointer: impl Into<String>,
-        en: impl Into<String>,
-        zh: impl Into<String>,
-    ) -> Fault {
+    pub fn invalid(pointer: impl Into<String>, en: impl Into<String>, zh: impl Into<String>) -> Fault {
         Fault::new(pointer, "invalid", say(en, zh))
     }
 

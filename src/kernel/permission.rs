@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// Over whose records a permission reaches. Ordered: a later one contains the earlier.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     Own,
@@ -31,10 +29,7 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("lead.convert", "Convert leads"),
     ("lead.assign", "Give leads to somebody else"),
     ("source.read", "Read lead sources"),
-    (
-        "source.write",
-        "Set up lead sources, their mapping and secrets",
-    ),
+    ("source.write", "Set up lead sources, their mapping and secrets"),
     ("intake.read", "Read raw intakes"),
     ("intake.replay", "Correct and replay rejected intakes"),
     ("pool.read", "See records without an owner"),
@@ -43,14 +38,8 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
         "opportunity.write",
         "Create, change and archive opportunities and their parts",
     ),
-    (
-        "opportunity.advance",
-        "Advance opportunities and take them back",
-    ),
-    (
-        "opportunity.close",
-        "Lose, restart and reopen opportunities",
-    ),
+    ("opportunity.advance", "Advance opportunities and take them back"),
+    ("opportunity.close", "Lose, restart and reopen opportunities"),
     ("opportunity.assign", "Give opportunities to somebody else"),
     ("opportunity.set_probability", "Set a probability by hand"),
     (
@@ -76,10 +65,7 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("pipeline.read", "Read pipelines and their versions"),
     ("pipeline.write", "Edit pipeline drafts"),
     ("pipeline.publish", "Publish pipeline versions"),
-    (
-        "pipeline.migrate",
-        "Move deals in flight to another version",
-    ),
+    ("pipeline.migrate", "Move deals in flight to another version"),
     ("process.read", "Read approval processes"),
     ("process.write", "Edit and publish approval processes"),
     ("approval.read", "Read approval requests"),
@@ -91,10 +77,7 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("report.read", "Read funnel figures"),
     ("event.read", "Read the event feed and the audit"),
     ("user.read", "Read users"),
-    (
-        "user.write",
-        "Create, change, deactivate and hand over users",
-    ),
+    ("user.write", "Create, change, deactivate and hand over users"),
     ("team.read", "Read teams"),
     ("team.write", "Maintain teams"),
     ("role.read", "Read roles"),
@@ -163,11 +146,7 @@ fn sells(permission: &str, scope: Scope) -> Option<Scope> {
 }
 
 fn leads(permission: &str, scope: Scope) -> Option<Scope> {
-    let lead_only = [
-        "lead.assign",
-        "opportunity.assign",
-        "opportunity.set_probability",
-    ];
+    let lead_only = ["lead.assign", "opportunity.assign", "opportunity.set_probability"];
     if lead_only.contains(&permission) {
         Some(scope)
     } else {
@@ -176,8 +155,8 @@ fn leads(permission: &str, scope: Scope) -> Option<Scope> {
 }
 
 fn reads_everything(permission: &str) -> Option<Scope> {
-    let reading = permission.ends_with(".read")
-        && !["event.read", "intake.read", "key.read"].contains(&permission);
+    let reading =
+        permission.ends_with(".read") && !["event.read", "intake.read", "key.read"].contains(&permission);
     reading.then_some(Scope::All)
 }
 
@@ -272,8 +251,8 @@ pub const SHIPPED_ROLES: &[ShippedRole] = &[
         name_zh: "集成",
         description: "For API keys: pushes and reads records, follows the feed",
         grants: |permission| match permission {
-            "account.write" | "contact.write" | "lead.write" | "opportunity.write"
-            | "event.read" | "opportunity.import" => Some(Scope::All),
+            "account.write" | "contact.write" | "lead.write" | "opportunity.write" | "event.read"
+            | "opportunity.import" => Some(Scope::All),
             other => reads_everything(other),
         },
     },

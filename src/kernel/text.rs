@@ -88,10 +88,7 @@ mod tests {
 
     #[test]
     fn the_language_asked_for_with_most_weight_is_answered() {
-        assert_eq!(
-            Lang::from_accept_language("zh-CN,zh;q=0.9,en;q=0.8"),
-            Lang::Zh
-        );
+        assert_eq!(Lang::from_accept_language("zh-CN,zh;q=0.9,en;q=0.8"), Lang::Zh);
         assert_eq!(Lang::from_accept_language("en;q=0.3, zh;q=0.4"), Lang::Zh);
         assert_eq!(Lang::from_accept_language("fr, de"), Lang::En);
         assert_eq!(Lang::from_accept_language(""), Lang::En);

@@ -48,10 +48,7 @@ impl Contract {
         }
         let mut by_length: HashMap<usize, Vec<usize>> = HashMap::new();
         for (index, operation) in operations.iter().enumerate() {
-            by_length
-                .entry(operation.segments.len())
-                .or_default()
-                .push(index);
+            by_length.entry(operation.segments.len()).or_default().push(index);
         }
         let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
         text.push('\n');
@@ -111,9 +108,7 @@ impl Operation {
                         .to_owned(),
                 )
             });
-        let content = operation
-            .get("requestBody")
-            .and_then(|body| body.get("content"));
+        let content = operation.get("requestBody").and_then(|body| body.get("content"));
         let body_schema = content.and_then(|content| content.get("application/json")).and_then(|media| media.get("schema")).map(|schema| {
             json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema], "components": components })
         });
@@ -162,14 +157,12 @@ impl Operation {
     /// # Errors
     /// When the document has no schema for it: a bug that the contract tests catch.
     pub fn validator(&self) -> AppResult<&Validator> {
-        let compiled = self.validator.get_or_init(|| {
-            self.body_schema
-                .as_ref()
-                .and_then(|schema| compile(schema).ok())
-        });
-        compiled.as_ref().ok_or_else(|| {
-            AppError::internal(format!("{} has no body schema that compiles", self.id))
-        })
+        let compiled = self
+            .validator
+            .get_or_init(|| self.body_schema.as_ref().and_then(|schema| compile(schema).ok()));
+        compiled
+            .as_ref()
+            .ok_or_else(|| AppError::internal(format!("{} has no body schema that compiles", self.id)))
     }
 }
 

@@ -14,9 +14,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
-};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -66,15 +64,11 @@ pub struct Db {
 impl Db {
     /// # Errors
     /// When the pool's settings are impossible.
-    pub fn new(
-        url: &str,
-        connections: usize,
-    ) -> Result<Db, Box<dyn std::error::Error + Send + Sync>> {
+    pub fn new(url: &str, connections: usize) -> Result<Db, Box<dyn std::error::Error + Send + Sync>> {
         let url = with_limits(url);
         let mut config = ManagerConfig::default();
         config.recycling_method = RecyclingMethod::Fast;
-        let manager =
-            AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url.clone(), config);
+        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url.clone(), config);
         let pool = Pool::builder(manager)
             .max_size(connections)
             .wait_timeout(Some(Duration::from_secs(5)))
@@ -89,10 +83,7 @@ impl Db {
     }
 
     async fn connection(&self) -> AppResult<Object<AsyncPgConnection>> {
-        self.pool
-            .get()
-            .await
-            .map_err(|error| unavailable(error.into()))
+        self.pool.get().await.map_err(|error| unavailable(error.into()))
     }
 
     async fn reader(&self) -> AppResult<Rc<AsyncPgConnection>> {
@@ -112,10 +103,7 @@ impl Db {
     ///
     /// # Errors
     /// What the closure answers, and outages.
-    pub async fn read<T>(
-        &self,
-        work: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
-    ) -> AppResult<T> {
+    pub async fn read<T>(&self, work: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>) -> AppResult<T> {
         let reader = self.reader().await?;
         match work(&mut &*reader).await {
             Err(error) if error.code() == Code::Unavailable => {
@@ -159,9 +147,7 @@ impl Db {
         loop {
             tries += 1;
             match self.try_write(ctx, &work).await {
-                Err(AppError::Internal(error))
-                    if tries < MOST_TRIES && is_retryable(error.as_ref()) =>
-                {
+                Err(AppError::Internal(error)) if tries < MOST_TRIES && is_retryable(error.as_ref()) => {
                     tokio::time::sleep(Duration::from_millis(u64::from(tries * tries) * 3)).await;
                 }
                 Err(AppError::Internal(error)) if is_retryable(error.as_ref()) => {
@@ -335,9 +321,7 @@ fn constraint_of(info: &(dyn diesel::result::DatabaseErrorInformation + Send + S
     });
     let name = name.unwrap_or_default();
     match name.rsplit_once('_') {
-        Some((stem, shard))
-            if shard.len() >= 6 && shard.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
+        Some((stem, shard)) if shard.len() >= 6 && shard.bytes().all(|byte| byte.is_ascii_digit()) => {
             stem.to_owned()
         }
         _ => name,
@@ -347,9 +331,7 @@ fn constraint_of(info: &(dyn diesel::result::DatabaseErrorInformation + Send + S
 /// The member that a constraint is about, by our naming: `{table}_{member}_{key|fkey|check}`.
 fn member_of(constraint: &str, table: Option<&str>, suffix: &str) -> String {
     let stem = constraint.strip_suffix(suffix).unwrap_or(constraint);
-    let stem = table
-        .and_then(|table| stem.strip_prefix(table))
-        .unwrap_or(stem);
+    let stem = table.and_then(|table| stem.strip_prefix(table)).unwrap_or(stem);
     stem.trim_start_matches('_').to_owned()
 }
 
@@ -375,9 +357,10 @@ impl From<DieselError> for AppError {
                 )
                 .with_faults(vec![Fault::duplicate(pointer)])
             }
-            DatabaseErrorKind::ForeignKeyViolation => AppError::invalid(vec![Fault::not_found(
-                format!("/{}_id", member_of(&constraint, table, "_fkey")),
-            )]),
+            DatabaseErrorKind::ForeignKeyViolation => AppError::invalid(vec![Fault::not_found(format!(
+                "/{}_id",
+                member_of(&constraint, table, "_fkey")
+            ))]),
             DatabaseErrorKind::CheckViolation => {
                 let pointer = format!("/{}", member_of(&constraint, table, "_check"));
                 AppError::invalid(vec![Fault::invalid(
@@ -399,10 +382,7 @@ fn by_message(error: DieselError) -> AppError {
     if says("lock timeout") {
         return AppError::refuse(
             Code::RequestInProgress,
-            say(
-                "Another request holds this record",
-                "另一请求正在占用该记录",
-            ),
+            say("Another request holds this record", "另一请求正在占用该记录"),
         )
         .retry_after(1);
     }

@@ -26,12 +26,7 @@ pub struct Event {
 }
 
 impl Event {
-    pub fn new(
-        kind: impl Into<String>,
-        subject_kind: &'static str,
-        subject_id: Uuid,
-        data: Value,
-    ) -> Event {
+    pub fn new(kind: impl Into<String>, subject_kind: &'static str, subject_id: Uuid, data: Value) -> Event {
         Event {
             kind: kind.into(),
             subject_kind,

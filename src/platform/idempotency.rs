@@ -81,8 +81,8 @@ pub async fn claim(
             ),
         ));
     }
-    let headers = serde_json::from_value::<Vec<(String, String)>>(stored.headers)
-        .map_err(AppError::internal)?;
+    let headers =
+        serde_json::from_value::<Vec<(String, String)>>(stored.headers).map_err(AppError::internal)?;
     let status = u16::try_from(stored.status).map_err(AppError::internal)?;
     let reply = Reply {
         status,

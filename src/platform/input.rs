@@ -33,9 +33,7 @@ pub fn parse(body: &[u8]) -> AppResult<Value> {
         AppError::refuse(
             Code::MalformedBody,
             say(
-                format!(
-                    "The body is not well-formed JSON: {reason} (line {line}, column {column})"
-                ),
+                format!("The body is not well-formed JSON: {reason} (line {line}, column {column})"),
                 format!("请求体不是合法的 JSON(第 {line} 行第 {column} 列):{reason}"),
             ),
         )
@@ -140,10 +138,7 @@ impl<'de> Visitor<'de> for Strict {
                 return Err(A::Error::custom("NUL character"));
             }
             let is_verbatim = VERBATIM.contains(&name.as_str());
-            let value = members.next_value_seed(Strict {
-                is_verbatim,
-                ..inner
-            })?;
+            let value = members.next_value_seed(Strict { is_verbatim, ..inner })?;
             if object.insert(name, value).is_some() {
                 return Err(A::Error::custom("repeated member"));
             }
@@ -218,16 +213,14 @@ fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
                 ),
             ));
         }
-        ValidationErrorKind::Maximum { limit }
-        | ValidationErrorKind::ExclusiveMaximum { limit } => {
+        ValidationErrorKind::Maximum { limit } | ValidationErrorKind::ExclusiveMaximum { limit } => {
             faults.push(Fault::out_of_range(
                 at,
                 &format!("must be at most {limit}"),
                 &format!("不得大于 {limit}"),
             ));
         }
-        ValidationErrorKind::Minimum { limit }
-        | ValidationErrorKind::ExclusiveMinimum { limit } => {
+        ValidationErrorKind::Minimum { limit } | ValidationErrorKind::ExclusiveMinimum { limit } => {
             faults.push(Fault::out_of_range(
                 at,
                 &format!("must be at least {limit}"),
@@ -238,10 +231,7 @@ fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
             faults.push(Fault::new(
                 at,
                 "too_many",
-                say(
-                    format!("has more than {limit} items"),
-                    format!("超过 {limit} 项"),
-                ),
+                say(format!("has more than {limit} items"), format!("超过 {limit} 项")),
             ));
         }
         ValidationErrorKind::MinItems { limit } => {
@@ -293,8 +283,7 @@ fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
 fn nearest(alternatives: &[Vec<ValidationError<'static>>], at: String, faults: &mut Vec<Fault>) {
     let not_null_only = |errors: &&Vec<ValidationError<'static>>| {
         !errors.iter().any(|error| {
-            error.schema_path().to_string().ends_with("/type")
-                && error.instance_path().to_string() == at
+            error.schema_path().to_string().ends_with("/type") && error.instance_path().to_string() == at
         })
     };
     let meant = alternatives
@@ -302,9 +291,7 @@ fn nearest(alternatives: &[Vec<ValidationError<'static>>], at: String, faults: &
         .filter(not_null_only)
         .min_by_key(|errors| errors.len());
     match meant.or_else(|| alternatives.iter().min_by_key(|errors| errors.len())) {
-        Some(errors) if !errors.is_empty() => {
-            errors.iter().for_each(|error| faults_of(error, faults))
-        }
+        Some(errors) if !errors.is_empty() => errors.iter().for_each(|error| faults_of(error, faults)),
         _ => faults.push(Fault::invalid(
             at,
             "matches none of the allowed forms",
@@ -351,9 +338,7 @@ fn wrong_format(at: String, format: &str) -> Fault {
 }
 
 fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn escaped(name: &str) -> String {
@@ -377,10 +362,7 @@ mod tests {
     #[case("")]
     #[case("{")]
     fn what_is_not_well_formed_is_refused(#[case] body: &str) {
-        assert_eq!(
-            parse(body.as_bytes()).unwrap_err().code(),
-            Code::MalformedBody
-        );
+        assert_eq!(parse(body.as_bytes()).unwrap_err().code(), Code::MalformedBody);
     }
 
     #[test]
@@ -404,8 +386,7 @@ mod tests {
             "properties": {"name": {"type": "string"}, "age": {"type": "integer", "maximum": 9}}
         }))
         .unwrap();
-        let AppError::Refused(refusal) = check(&schema, &json!({"age": 12, "x/y": 1})).unwrap_err()
-        else {
+        let AppError::Refused(refusal) = check(&schema, &json!({"age": 12, "x/y": 1})).unwrap_err() else {
             panic!()
         };
         let mut found = refusal

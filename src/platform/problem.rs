@@ -67,8 +67,7 @@ pub fn render(error: &AppError, asked: &Asked) -> HttpResponse {
 }
 
 pub fn render_refusal(refusal: &Refusal, asked: &Asked) -> HttpResponse {
-    let status =
-        StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.content_type("application/problem+json");
     response.insert_header(("content-language", asked.lang.tag()));
@@ -135,10 +134,7 @@ pub async fn list_problems() -> Result<Reply, AppError> {
 #[utoipa::path(tag = "reference", operation_id = "get_problem", security(()), params(("code" = String, Path, description = "The problem code", example = "gate_not_met")),
     responses((status = 200, body = ProblemPage, content_type = "application/json")))]
 #[get("/problems/{code}")]
-pub async fn get_problem(
-    request: HttpRequest,
-    code: web::Path<String>,
-) -> Result<HttpResponse, AppError> {
+pub async fn get_problem(request: HttpRequest, code: web::Path<String>) -> Result<HttpResponse, AppError> {
     let found = Code::iter()
         .find(|known| known.as_str() == *code)
         .ok_or_else(AppError::not_found)?;

@@ -83,10 +83,7 @@ impl Reply {
 /// Adds `warnings` to a body, where there are any.
 pub fn add_warnings(body: &mut Map<String, Value>, warnings: &[Warning], lang: Lang) {
     if !warnings.is_empty() {
-        let warnings = warnings
-            .iter()
-            .map(|warning| warning.to_json(lang))
-            .collect();
+        let warnings = warnings.iter().map(|warning| warning.to_json(lang)).collect();
         body.insert("warnings".to_owned(), Value::Array(warnings));
     }
 }
@@ -98,10 +95,8 @@ impl Responder for Reply {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
         for (name, value) in &self.headers {
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::try_from(name.as_str()),
-                HeaderValue::from_str(value),
-            ) {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value))
+            {
                 response.insert_header((name, value));
             }
         }

@@ -92,10 +92,7 @@ pub fn check_secret(secret: &str) -> Result<(), SecretError> {
     if secret.len() < LEAST_SECRET_BYTES {
         return Err(SecretError::TooShort);
     }
-    let different = secret
-        .chars()
-        .collect::<std::collections::HashSet<_>>()
-        .len();
+    let different = secret.chars().collect::<std::collections::HashSet<_>>().len();
     if different < 12 {
         Err(SecretError::TooRegular)
     } else {
@@ -215,10 +212,7 @@ impl Secrets {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(tenant.as_bytes());
         bytes.extend_from_slice(id.as_bytes());
-        bytes.extend_from_slice(&self.mac(
-            &self.token_key,
-            &[b"refresh", tenant.as_bytes(), id.as_bytes()],
-        ));
+        bytes.extend_from_slice(&self.mac(&self.token_key, &[b"refresh", tenant.as_bytes(), id.as_bytes()]));
         format!("psr_{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
@@ -229,10 +223,7 @@ impl Secrets {
             Uuid::from_slice(bytes.get(..16)?).ok()?,
             Uuid::from_slice(bytes.get(16..32)?).ok()?,
         );
-        let expected = self.mac(
-            &self.token_key,
-            &[b"refresh", tenant.as_bytes(), id.as_bytes()],
-        );
+        let expected = self.mac(&self.token_key, &[b"refresh", tenant.as_bytes(), id.as_bytes()]);
         aws_lc_rs::constant_time::verify_slices_are_equal(bytes.get(32..)?, &expected).ok()?;
         Some((tenant, id))
     }
@@ -241,11 +232,7 @@ impl Secrets {
     ///
     /// # Errors
     /// When the system has no randomness to give.
-    pub fn new_api_key(
-        &self,
-        tenant: Uuid,
-        id: Uuid,
-    ) -> Result<(String, String, Vec<u8>), SecretError> {
+    pub fn new_api_key(&self, tenant: Uuid, id: Uuid) -> Result<(String, String, Vec<u8>), SecretError> {
         let mut secret = [0_u8; 32];
         rand::fill(&mut secret).map_err(|_| SecretError::Unusable("no randomness".to_owned()))?;
         let mut bytes = Vec::with_capacity(64);
@@ -321,11 +308,8 @@ impl Secrets {
         let (tag, text) = bytes.split_at_checked(16)?;
         let mut parts = vec![text];
         parts.extend_from_slice(binding);
-        aws_lc_rs::constant_time::verify_slices_are_equal(
-            tag,
-            &self.mac(&self.cursor_key, &parts)[..16],
-        )
-        .ok()?;
+        aws_lc_rs::constant_time::verify_slices_are_equal(tag, &self.mac(&self.cursor_key, &parts)[..16])
+            .ok()?;
         serde_json::from_slice(text).ok()
     }
 }
@@ -350,9 +334,8 @@ mod tests {
     #[test]
     fn an_access_token_is_good_until_it_expires() {
         let (tenant, user, session) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
-        let now = DateTime::<Utc>::from(
-            std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000),
-        );
+        let now =
+            DateTime::<Utc>::from(std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000));
         let token = secrets().access_token(tenant, user, session, now).unwrap();
         assert_eq!(secrets().verify_access(&token).unwrap().sub, user);
         let stale = secrets()
@@ -363,9 +346,8 @@ mod tests {
 
     #[test]
     fn after_a_rotation_tokens_of_the_previous_secret_still_verify() {
-        let now = DateTime::<Utc>::from(
-            std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000),
-        );
+        let now =
+            DateTime::<Utc>::from(std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000));
         let token = secrets()
             .access_token(Uuid::nil(), Uuid::nil(), Uuid::nil(), now)
             .unwrap();
@@ -376,12 +358,7 @@ mod tests {
                 .verify_access(&token)
                 .is_some()
         );
-        assert!(
-            Secrets::new(other, None)
-                .unwrap()
-                .verify_access(&token)
-                .is_none()
-        );
+        assert!(Secrets::new(other, None).unwrap().verify_access(&token).is_none());
     }
 
     #[test]

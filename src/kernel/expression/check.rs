@@ -141,9 +141,7 @@ impl<'a> Check<'a> {
             }
             self.is_too_deep = true;
             let message = say(
-                format!(
-                    "parts are nested more than {MAX_DEPTH} deep; a long sum or chain counts each part"
-                ),
+                format!("parts are nested more than {MAX_DEPTH} deep; a long sum or chain counts each part"),
                 format!("嵌套超过 {MAX_DEPTH} 层；长的连加或链式写法逐项计层"),
             );
             return self.refuse("expression_too_deep", at, message);
@@ -331,10 +329,7 @@ impl<'a> Check<'a> {
 
 /// A sentence and what follows from it.
 pub(super) fn then_say(subject: Say, en: &str, zh: &str) -> Say {
-    say(
-        format!("{}; {en}", subject.en),
-        format!("{}；{zh}", subject.zh),
-    )
+    say(format!("{}; {en}", subject.en), format!("{}；{zh}", subject.zh))
 }
 
 fn comparison(operator: &str) -> Option<Comparison> {

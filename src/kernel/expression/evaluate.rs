@@ -81,11 +81,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    fn both(
-        &self,
-        parts: &'a [Node; 2],
-        element: Element<'_, 'a>,
-    ) -> Result<(Value<'a>, Value<'a>), Gap> {
+    fn both(&self, parts: &'a [Node; 2], element: Element<'_, 'a>) -> Result<(Value<'a>, Value<'a>), Gap> {
         match (self.node(&parts[0], element), self.node(&parts[1], element)) {
             (Ok(left), Ok(right)) => Ok((left, right)),
             (Err(left), Err(right)) => Err(left.and(right)),
@@ -210,12 +206,7 @@ impl<'a> Evaluation<'a> {
         i64::try_from(size).map(Value::Int).map_err(|_| ill_typed())
     }
 
-    fn comprehend(
-        &self,
-        how: Comprehension,
-        parts: &'a [Node; 2],
-        element: Element<'_, 'a>,
-    ) -> Outcome<'a> {
+    fn comprehend(&self, how: Comprehension, parts: &'a [Node; 2], element: Element<'_, 'a>) -> Outcome<'a> {
         let items = self.list(&parts[0], element)?;
         let body = &parts[1];
         let mut results = items.iter().map(|item| self.node(body, Some(item)));
@@ -248,9 +239,7 @@ fn decide<'a>(decisive: bool, parts: impl Iterator<Item = Outcome<'a>>) -> Outco
         match part.and_then(|value| truth(&value)) {
             Ok(met) if met == decisive => return Ok(Value::Bool(decisive)),
             Ok(_) => {}
-            Err(other) => {
-                gap = Some(gap.map_or_else(|| other.clone(), |gap| gap.or(other.clone())))
-            }
+            Err(other) => gap = Some(gap.map_or_else(|| other.clone(), |gap| gap.or(other.clone()))),
         }
     }
     gap.map_or(Ok(Value::Bool(!decisive)), Err)
@@ -262,9 +251,7 @@ fn exactly_one<'a>(results: impl Iterator<Item = Outcome<'a>>) -> Outcome<'a> {
     for result in results {
         match result.and_then(|value| truth(&value)) {
             Ok(is_met) => met += usize::from(is_met),
-            Err(other) => {
-                gap = Some(gap.map_or_else(|| other.clone(), |gap| gap.or(other.clone())))
-            }
+            Err(other) => gap = Some(gap.map_or_else(|| other.clone(), |gap| gap.or(other.clone()))),
         }
         if met > 1 {
             return Ok(Value::Bool(false));

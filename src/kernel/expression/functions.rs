@@ -57,12 +57,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn unknown_function(
-        &mut self,
-        at: &IdedExpr,
-        call: &CallExpr,
-        depth: usize,
-    ) -> Typed {
+    pub(super) fn unknown_function(&mut self, at: &IdedExpr, call: &CallExpr, depth: usize) -> Typed {
         for inner in call.target.as_deref().into_iter().chain(&call.args) {
             self.node(inner, depth + 1);
         }
@@ -87,10 +82,7 @@ impl Check<'_> {
         let sought = self.expect(sought, depth, say("text", "文本"), |it| {
             matches!(it, Type::Text)
         });
-        Typed::new(
-            Node::Search(how, Box::new([text.node, sought.node])),
-            Type::Bool,
-        )
+        Typed::new(Node::Search(how, Box::new([text.node, sought.node])), Type::Bool)
     }
 
     pub(super) fn size(&mut self, of: &IdedExpr, depth: usize) -> Typed {
@@ -151,12 +143,8 @@ impl Check<'_> {
     }
 
     pub(super) fn days_between(&mut self, from: &IdedExpr, to: &IdedExpr, depth: usize) -> Typed {
-        let from = self.expect(from, depth, say("a day", "日期"), |it| {
-            matches!(it, Type::Day)
-        });
-        let to = self.expect(to, depth, say("a day", "日期"), |it| {
-            matches!(it, Type::Day)
-        });
+        let from = self.expect(from, depth, say("a day", "日期"), |it| matches!(it, Type::Day));
+        let to = self.expect(to, depth, say("a day", "日期"), |it| matches!(it, Type::Day));
         Typed::new(Node::DaysBetween(Box::new([from.node, to.node])), Type::Int)
     }
 
@@ -203,25 +191,14 @@ impl Check<'_> {
     }
 
     /// The body of a comprehension, and the type of the whole.
-    fn body(
-        &mut self,
-        how: Comprehension,
-        body: &IdedExpr,
-        of: Type,
-        depth: usize,
-    ) -> (Node, Type) {
+    fn body(&mut self, how: Comprehension, body: &IdedExpr, of: Type, depth: usize) -> (Node, Type) {
         match how {
             Comprehension::Exists | Comprehension::All | Comprehension::ExistsOne => {
                 (self.boolean(body, depth), Type::Bool)
             }
             Comprehension::Filter => (self.boolean(body, depth), Type::List(Box::new(of))),
             Comprehension::Map => {
-                let value = self.expect(
-                    body,
-                    depth,
-                    say("a single value", "单个值"),
-                    Type::is_scalar,
-                );
+                let value = self.expect(body, depth, say("a single value", "单个值"), Type::is_scalar);
                 (value.node, Type::List(Box::new(value.shape)))
             }
         }

@@ -86,8 +86,7 @@ impl Expression {
     /// The [`Fault`]s of the text, at most 20, all at once; only what is wrong with the syntax hides
     /// what is wrong with the meaning.
     pub fn compile(source: &str, vocabulary: &Vocabulary) -> Result<Self, Vec<Fault>> {
-        let checked =
-            scan::scan(source).and_then(|()| parse::with_room(|| parse::check(source, vocabulary)));
+        let checked = scan::scan(source).and_then(|()| parse::with_room(|| parse::check(source, vocabulary)));
         let (root, members) = checked.map_err(|mut faults| {
             faults.truncate(MAX_FAULTS);
             faults

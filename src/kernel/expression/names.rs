@@ -41,10 +41,7 @@ pub(super) fn member(check: &mut Check<'_>, at: &IdedExpr) -> Typed {
     };
     check.count(chain.len() - 1);
     let (first, first_at) = chain[0];
-    let variable = check
-        .variable
-        .as_ref()
-        .filter(|variable| variable.name == first);
+    let variable = check.variable.as_ref().filter(|variable| variable.name == first);
     let mut member = match variable {
         Some(variable) => Member {
             in_element: true,

@@ -33,20 +33,13 @@ impl Check<'_> {
             } else {
                 (right, left)
             };
-            let (subject, other, partners) = (
-                told.subject(),
-                other.shape.described(),
-                told.shape.partners(),
-            );
+            let (subject, other, partners) = (told.subject(), other.shape.described(), told.shape.partners());
             let message = say(
                 format!(
                     "{} and cannot be compared with {}; it can be compared with {}",
                     subject.en, other.en, partners.en
                 ),
-                format!(
-                    "{}，不能与{}比较；可与{}比较",
-                    subject.zh, other.zh, partners.zh
-                ),
+                format!("{}，不能与{}比较；可与{}比较", subject.zh, other.zh, partners.zh),
             );
             return self.refuse("type_mismatch", at, message);
         };
@@ -61,10 +54,7 @@ impl Check<'_> {
                 ),
             );
         }
-        Typed::new(
-            Node::Compare(how, Box::new([left.node, right.node])),
-            Type::Bool,
-        )
+        Typed::new(Node::Compare(how, Box::new([left.node, right.node])), Type::Bool)
     }
 
     fn compare_with_null(&mut self, at: &IdedExpr, how: Comparison, other: Typed) -> Typed {
@@ -113,10 +103,7 @@ impl Check<'_> {
         let left = self.expect(left, depth, say("a number", "数字"), Type::is_number);
         let right = self.expect(right, depth, say("a number", "数字"), Type::is_number);
         let shape = left.shape.common(&right.shape).unwrap_or(Type::Faulty);
-        Typed::new(
-            Node::Calculate(how, Box::new([left.node, right.node])),
-            shape,
-        )
+        Typed::new(Node::Calculate(how, Box::new([left.node, right.node])), shape)
     }
 
     pub(super) fn negate(&mut self, of: &IdedExpr, depth: usize) -> Typed {
@@ -131,18 +118,8 @@ impl Check<'_> {
         depth: usize,
     ) -> Typed {
         let condition = self.boolean(condition, depth);
-        let then = self.expect(
-            then,
-            depth,
-            say("a single value", "单个值"),
-            Type::is_scalar,
-        );
-        let otherwise = self.expect(
-            otherwise,
-            depth,
-            say("a single value", "单个值"),
-            Type::is_scalar,
-        );
+        let then = self.expect(then, depth, say("a single value", "单个值"), Type::is_scalar);
+        let otherwise = self.expect(otherwise, depth, say("a single value", "单个值"), Type::is_scalar);
         let Some(shape) = then.shape.common(&otherwise.shape) else {
             let (one, other) = (then.shape.described(), otherwise.shape.described());
             let message = say(
@@ -167,12 +144,7 @@ impl Check<'_> {
         list: &IdedExpr,
         depth: usize,
     ) -> Typed {
-        let sought = self.expect(
-            sought,
-            depth,
-            say("a single value", "单个值"),
-            Type::is_scalar,
-        );
+        let sought = self.expect(sought, depth, say("a single value", "单个值"), Type::is_scalar);
         let list = self.expect(
             list,
             depth,

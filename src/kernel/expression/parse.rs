@@ -50,19 +50,14 @@ pub(super) fn with_room<T: Send>(
 }
 
 /// Parses and checks a text that passed the scan.
-pub(super) fn check(
-    source: &str,
-    vocabulary: &Vocabulary,
-) -> Result<(Node, BTreeSet<String>), Vec<Fault>> {
+pub(super) fn check(source: &str, vocabulary: &Vocabulary) -> Result<(Node, BTreeSet<String>), Vec<Fault>> {
     // Without macros, so that `exists` and its like stay the calls they were written as.
     let parser = Env::default()
         .parser()
         .enable_optional_syntax(false)
         .max_recursion_depth(MAX_RECURSION)
         .error_recovery_limit(MAX_RECOVERIES);
-    let (tree, places) = parser
-        .parse_with_source_info(source)
-        .map_err(syntax_faults)?;
+    let (tree, places) = parser.parse_with_source_info(source).map_err(syntax_faults)?;
     Check::condition(source, &places, vocabulary, &tree)
 }
 
@@ -95,10 +90,7 @@ fn plain(message: &str) -> Say {
         .strip_prefix("mismatched input ")
         .or_else(|| brief.strip_prefix("extraneous input "));
     match unwanted {
-        Some("'<EOF>'") => say(
-            "something is missing at the end",
-            "表达式不完整，结尾缺少内容",
-        ),
+        Some("'<EOF>'") => say("something is missing at the end", "表达式不完整，结尾缺少内容"),
         Some(text) => say(
             format!("{text} cannot stand here"),
             format!("此处不能出现 {text}"),

@@ -77,9 +77,7 @@ impl Type {
             Self::Day => say("a day", "日期"),
             Self::Instant => say("an instant", "时间"),
             Self::List(of) if matches!(**of, Self::Text) => say("a list of texts", "文本列表"),
-            Self::List(of) if matches!(**of, Self::Record(_)) => {
-                say("a list of records", "记录列表")
-            }
+            Self::List(of) if matches!(**of, Self::Record(_)) => say("a list of records", "记录列表"),
             Self::List(_) => say("a list", "列表"),
             Self::Record(_) => say("a record", "记录"),
         }
@@ -104,10 +102,7 @@ impl Type {
                 "null only; look into it with `in`, size, exists or all",
                 "null（查看内容请用 `in`、size、exists 或 all）",
             ),
-            Self::Record(_) => say(
-                "null only; name one of its members",
-                "null（请写出它的字段）",
-            ),
+            Self::Record(_) => say("null only; name one of its members", "null（请写出它的字段）"),
         }
     }
 }

@@ -54,8 +54,9 @@ impl Gap {
     /// Of two parts of `&&` or `||`: the unknown one may yet decide without the one that failed.
     pub(super) fn or(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Failed(_), unknown @ Self::Unknown(_))
-            | (unknown @ Self::Unknown(_), Self::Failed(_)) => unknown,
+            (Self::Failed(_), unknown @ Self::Unknown(_)) | (unknown @ Self::Unknown(_), Self::Failed(_)) => {
+                unknown
+            }
             (this, that) => this.and(that),
         }
     }
@@ -131,18 +132,13 @@ pub(super) fn plain_decimal(text: &str) -> Option<Decimal> {
 
 /// A calendar day, `2024-03-05`.
 pub(super) fn day(text: &str) -> Option<NaiveDate> {
-    let is_plain = text.len() == 10
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let is_plain = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     if is_plain { text.parse().ok() } else { None }
 }
 
 /// A point in time, by RFC 3339.
 pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text)
-        .ok()
-        .map(|it| it.to_utc())
+    DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc())
 }
 
 /// A number as the source may write it, with an exponent if need be.

@@ -15,16 +15,10 @@ fn length_nesting_and_size_are_limited() {
         (list(197), vec![]),
         (list(198), vec!["expression_too_large"]),
         (format!("true{}", " ".repeat(1996)), vec![]),
-        (
-            format!("true{}", " ".repeat(1997)),
-            vec!["expression_too_long"],
-        ),
+        (format!("true{}", " ".repeat(1997)), vec!["expression_too_long"]),
         (format!("'{}' == currency", "中".repeat(1900)), vec![]),
         (format!("1{} > 0", "+1".repeat(60)), vec![]),
-        (
-            format!("1{} > 0", "+1".repeat(80)),
-            vec!["expression_too_deep"],
-        ),
+        (format!("1{} > 0", "+1".repeat(80)), vec!["expression_too_deep"]),
     ];
     for (source, faults) in cases {
         assert_eq!(codes(&source), faults, "{source}");
@@ -55,11 +49,11 @@ fn hostile() -> Vec<String> {
     .map(|(open, close)| shell(open, close))
     .into();
     for pattern in [
-        "(", ")", "()", "[]", "{}", "(]", "[,", "f(", "f()", "a.f()(", "!", "-", "- ", "--!", "?",
-        "1?", "1?1:", ":", "a.", ".", ".b", "a ", "1 ", "+", "1+", "1<", "true&&", "true||", "&&",
-        "1 in ", "[1][", "'", "\"", "'' ", "\\", "'\\'", "\"\\q((", "r'\\'(", "'''(", "`", "`a`(",
-        "0x", "1e", "1.e", "//(\n", "//(", "\u{0}", "中", "\u{202e}", "{a:", "?:", "(,)", "(:",
-        "()(", "null.", "in(", "[1,", "-1-", "\r(", "\u{c}(", "b'('", "f(,", "a{", "a.?b", "a[?",
+        "(", ")", "()", "[]", "{}", "(]", "[,", "f(", "f()", "a.f()(", "!", "-", "- ", "--!", "?", "1?",
+        "1?1:", ":", "a.", ".", ".b", "a ", "1 ", "+", "1+", "1<", "true&&", "true||", "&&", "1 in ", "[1][",
+        "'", "\"", "'' ", "\\", "'\\'", "\"\\q((", "r'\\'(", "'''(", "`", "`a`(", "0x", "1e", "1.e", "//(\n",
+        "//(", "\u{0}", "中", "\u{202e}", "{a:", "?:", "(,)", "(:", "()(", "null.", "in(", "[1,", "-1-",
+        "\r(", "\u{c}(", "b'('", "f(,", "a{", "a.?b", "a[?",
     ] {
         texts.push(pattern.repeat(2_000 / pattern.chars().count()));
         texts.push(pattern.repeat(12));
@@ -74,8 +68,7 @@ fn hostile_texts_are_answered_on_a_small_stack() {
         for text in hostile() {
             let answer = Expression::compile(&text, &deal());
             assert!(
-                answer.is_ok()
-                    || answer.is_err_and(|faults| !faults.is_empty() && faults.len() <= 20),
+                answer.is_ok() || answer.is_err_and(|faults| !faults.is_empty() && faults.len() <= 20),
                 "{text}"
             );
         }
@@ -104,10 +97,7 @@ fn the_deepest_condition_is_evaluated_on_a_small_stack() {
     ];
     on_a_stack_of(512 << 10, move || {
         for source in sources {
-            assert!(
-                matches!(truth(&source), Truth::Met | Truth::Unmet),
-                "{source}"
-            );
+            assert!(matches!(truth(&source), Truth::Met | Truth::Unmet), "{source}");
         }
     });
 }
@@ -117,16 +107,12 @@ fn lists_of_more_than_a_thousand_entries_are_refused() {
     let lines = |count: usize| json!({ "lines": vec![json!({ "amount": "1.00" }); count] });
     let every = expression("lines.all(line, line.amount == 1)");
     assert_eq!(every.evaluate(&lines(1_000)), Truth::Met);
-    assert!(matches!(
-        every.evaluate(&lines(1_001)),
-        Truth::Failed { .. }
-    ));
+    assert!(matches!(every.evaluate(&lines(1_001)), Truth::Failed { .. }));
 }
 
 #[test]
 fn lists_within_lists_run_out_of_steps_rather_than_of_time() {
-    let facts =
-        json!({ "lines": vec![json!({ "product": "x" }); 1_000], "tags": vec!["y"; 1_000] });
+    let facts = json!({ "lines": vec![json!({ "product": "x" }); 1_000], "tags": vec!["y"; 1_000] });
     let truth = expression("lines.exists(line, line.product in tags)").evaluate(&facts);
     assert!(
         matches!(&truth, Truth::Failed { reason } if reason.en.contains("steps")),

@@ -38,11 +38,7 @@ fn conditions_over_what_is_known_are_met_or_unmet() {
     ];
     for source in met {
         assert_eq!(truth(source), Truth::Met, "{source}");
-        assert_eq!(
-            truth(&format!("!({source}\n)")),
-            Truth::Unmet,
-            "not {source}"
-        );
+        assert_eq!(truth(&format!("!({source}\n)")), Truth::Unmet, "not {source}");
     }
 }
 
@@ -56,10 +52,7 @@ fn a_null_or_absent_member_makes_a_condition_unknown_and_is_named() {
         ),
         ("!(custom.discount > 0.1)", &["custom.discount"]),
         ("custom.discount != 0.1", &["custom.discount"]),
-        (
-            "is_strategic && custom.discount > 0.1",
-            &["custom.discount"],
-        ),
+        ("is_strategic && custom.discount > 0.1", &["custom.discount"]),
         (
             "custom.discount > 0.1 && account.employees > 5",
             &["account.employees", "custom.discount"],
@@ -71,10 +64,7 @@ fn a_null_or_absent_member_makes_a_condition_unknown_and_is_named() {
         ("custom.discount > 0.1 ? true : false", &["custom.discount"]),
         ("custom.discount in [0.1, 0.2]", &["custom.discount"]),
         ("0.1 in [0.2, custom.discount]", &["custom.discount"]),
-        (
-            "lines.exists(line, line.quantity > 5)",
-            &["lines[].quantity"],
-        ),
+        ("lines.exists(line, line.quantity > 5)", &["lines[].quantity"]),
         ("lines.all(line, line.quantity > 1)", &["lines[].quantity"]),
         (
             "size(lines.filter(line, line.quantity > 1)) > 0",
@@ -159,14 +149,8 @@ fn what_cannot_be_computed_fails_with_its_reason() {
         ("amount / 0 > 1", "division by zero"),
         ("1 % 0 == 1", "division by zero"),
         ("cycle / (cycle - 2) > 1", "division by zero"),
-        (
-            "9223372036854775807 + cycle > 0",
-            "a number grows too large",
-        ),
-        (
-            "-(-9223372036854775807 - 1) > 0",
-            "a number grows too large",
-        ),
+        ("9223372036854775807 + cycle > 0", "a number grows too large"),
+        ("-(-9223372036854775807 - 1) > 0", "a number grows too large"),
         (
             "amount * 7922816251426433759354395033.5 > 1",
             "a number grows too large",
@@ -198,12 +182,7 @@ fn what_cannot_be_computed_fails_with_its_reason() {
         expression("amount > 1").evaluate(&json!({ "amount": 2 })),
         Truth::Met
     );
-    for day in [
-        "2024-02-30",
-        "2024-3-5",
-        "+2024-03-5",
-        "2024-03-05T00:00:00Z",
-    ] {
+    for day in ["2024-02-30", "2024-3-5", "+2024-03-5", "2024-03-05T00:00:00Z"] {
         let truth = expression("expected_close_on > day('2024-01-01')")
             .evaluate(&json!({ "expected_close_on": day }));
         assert!(matches!(truth, Truth::Failed { .. }), "{day}: {truth:?}");

@@ -67,10 +67,8 @@ fn truth(source: &str) -> Truth {
 }
 
 fn codes(source: &str) -> Vec<&'static str> {
-    Expression::compile(source, &deal()).map_or_else(
-        |faults| faults.iter().map(|it| it.code).collect(),
-        |_| Vec::new(),
-    )
+    Expression::compile(source, &deal())
+        .map_or_else(|faults| faults.iter().map(|it| it.code).collect(), |_| Vec::new())
 }
 
 fn unknown(missing: &[&str]) -> Truth {

@@ -50,10 +50,7 @@ fn what_is_ill_typed_or_unknown_is_refused() {
         ("today > day('2024-02-30')", "invalid_literal"),
         ("today > day(currency)", "invalid_literal"),
         ("now > instant('2024-02-03')", "invalid_literal"),
-        (
-            "amount > 0.12345678901234567890123456789012",
-            "invalid_literal",
-        ),
+        ("amount > 0.12345678901234567890123456789012", "invalid_literal"),
         ("amount > 1e300", "invalid_literal"),
         (
             "lines.exists(line, tags.exists(tag, true))",
@@ -67,10 +64,7 @@ fn what_is_ill_typed_or_unknown_is_refused() {
         ("b'x' == currency", "unsupported_syntax"),
         ("\"\"\"x\"\"\" == currency", "unsupported_syntax"),
         ("(amount).value == 1", "unknown_member"),
-        (
-            "(true ? account : account).industry == 'x'",
-            "unsupported_syntax",
-        ),
+        ("(true ? account : account).industry == 'x'", "unsupported_syntax"),
         ("amount", "not_a_condition"),
         ("lines", "not_a_condition"),
         ("null", "not_a_condition"),
@@ -141,15 +135,8 @@ fn a_fault_names_the_member_and_what_is_allowed() {
 
 #[test]
 fn columns_count_characters_not_bytes() {
-    let faults =
-        Expression::compile("currency == '人民币' && 1.5 == currency", &deal()).unwrap_err();
-    assert_eq!(
-        faults[0].position,
-        Some(Position {
-            line: 1,
-            column: 26
-        })
-    );
+    let faults = Expression::compile("currency == '人民币' && 1.5 == currency", &deal()).unwrap_err();
+    assert_eq!(faults[0].position, Some(Position { line: 1, column: 26 }));
 }
 
 #[test]
