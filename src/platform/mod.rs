@@ -1,10 +1,15 @@
 //! Everything between the rooms and the outside world: Postgres, HTTP, tokens, the contract, the record store.
 
+pub mod auth;
+pub mod clock;
 pub mod contract;
 pub mod db;
 pub mod events;
+pub mod gatekeeper;
 pub mod idempotency;
 pub mod input;
+pub mod limits;
+pub mod metrics;
 pub mod problem;
 pub mod reply;
 pub mod tokens;

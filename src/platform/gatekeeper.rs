@@ -1,0 +1,497 @@
+//! The front door of every request: id, language, operation, caller, permission, rate limit, then the handler under a
+//! time limit, then headers, conditional answers and the access log. An operation that the document does not know does
+//! not get in; the permission that it documents is the one enforced.
+
+use super::auth::{self, Auth};
+use super::clock;
+use super::contract::{Contract, Operation};
+use super::db::Db;
+use super::limits::Limits;
+use super::metrics::Metrics;
+use super::problem::{Asked, Bare, render_refusal};
+use crate::kernel::ctx::{Ctx, IdempotencyKey, IfMatch};
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::problem::Code;
+use crate::kernel::text::{Lang, say};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, dev::Payload, web};
+use bytes::Bytes;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How long a request may take in all, in seconds.
+pub const REQUEST_SECONDS: u64 = 15;
+/// Largest JSON body, in bytes.
+pub const MOST_BODY: usize = 1024 * 1024;
+
+/// What all workers share.
+pub struct Platform {
+    pub auth: Auth,
+    pub contract: Contract,
+    pub limits: Limits,
+    pub metrics: Metrics,
+}
+
+/// The shared platform as handlers take it.
+pub type Shared = web::Data<Platform>;
+
+/// Everything in front of the handlers.
+///
+/// # Errors
+/// Never: refusals become problem documents here.
+pub async fn front_door(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let begun = Instant::now();
+    let asked = asked(request.headers());
+    request.extensions_mut().insert(asked.clone());
+    let Some(platform) = request.app_data::<Shared>().cloned() else {
+        return Err(AppError::internal("the platform is not set up").into());
+    };
+    let method = request.method().clone();
+    if method == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
+    let path = request.path().to_owned();
+    let conditions = request.headers().get("if-none-match").cloned();
+    let accepts_gzip =
+        header(request.headers(), "accept-encoding").is_some_and(|accept| accept.contains("gzip"));
+    let (pattern, admitted) = admit(&platform, &request, &asked).await;
+    let response = match admitted {
+        Ok(()) => {
+            match tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS), next.call(request)).await {
+                Ok(Ok(response)) => response.map_into_boxed_body(),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(slow().into()),
+            }
+        }
+        Err(error) => {
+            let response = render_refusal(&error.to_refusal(), &asked);
+            request.into_response(response)
+        }
+    };
+    let mut response = finish(response, &asked);
+    if let Some(tags) = conditions.filter(|_| method == Method::GET || method == Method::HEAD) {
+        response = not_modified(response, &tags);
+    }
+    let status = response.status().as_u16();
+    platform
+        .metrics
+        .observe(&method, &pattern, status, begun.elapsed());
+    tracing::info!(target: "access", request_id = %asked.request_id, method = %method, path = %path, status, micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+    Ok(if accepts_gzip { zipped(response) } else { response })
+}
+
+fn slow() -> AppError {
+    AppError::refuse(Code::Unavailable, say("It took too long", "处理超时")).retry_after(1)
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn asked(headers: &HeaderMap) -> Asked {
+    let sane = |id: &&str| {
+        !id.is_empty()
+            && id.len() <= 64
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let request_id = header(headers, "x-request-id")
+        .filter(sane)
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    let lang = header(headers, "accept-language")
+        .map(Lang::from_accept_language)
+        .unwrap_or_default();
+    Asked {
+        request_id: Arc::from(request_id),
+        lang,
+    }
+}
+
+/// Paths outside the document: the documentation itself.
+fn is_open_page(path: &str) -> bool {
+    path == "/docs" || path.starts_with("/docs/") || path == "/openapi.json" || path == "/"
+}
+
+async fn admit(platform: &Shared, request: &ServiceRequest, asked: &Asked) -> (String, AppResult<()>) {
+    let method = request.method().as_str();
+    let path = request.path();
+    if method == "OPTIONS" || is_open_page(path) {
+        return (String::from("other"), Ok(()));
+    }
+    match platform.contract.find(method, path) {
+        Ok(operation) => (
+            operation.template.clone(),
+            admit_to(platform, operation, request, asked).await,
+        ),
+        Err(others) if others.is_empty() => (String::from("unknown"), Err(AppError::not_found())),
+        Err(others) => (String::from("unknown"), Err(wrong_method(&others))),
+    }
+}
+
+fn wrong_method(others: &[&str]) -> AppError {
+    let mut allow = others.to_vec();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
+    }
+    allow.sort_unstable();
+    allow.dedup();
+    let allow = allow.join(", ");
+    AppError::refuse(
+        Code::MethodNotAllowed,
+        say(format!("This path takes {allow}"), format!("此路径支持 {allow}")),
+    )
+    .with("allow", json!(allow))
+}
+
+async fn admit_to(
+    platform: &Shared,
+    operation: &Operation,
+    request: &ServiceRequest,
+    asked: &Asked,
+) -> AppResult<()> {
+    let Some(permission) = &operation.permission else {
+        return Ok(());
+    };
+    let db = request
+        .app_data::<web::Data<Db>>()
+        .ok_or_else(|| AppError::internal("no database"))?;
+    let caller = platform
+        .auth
+        .authenticate(db, header(request.headers(), "authorization"))
+        .await?;
+    platform
+        .limits
+        .take(caller.principal.user, caller.principal.tenant)?;
+    if !permission.is_empty() && !caller.principal.grants.contains_key(permission) {
+        return Err(AppError::forbidden(permission));
+    }
+    let now = auth::business_now(db, caller.principal.tenant, &caller.principal.company).await?;
+    let headers = request.headers();
+    let ctx = Ctx {
+        tenant: caller.principal.tenant,
+        user: caller.principal.user,
+        principal: Arc::clone(&caller.principal),
+        actor_kind: caller.actor_kind,
+        actor_id: Some(caller.actor_id),
+        now,
+        recorded_at: clock::real_now(),
+        lang: asked.lang,
+        request_id: Arc::clone(&asked.request_id),
+        command_id: Uuid::now_v7(),
+        cause: None,
+        if_match: header(headers, "if-match").map(parse_if_match).transpose()?,
+        idempotency: idempotency_key(headers, request.method().as_str(), request.path())?,
+        is_dry_run: header(headers, "prefer").is_some_and(prefers_dry_run),
+    };
+    request.extensions_mut().insert(ctx);
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+fn prefers_dry_run(prefer: &str) -> bool {
+    prefer
+        .split([',', ';'])
+        .any(|preference| preference.trim().eq_ignore_ascii_case("dry-run"))
+}
+
+fn parse_if_match(header: &str) -> AppResult<IfMatch> {
+    if header.trim() == "*" {
+        return Ok(IfMatch::Any);
+    }
+    let mut versions = Vec::new();
+    for tag in header.split(',').map(str::trim) {
+        let is_tag =
+            tag.strip_prefix("W/").unwrap_or(tag).starts_with('"') && tag.ends_with('"') && tag.len() > 1;
+        if !is_tag {
+            return Err(AppError::refuse(
+                Code::BadHeader,
+                say(
+                    "If-Match must be \"*\" or quoted entity tags",
+                    "If-Match 必须是 \"*\" 或带引号的实体标签",
+                ),
+            ));
+        }
+        versions.extend(tag.trim_matches('"').parse::<i32>().ok());
+    }
+    Ok(IfMatch::Versions(versions))
+}
+
+fn idempotency_key(headers: &HeaderMap, method: &str, path: &str) -> AppResult<Option<IdempotencyKey>> {
+    let Some(value) = headers.get("idempotency-key").filter(|_| method == "POST") else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Err(AppError::refuse(
+            Code::BadHeader,
+            say(
+                "Idempotency-Key takes 1 to 255 printable characters",
+                "Idempotency-Key 须为 1 至 255 个可打印字符",
+            ),
+        ));
+    }
+    Ok(Some(IdempotencyKey {
+        key: key.to_owned(),
+        operation: format!("{method} {path}"),
+        request_hash: Vec::new(),
+    }))
+}
+
+/// Gives refusals their request's id and language, and every answer its standing headers.
+fn finish(mut response: ServiceResponse<BoxBody>, asked: &Asked) -> ServiceResponse<BoxBody> {
+    let bare = response.response_mut().extensions_mut().remove::<Bare>();
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get("content-type")
+        .is_some_and(|kind| kind == "application/problem+json");
+    let mut response = match bare {
+        Some(Bare(refusal)) => {
+            let (request, _) = response.into_parts();
+            ServiceResponse::new(request, render_refusal(&refusal, asked))
+        }
+        // What actix itself refuses before our handlers see it.
+        None if (status.is_client_error() || status.is_server_error()) && !is_problem => {
+            let (request, _) = response.into_parts();
+            ServiceResponse::new(
+                request,
+                render_refusal(&stray(status.as_u16()).to_refusal(), asked),
+            )
+        }
+        None => response,
+    };
+    let headers = response.headers_mut();
+    let standing = [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("strict-transport-security", "max-age=31536000"),
+    ];
+    for (name, value) in standing {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if !headers.contains_key("cache-control") {
+        headers.insert(
+            HeaderName::from_static("cache-control"),
+            HeaderValue::from_static("no-store"),
+        );
+    }
+    if let Ok(id) = HeaderValue::from_str(&asked.request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    response
+}
+
+fn stray(status: u16) -> AppError {
+    let code = match status {
+        400 => Code::BadParameter,
+        404 => Code::NotFound,
+        405 => Code::MethodNotAllowed,
+        413 => Code::TooLarge,
+        415 => Code::UnsupportedMediaType,
+        500..=599 => Code::Internal,
+        _ => Code::Invalid,
+    };
+    let page = code.page();
+    AppError::refuse(code, say(page.title, page.title_zh))
+}
+
+/// 304 where the caller has the same answer already. `no-store` answers revalidate all the same: the tag is the caller's own.
+fn not_modified(response: ServiceResponse<BoxBody>, tags: &HeaderValue) -> ServiceResponse<BoxBody> {
+    let own = response
+        .headers()
+        .get("etag")
+        .and_then(|tag| tag.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let weak = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let has_it = tags
+        .to_str()
+        .is_ok_and(|tags| tags.trim() == "*" || tags.split(',').any(|tag| weak(tag) == weak(&own)));
+    if response.status() != 200 || own.is_empty() || !has_it {
+        return response;
+    }
+    let (request, old) = response.into_parts();
+    let mut fresh = HttpResponse::NotModified().finish();
+    for name in [
+        "etag",
+        "x-request-id",
+        "cache-control",
+        "x-content-type-options",
+        "vary",
+    ] {
+        if let Some(value) = old.headers().get(name) {
+            fresh
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    ServiceResponse::new(request, fresh)
+}
+
+/// Compresses bodies for which it pays.
+fn zipped(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let is_large = matches!(response.response().body().size(), BodySize::Sized(size) if size >= 1024);
+    if !is_large || response.headers().contains_key("content-encoding") {
+        return response;
+    }
+    response.map_body(|head, body| {
+        actix_http::encoding::Encoder::response(actix_http::ContentEncoding::Gzip, head, body).boxed()
+    })
+}
+
+impl FromRequest for Ctx {
+    type Error = AppError;
+    type Future = Ready<AppResult<Ctx>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let ctx = request.extensions().get::<Ctx>().cloned();
+        ready(ctx.ok_or_else(|| {
+            AppError::internal("an operation without a documented permission asks for its caller")
+        }))
+    }
+}
+
+/// An id in the path. What is no UUID is not there.
+#[derive(Debug, Clone, Copy)]
+pub struct Id(pub Uuid);
+
+impl FromRequest for Id {
+    type Error = AppError;
+    type Future = Ready<AppResult<Id>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(path_id(request, "id").map(Id))
+    }
+}
+
+/// A named id of the path.
+///
+/// # Errors
+/// `not_found` when it is no UUID.
+pub fn path_id(request: &HttpRequest, name: &str) -> AppResult<Uuid> {
+    let text = request.match_info().get(name).unwrap_or_default();
+    if text.len() != 36 {
+        return Err(AppError::not_found());
+    }
+    Uuid::parse_str(text).map_err(|_| AppError::not_found())
+}
+
+/// A command with a body: strictly parsed, valid by its operation's schema, decoded; its hash stands in the context.
+pub struct Command<T> {
+    pub ctx: Ctx,
+    pub input: T,
+}
+
+impl<T: serde::de::DeserializeOwned + 'static> FromRequest for Command<T> {
+    type Error = AppError;
+    type Future = futures::future::LocalBoxFuture<'static, AppResult<Command<T>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let ctx = Ctx::from_request(request, &mut Payload::None).into_inner();
+        let value = body(request, payload);
+        Box::pin(async move {
+            let mut ctx = ctx?;
+            let (value, bytes) = value.await?;
+            if let Some(key) = &mut ctx.idempotency {
+                key.request_hash = Sha256::digest(&bytes).to_vec();
+            }
+            let input = serde_json::from_value(value).map_err(undecodable)?;
+            Ok(Command { ctx, input })
+        })
+    }
+}
+
+/// A body without a signed-in caller (sign-in itself).
+pub struct Input<T>(pub T);
+
+impl<T: serde::de::DeserializeOwned + 'static> FromRequest for Input<T> {
+    type Error = AppError;
+    type Future = futures::future::LocalBoxFuture<'static, AppResult<Input<T>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let value = body(request, payload);
+        Box::pin(async move {
+            serde_json::from_value(value.await?.0)
+                .map(Input)
+                .map_err(undecodable)
+        })
+    }
+}
+
+fn undecodable(error: serde_json::Error) -> AppError {
+    tracing::warn!(%error, "a body passed its schema but not its type");
+    let fault =
+        crate::kernel::fault::Fault::invalid("", "is not of the documented form", "不符合文档规定的格式");
+    AppError::invalid(vec![fault])
+}
+
+/// Reads, parses and checks a JSON body.
+fn body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = AppResult<(serde_json::Value, Bytes)>> + 'static {
+    let is_json = is_json(request);
+    let bytes = Bytes::from_request(request, payload);
+    let request = request.clone();
+    async move {
+        let bytes = bytes.await.map_err(too_large)?;
+        let platform = request
+            .app_data::<Shared>()
+            .ok_or_else(|| AppError::internal("no platform"))?;
+        let found = platform.contract.find(request.method().as_str(), request.path());
+        let operation =
+            found.map_err(|_| AppError::internal("an operation outside the document takes a body"))?;
+        if !is_json {
+            return Err(AppError::refuse(
+                Code::UnsupportedMediaType,
+                say("Send application/json", "请发送 application/json"),
+            ));
+        }
+        let value = super::input::parse(&bytes)?;
+        super::input::check(operation.validator()?, &value)?;
+        Ok((value, bytes))
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let kind = header(request.headers(), "content-type").unwrap_or_default();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    kind == "application/json"
+        || (request.method() == Method::PATCH && kind == "application/merge-patch+json")
+}
+
+/// What reading the bytes of a body may fail with.
+pub fn too_large(error: actix_web::Error) -> AppError {
+    match error.as_response_error().status_code().as_u16() {
+        413 => AppError::refuse(
+            Code::TooLarge,
+            say("The body is over the limit", "请求体超过上限"),
+        ),
+        415 => AppError::refuse(
+            Code::UnsupportedMediaType,
+            say("This encoding is not understood", "不支持的编码"),
+        ),
+        _ => AppError::refuse(
+            Code::MalformedBody,
+            say("The body cannot be read", "无法读取请求体"),
+        ),
+    }
+}

@@ -1,0 +1,152 @@
+//! Custom fields: values checked as their definitions say, and a second, typed copy of the filterable ones.
+
+use super::spec::Change;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::money;
+use crate::kernel::text::say;
+use crate::platform::db::{Cached, Tx};
+use chrono::NaiveDate;
+use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// One definition of a company's own field.
+#[derive(QueryableByName, Debug, Clone)]
+pub struct Definition {
+    #[diesel(sql_type = Text)]
+    pub key: String,
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    pub choices: Option<Vec<String>>,
+    #[diesel(sql_type = Bool)]
+    pub is_required: bool,
+    #[diesel(sql_type = Bool)]
+    pub is_filterable: bool,
+}
+
+/// The live definitions of a resource's custom fields.
+///
+/// # Errors
+/// Database errors.
+pub async fn definitions(tx: &mut Tx, tenant: Uuid, resource: &str) -> AppResult<Vec<Definition>> {
+    let query = sql_query(
+        "SELECT key, kind, choices, is_required, is_filterable FROM field_definitions \
+         WHERE tenant_id = $1 AND resource = $2 AND archived_at IS NULL ORDER BY key",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Text, _>(resource);
+    Ok(Cached(query).load(&mut **tx).await?)
+}
+
+/// Checks `custom` of a change against the definitions. Values of archived fields may stay as they are.
+///
+/// # Errors
+/// `invalid` with all faults.
+pub async fn check(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &mut Change) -> AppResult<()> {
+    let definitions = definitions(tx, ctx.tenant, resource).await?;
+    let empty = Map::new();
+    let before = change.before.get("custom").and_then(Value::as_object).unwrap_or(&empty);
+    let after = change.after.get("custom").and_then(Value::as_object).unwrap_or(&empty);
+    let mut faults = faults(&definitions, before, after);
+    let users = definitions.iter().filter(|definition| definition.kind == "user").filter_map(|definition| {
+        let id = after.get(&definition.key).and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok())?;
+        Some((definition.key.clone(), id))
+    });
+    for (key, id) in users.collect::<Vec<_>>() {
+        if !user_exists(tx, ctx.tenant, id).await? {
+            faults.push(Fault::not_found(format!("/custom/{key}")));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(AppError::invalid(faults)) }
+}
+
+#[derive(QueryableByName)]
+struct Exists {
+    #[diesel(sql_type = Bool)]
+    yes: bool,
+}
+
+async fn user_exists(tx: &mut Tx, tenant: Uuid, id: Uuid) -> AppResult<bool> {
+    let query = sql_query("SELECT EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND id = $2) AS yes").bind::<SqlUuid, _>(tenant).bind::<SqlUuid, _>(id);
+    Ok(Cached(query).get_result::<Exists>(&mut **tx).await?.yes)
+}
+
+fn faults(definitions: &[Definition], before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (key, value) in after {
+        let pointer = format!("/custom/{key}");
+        match definitions.iter().find(|definition| definition.key == *key) {
+            None if before.get(key) == Some(value) => {}
+            None => faults.push(Fault::unknown_field(pointer)),
+            Some(definition) => faults.extend(fault_of(definition, value).map(|(en, zh)| Fault::new(pointer, "invalid", say(en, zh)))),
+        }
+    }
+    for definition in definitions.iter().filter(|definition| definition.is_required) {
+        if after.get(&definition.key).is_none_or(Value::is_null) {
+            faults.push(Fault::required(format!("/custom/{}", definition.key)));
+        }
+    }
+    faults
+}
+
+fn fault_of(definition: &Definition, value: &Value) -> Option<(String, String)> {
+    if value.is_null() {
+        return None;
+    }
+    let text = value.as_str();
+    let decimal = |places: u32| text.and_then(money::parse).is_some_and(|number| number.scale() <= places && number.trunc().to_string().len() <= 16);
+    let (is_good, en, zh) = match definition.kind.as_str() {
+        "text" => (text.is_some_and(|text| text.chars().count() <= 2000), "must be a text of at most 2,000 characters".to_owned(), "必须是不超过 2000 字符的文本".to_owned()),
+        "number" => (decimal(4), "must be a decimal string with at most four places".to_owned(), "必须是最多四位小数的十进制字符串".to_owned()),
+        "money" => (decimal(4), "must be a decimal string in the record's currency".to_owned(), "必须是以记录币种表示的十进制字符串".to_owned()),
+        "date" => (text.is_some_and(|text| text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()), "must be a day (YYYY-MM-DD)".to_owned(), "必须是日期(YYYY-MM-DD)".to_owned()),
+        "choice" => {
+            let choices = definition.choices.clone().unwrap_or_default();
+            let allowed = choices.join(", ");
+            (text.is_some_and(|text| choices.iter().any(|choice| choice == text)), format!("must be one of: {allowed}"), format!("必须是以下之一:{allowed}"))
+        }
+        _ => (text.is_some_and(|text| Uuid::parse_str(text).is_ok()), "must be the id of a user".to_owned(), "必须是用户 id".to_owned()),
+    };
+    (!is_good).then_some((en, zh))
+}
+
+/// Keeps the typed copy of the filterable values true. Runs after the record is written.
+///
+/// # Errors
+/// Database errors.
+pub async fn store(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &Change) -> AppResult<()> {
+    if !change.changed("custom") {
+        return Ok(());
+    }
+    let definitions = definitions(tx, ctx.tenant, resource).await?;
+    let empty = Map::new();
+    let values = change.after.get("custom").and_then(Value::as_object).unwrap_or(&empty);
+    let rows = definitions.iter().filter(|definition| definition.is_filterable).filter_map(|definition| {
+        let value = values.get(&definition.key).filter(|value| !value.is_null())?;
+        let column = match definition.kind.as_str() {
+            "number" | "money" => "number",
+            "date" => "day",
+            _ => "text",
+        };
+        Some(json!({ "key": definition.key, column: value }))
+    });
+    let query = sql_query(
+        "WITH gone AS (DELETE FROM custom_values v WHERE v.tenant_id = $1 AND v.record_kind = $2 AND v.record_id = $3 \
+            AND v.field_key NOT IN (SELECT x->>'key' FROM jsonb_array_elements($4) x)) \
+         INSERT INTO custom_values (tenant_id, record_kind, field_key, record_id, text_value, number_value, day_value) \
+         SELECT $1, $2, x->>'key', $3, x->>'text', (x->>'number')::numeric, (x->>'day')::date FROM jsonb_array_elements($4) x \
+         ON CONFLICT (tenant_id, record_kind, record_id, field_key) DO UPDATE \
+         SET text_value = EXCLUDED.text_value, number_value = EXCLUDED.number_value, day_value = EXCLUDED.day_value",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<Text, _>(resource)
+    .bind::<SqlUuid, _>(change.id)
+    .bind::<Jsonb, _>(Value::Array(rows.collect()));
+    Cached(query).execute(&mut **tx).await?;
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The record store: a resource is declared once (`Resource`), and its JSON, schema, list parameters, scope, SQL and
+//! events follow from that. What is particular to a resource stands in its hooks.
+
+pub mod custom;
+pub mod docs;
+pub mod http;
+pub mod query;
+pub mod rules;
+pub mod spec;
+pub mod sql;
+pub mod store;
+
+pub use spec::{Access, Change, Hooks, Kind, Member, Resource, Verbs};

@@ -1,0 +1,347 @@
+//! What a resource is: its table, who may see it, and its members.
+
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::AppResult;
+use crate::kernel::fault::Warning;
+use crate::platform::db::Tx;
+use futures::future::LocalBoxFuture;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// A resource as it is declared.
+pub struct Resource {
+    /// `account`: names events, timelines, and `expand`.
+    pub singular: &'static str,
+    /// `accounts`: the path segment.
+    pub plural: &'static str,
+    pub table: &'static str,
+    /// The document's tag.
+    pub tag: &'static str,
+    /// What it is, in a sentence for the document.
+    pub about: &'static str,
+    /// `account`: prefix of `.read` and `.write`.
+    pub permission: &'static str,
+    pub access: Access,
+    pub verbs: Verbs,
+    pub members: &'static [Member],
+    /// Sort keys besides the members marked sortable; the first entry is the default order, e.g. `-created_at`.
+    pub default_sort: &'static str,
+    pub hooks: Hooks,
+}
+
+/// Who sees a record.
+#[derive(Clone, Copy)]
+pub enum Access {
+    /// By `owner_id`, participants and the pool. `assign`: the permission that giving it to somebody else needs.
+    Owned { assign: &'static str },
+    /// Like its parent, named by this column; `closed_sql` over the parent `p` says when its parts no longer change.
+    Part { parent: &'static Resource, key: &'static str, closed_sql: Option<&'static str> },
+    /// Configuration: everybody in the company with the read permission.
+    Shared,
+}
+
+/// Which writes a resource has; all can be listed and read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Verbs {
+    pub create: bool,
+    pub update: bool,
+    pub archive: bool,
+}
+
+impl Verbs {
+    pub const ALL: Verbs = Verbs { create: true, update: true, archive: true };
+    pub const READ: Verbs = Verbs { create: false, update: false, archive: false };
+    /// Created by a command of its own, else plain.
+    pub const NO_CREATE: Verbs = Verbs { create: false, update: true, archive: true };
+}
+
+pub type Prepare = for<'a> fn(&'a mut Tx, &'a Ctx, &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>>;
+
+/// What is particular to a resource. Both run in the transaction, the record (and its parent) locked.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// Before the row is written: normalise, default, check across records.
+    pub before: Option<Prepare>,
+    /// After the row is written.
+    pub after: Option<Prepare>,
+}
+
+impl Hooks {
+    pub const NONE: Hooks = Hooks { before: None, after: None };
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Create,
+    Update,
+    Archive,
+    Restore,
+}
+
+/// One write on its way to the table.
+pub struct Change {
+    pub act: Act,
+    pub id: Uuid,
+    pub parent: Option<Uuid>,
+    /// The record as it was, in wire form; empty on create.
+    pub before: Map<String, Value>,
+    /// The record as it will be, in wire form. Hooks may change it.
+    pub after: Map<String, Value>,
+    pub warnings: Vec<Warning>,
+    /// Further timelines that the event belongs on.
+    pub also: Vec<(&'static str, Uuid)>,
+}
+
+impl Change {
+    pub fn text(&self, member: &str) -> Option<&str> {
+        self.after.get(member).and_then(Value::as_str)
+    }
+
+    pub fn id_of(&self, member: &str) -> Option<Uuid> {
+        self.text(member).and_then(|text| Uuid::parse_str(text).ok())
+    }
+
+    pub fn changed(&self, member: &str) -> bool {
+        self.before.get(member).unwrap_or(&Value::Null) != self.after.get(member).unwrap_or(&Value::Null)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Email,
+    /// Kept as typed; `{name}_e164` holds the normal form where the resource has such a member.
+    Phone,
+    /// `[a-z][a-z0-9_]*`.
+    Key,
+    Id,
+    Int,
+    Bool,
+    Day,
+    Instant,
+    /// An amount in the record's own `currency` member.
+    Money,
+    Currency,
+    /// A decimal number with at most this many places.
+    Decimal(u32),
+    /// A share from 0 to 1, four places.
+    Share,
+    Choice,
+    /// A set of short texts.
+    Tags,
+    /// Custom values by field definition.
+    Custom,
+    /// Free JSON of a form given by `schema`.
+    Json,
+}
+
+/// One member of a resource. Built by the `const` methods below.
+#[derive(Clone, Copy)]
+pub struct Member {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub doc: &'static str,
+    /// An example as JSON text.
+    pub example: &'static str,
+    pub is_required: bool,
+    pub is_read_only: bool,
+    /// Can be set when the record is made, not later.
+    pub is_fixed: bool,
+    /// Value when it is not given, as JSON text; the column is then NOT NULL.
+    pub default: Option<&'static str>,
+    pub most: i64,
+    pub least: i64,
+    pub choices: &'static [&'static str],
+    pub is_filter: bool,
+    pub is_range: bool,
+    pub is_search: bool,
+    pub is_sort: bool,
+    /// The permission without which it is neither shown nor set.
+    pub sensitive: Option<&'static str>,
+    pub refers: Option<&'static Resource>,
+    /// For what is computed: its SQL over `t`.
+    pub sql: Option<&'static str>,
+    /// For `Kind::Json`: its JSON Schema as text.
+    pub schema: Option<&'static str>,
+}
+
+const BLANK: Member = Member {
+    name: "",
+    kind: Kind::Text,
+    doc: "",
+    example: "null",
+    is_required: false,
+    is_read_only: false,
+    is_fixed: false,
+    default: None,
+    most: 0,
+    least: 0,
+    choices: &[],
+    is_filter: false,
+    is_range: false,
+    is_search: false,
+    is_sort: false,
+    sensitive: None,
+    refers: None,
+    sql: None,
+    schema: None,
+};
+
+impl Member {
+    pub const fn text(name: &'static str, most: i64, doc: &'static str, example: &'static str) -> Member {
+        Member { name, most, doc, example, ..BLANK }
+    }
+
+    pub const fn email(name: &'static str, doc: &'static str) -> Member {
+        Member { name, kind: Kind::Email, most: 254, doc, example: "\"zhang@example.com\"", ..BLANK }
+    }
+
+    pub const fn phone(name: &'static str, doc: &'static str) -> Member {
+        Member { name, kind: Kind::Phone, most: 50, doc, example: "\"+86 138 0013 8000\"", ..BLANK }
+    }
+
+    pub const fn key(name: &'static str, doc: &'static str, example: &'static str) -> Member {
+        Member { name, kind: Kind::Key, most: 60, doc, example, ..BLANK }
+    }
+
+    pub const fn id(name: &'static str, doc: &'static str) -> Member {
+        Member { name, kind: Kind::Id, doc, example: "\"0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a\"", is_filter: true, ..BLANK }
+    }
+
+    pub const fn to(name: &'static str, refers: &'static Resource, doc: &'static str) -> Member {
+        Member { refers: Some(refers), ..Member::id(name, doc) }
+    }
+
+    pub const fn int(name: &'static str, least: i64, most: i64, doc: &'static str, example: &'static str) -> Member {
+        Member { name, kind: Kind::Int, least, most, doc, example, is_range: true, ..BLANK }
+    }
+
+    pub const fn flag(name: &'static str, default: &'static str, doc: &'static str) -> Member {
+        Member { name, kind: Kind::Bool, default: Some(default), doc, example: default, is_filter: true, ..BLANK }
+    }
+
+    pub const fn day(name: &'static str, doc: &'static str) -> Member {
+        Member { name, kind: Kind::Day, doc, example: "\"2024-03-15\"", is_range: true, ..BLANK }
+    }
+
+    pub const fn instant(name: &'static str, doc: &'static str) -> Member {
+        Member { name, kind: Kind::Instant, doc, example: "\"2024-03-15T08:30:00Z\"", is_range: true, ..BLANK }
+    }
+
+    pub const fn money(name: &'static str, doc: &'static str) -> Member {
+        Member { name, kind: Kind::Money, doc, example: "\"220000.00\"", is_range: true, ..BLANK }
+    }
+
+    pub const fn currency(doc: &'static str) -> Member {
+        Member { name: "currency", kind: Kind::Currency, doc, example: "\"CNY\"", is_filter: true, ..BLANK }
+    }
+
+    pub const fn decimal(name: &'static str, places: u32, doc: &'static str, example: &'static str) -> Member {
+        Member { name, kind: Kind::Decimal(places), doc, example, is_range: true, ..BLANK }
+    }
+
+    pub const fn share(name: &'static str, doc: &'static str, example: &'static str) -> Member {
+        Member { name, kind: Kind::Share, doc, example, ..BLANK }
+    }
+
+    pub const fn choice(name: &'static str, choices: &'static [&'static str], doc: &'static str, example: &'static str) -> Member {
+        Member { name, kind: Kind::Choice, choices, doc, example, is_filter: true, ..BLANK }
+    }
+
+    pub const fn tags() -> Member {
+        Member { name: "tags", kind: Kind::Tags, default: Some("[]"), doc: "Tags, each once.", example: "[\"vip\"]", ..BLANK }
+    }
+
+    pub const fn custom() -> Member {
+        Member { name: "custom", kind: Kind::Custom, default: Some("{}"), doc: "The company's own fields, keyed by the field's key.", example: "{}", ..BLANK }
+    }
+
+    pub const fn json(name: &'static str, default: &'static str, schema: &'static str, doc: &'static str, example: &'static str) -> Member {
+        Member { name, kind: Kind::Json, default: Some(default), schema: Some(schema), doc, example, ..BLANK }
+    }
+
+    pub const fn required(self) -> Member {
+        Member { is_required: true, ..self }
+    }
+
+    pub const fn read_only(self) -> Member {
+        Member { is_read_only: true, ..self }
+    }
+
+    pub const fn fixed(self) -> Member {
+        Member { is_fixed: true, ..self }
+    }
+
+    pub const fn or(self, default: &'static str) -> Member {
+        Member { default: Some(default), ..self }
+    }
+
+    pub const fn filter(self) -> Member {
+        Member { is_filter: true, ..self }
+    }
+
+    pub const fn search(self) -> Member {
+        Member { is_search: true, ..self }
+    }
+
+    pub const fn sort(self) -> Member {
+        Member { is_sort: true, ..self }
+    }
+
+    pub const fn sensitive(self, permission: &'static str) -> Member {
+        Member { sensitive: Some(permission), ..self }
+    }
+
+    /// Computed by the database over `t`; never written.
+    pub const fn computed(self, sql: &'static str) -> Member {
+        Member { sql: Some(sql), is_read_only: true, is_filter: false, is_range: false, ..self }
+    }
+
+    /// Whether `null` is a value of it.
+    pub fn is_nullable(&self) -> bool {
+        !self.is_required && self.default.is_none()
+    }
+}
+
+impl Resource {
+    pub fn member(&self, name: &str) -> Option<&'static Member> {
+        self.members.iter().find(|member| member.name == name)
+    }
+
+    /// Members that stand in a column of the table.
+    pub fn columns(&self) -> impl Iterator<Item = &'static Member> + use<> {
+        self.members.iter().filter(|member| member.sql.is_none())
+    }
+
+    pub fn is_owned(&self) -> bool {
+        matches!(self.access, Access::Owned { .. })
+    }
+
+    /// Whether records can be archived.
+    pub fn has_archive(&self) -> bool {
+        self.verbs.archive
+    }
+
+    /// The plural noun in the document's words: `need analyses`.
+    pub fn words(&self) -> String {
+        self.plural.replace('-', " ")
+    }
+
+    /// The singular noun in the document's words.
+    pub fn word(&self) -> String {
+        self.singular.replace('_', " ")
+    }
+
+    /// `NeedAnalysis`.
+    pub fn schema_name(&self) -> String {
+        self.singular.split('_').map(|part| part[..1].to_uppercase() + &part[1..]).collect()
+    }
+
+    pub fn read_permission(&self) -> String {
+        format!("{}.read", self.permission)
+    }
+
+    pub fn write_permission(&self) -> String {
+        format!("{}.write", self.permission)
+    }
+}

@@ -1,0 +1,236 @@
+//! SQL put together from declarations and bound values. No caller's text ever becomes SQL: what is appended is `'static`
+//! or derived from a declaration.
+
+use super::spec::{Access, Kind, Member, Resource};
+use crate::kernel::ctx::{Ctx, Reach};
+use crate::platform::db::Cached;
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::pg::Pg;
+use diesel::query_builder::BoxedSqlQuery;
+use diesel::sql_types::{Array, BigInt, Bool, Date, Integer, Jsonb, Numeric, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use rust_decimal::Decimal;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A bound value.
+#[derive(Debug, Clone)]
+pub enum Bind {
+    Id(Uuid),
+    Ids(Vec<Uuid>),
+    Text(String),
+    Texts(Vec<String>),
+    Int(i32),
+    Long(i64),
+    Flag(bool),
+    Number(Decimal),
+    Day(NaiveDate),
+    Instant(DateTime<Utc>),
+    Json(Value),
+}
+
+/// A statement in the making.
+#[derive(Debug, Clone, Default)]
+pub struct Sql {
+    pub text: String,
+    binds: Vec<Bind>,
+}
+
+impl Sql {
+    /// Starts a statement whose `$1` is the tenant.
+    pub fn of(tenant: Uuid) -> Sql {
+        Sql { text: String::new(), binds: vec![Bind::Id(tenant)] }
+    }
+
+    pub fn push(&mut self, text: &str) -> &mut Sql {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Appends a placeholder for a value.
+    pub fn bind(&mut self, value: Bind) -> &mut Sql {
+        let place = self.place(value);
+        self.text.push_str(&place);
+        self
+    }
+
+    /// Reserves a placeholder without appending it.
+    pub fn place(&mut self, value: Bind) -> String {
+        self.binds.push(value);
+        format!("${}", self.binds.len())
+    }
+
+    pub fn query(self) -> Cached<BoxedSqlQuery<'static, Pg, diesel::query_builder::SqlQuery>> {
+        let mut query = sql_query(self.text).into_boxed::<Pg>();
+        for bind in self.binds {
+            query = match bind {
+                Bind::Id(value) => query.bind::<SqlUuid, _>(value),
+                Bind::Ids(value) => query.bind::<Array<SqlUuid>, _>(value),
+                Bind::Text(value) => query.bind::<Text, _>(value),
+                Bind::Texts(value) => query.bind::<Array<Text>, _>(value),
+                Bind::Int(value) => query.bind::<Integer, _>(value),
+                Bind::Long(value) => query.bind::<BigInt, _>(value),
+                Bind::Flag(value) => query.bind::<Bool, _>(value),
+                Bind::Number(value) => query.bind::<Numeric, _>(value),
+                Bind::Day(value) => query.bind::<Date, _>(value),
+                Bind::Instant(value) => query.bind::<Timestamptz, _>(value),
+                Bind::Json(value) => query.bind::<Jsonb, _>(value),
+            };
+        }
+        Cached(query)
+    }
+}
+
+/// A record as the database renders it.
+#[derive(QueryableByName)]
+pub struct DocRow {
+    #[diesel(sql_type = Text)]
+    pub doc: String,
+    #[diesel(sql_type = Integer)]
+    pub version: i32,
+}
+
+/// The SQL of one member over the row `t`.
+fn rendered(member: &Member) -> String {
+    let column = match member.sql {
+        Some(sql) => format!("({sql})"),
+        None => format!("t.{}", member.name),
+    };
+    match member.kind {
+        Kind::Money => format!("money_text({column}, t.currency)"),
+        Kind::Decimal(_) => format!("trim_scale({column})::text"),
+        Kind::Share => format!("round({column}, 4)::text"),
+        Kind::Instant => format!("instant_text({column})"),
+        _ => column,
+    }
+}
+
+/// Members of every record that its declaration need not repeat.
+pub const STANDING: [&str; 3] = ["version", "created_at", "updated_at"];
+
+/// A scalar subquery that renders the row `t` as JSON text, leaving out sensitive members that the caller may not read.
+pub fn document(resource: &Resource, ctx: &Ctx) -> String {
+    document_where(resource, |member| member.sensitive.is_none_or(|permission| ctx.holds(permission)))
+}
+
+/// The whole row, sensitive members too: for writing.
+pub fn whole_document(resource: &Resource) -> String {
+    document_where(resource, |_| true)
+}
+
+fn document_where(resource: &Resource, shown: impl Fn(&Member) -> bool) -> String {
+    let mut sql = String::from("(SELECT row_to_json(r)::text FROM (SELECT t.id");
+    if let Access::Part { key, .. } = resource.access {
+        sql.push_str(&format!(", t.{key}"));
+    }
+    for member in resource.members.iter().filter(|member| shown(member)) {
+        sql.push_str(&format!(", {} AS {}", rendered(member), member.name));
+    }
+    sql.push_str(", t.version, instant_text(t.created_at) AS created_at, instant_text(t.updated_at) AS updated_at");
+    if resource.has_archive() {
+        sql.push_str(", instant_text(t.archived_at) AS archived_at");
+    }
+    sql.push_str(") r)");
+    sql
+}
+
+/// Whether something is hidden from this caller.
+pub fn is_masked(resource: &Resource, ctx: &Ctx) -> bool {
+    resource.members.iter().any(|member| member.sensitive.is_some_and(|permission| !ctx.holds(permission)))
+}
+
+/// What the caller wants to do with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    Read,
+    Write,
+}
+
+/// The condition, over alias `alias`, under which the caller may do this with a record: the one place where data scopes
+/// become SQL.
+pub fn scope(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, intent: Intent) -> String {
+    let permission = match intent {
+        Intent::Read => resource.read_permission(),
+        Intent::Write => resource.write_permission(),
+    };
+    scope_for(sql, resource, alias, ctx, &permission, intent)
+}
+
+/// Like `scope`, for an action with a permission of its own (`opportunity.advance`); participants count only for reading
+/// and plain writing.
+pub fn action_scope(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, permission: &str) -> String {
+    match (resource.access, ctx.reach(permission)) {
+        (_, Reach::Nobody) => String::from("FALSE"),
+        (Access::Owned { .. }, Reach::Owners(owners)) => {
+            let owners = sql.place(Bind::Ids(owners.to_vec()));
+            format!("{alias}.owner_id = ANY({owners})")
+        }
+        _ => String::from("TRUE"),
+    }
+}
+
+fn scope_for(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, permission: &str, intent: Intent) -> String {
+    let reach = ctx.reach(permission);
+    match resource.access {
+        Access::Part { parent, key, .. } => {
+            let within = scope_for(sql, parent, "p", ctx, permission, intent);
+            let table = parent.table;
+            format!("EXISTS (SELECT 1 FROM {table} p WHERE p.tenant_id = $1 AND p.id = {alias}.{key} AND {within})")
+        }
+        Access::Shared => String::from(if reach == Reach::Nobody { "FALSE" } else { "TRUE" }),
+        Access::Owned { .. } => match reach {
+            Reach::Nobody => String::from("FALSE"),
+            Reach::All => String::from("TRUE"),
+            Reach::Owners(owners) => {
+                let owners = sql.place(Bind::Ids(owners.to_vec()));
+                let takes_part = participation(sql, resource, alias, ctx, intent);
+                let pool = pool_arm(ctx, intent).map(|()| format!(" OR {alias}.owner_id IS NULL")).unwrap_or_default();
+                format!("({alias}.owner_id = ANY({owners}) OR {takes_part}{pool})")
+            }
+        },
+    }
+}
+
+fn pool_arm(ctx: &Ctx, intent: Intent) -> Option<()> {
+    (intent == Intent::Read && ctx.holds("pool.read")).then_some(())
+}
+
+fn participation(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, intent: Intent) -> String {
+    let user = sql.place(Bind::Id(ctx.user));
+    let edit = if intent == Intent::Write { " AND pt.access = 'edit'" } else { "" };
+    format!(
+        "EXISTS (SELECT 1 FROM participants pt WHERE pt.tenant_id = $1 AND pt.user_id = {user} \
+         AND pt.record_kind = '{}' AND pt.record_id = {alias}.id{edit})",
+        resource.singular
+    )
+}
+
+/// The read scope cut into arms that do not overlap, each answered by an index of its own and limited by itself: a list
+/// merges them.
+pub fn arms(sql: &mut Sql, resource: &Resource, ctx: &Ctx) -> Vec<String> {
+    let permission = resource.read_permission();
+    let Reach::Owners(owners) = ctx.reach(&permission) else {
+        return vec![scope(sql, resource, "t", ctx, Intent::Read)];
+    };
+    if !resource.is_owned() {
+        return vec![scope(sql, resource, "t", ctx, Intent::Read)];
+    }
+    let mine = match owners {
+        [one] => format!("t.owner_id = {}", sql.place(Bind::Id(*one))),
+        several => format!("t.owner_id = ANY({})", sql.place(Bind::Ids(several.to_vec()))),
+    };
+    let user = sql.place(Bind::Id(ctx.user));
+    let joined = format!(
+        "t.id IN (SELECT pt.record_id FROM participants pt WHERE pt.tenant_id = $1 AND pt.user_id = {user} AND pt.record_kind = '{}') \
+         AND ({mine}) IS NOT TRUE",
+        resource.singular
+    );
+    let mut arms = vec![mine];
+    if pool_arm(ctx, Intent::Read).is_some() {
+        arms.push(format!("{joined} AND t.owner_id IS NOT NULL"));
+        arms.push(String::from("t.owner_id IS NULL"));
+    } else {
+        arms.push(joined);
+    }
+    arms
+}
