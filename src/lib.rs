@@ -1,1 +1,3 @@
 //! Penstock: the backend of a company's sales process.
+
+pub mod platform;

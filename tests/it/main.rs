@@ -1,1 +1,4 @@
+//! The integration tests: the real service over a real Postgres.
 
+mod postgres;
+mod support;
