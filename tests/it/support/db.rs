@@ -150,9 +150,7 @@ fn place() -> PathBuf {
     let is_ours = fs::symlink_metadata(&memory)
         .map_or(true, |found| found.is_dir() && found.uid() == uid.as_raw());
     let is_in_use = memory.join("pg/data").is_dir();
-    let room = statvfs("/dev/shm").map_or(0, |fs| {
-        fs.blocks_available() as u64 * fs.fragment_size() as u64
-    });
+    let room = room_in("/dev/shm");
     if is_ours && (is_in_use || room >= 1 << 30) {
         return memory;
     }
@@ -165,6 +163,20 @@ fn place() -> PathBuf {
     } else {
         std::env::temp_dir().join(name)
     }
+}
+
+/// Bytes that are free for us; 0 where there is no such place.
+#[cfg_attr(
+    target_os = "linux",
+    expect(
+        clippy::unnecessary_cast,
+        reason = "the numbers are narrower on other systems"
+    )
+)]
+fn room_in(place: &str) -> u64 {
+    statvfs(place).map_or(0, |fs| {
+        fs.blocks_available() as u64 * fs.fragment_size() as u64
+    })
 }
 
 /// A template counts as built only once it is marked as one.
@@ -377,4 +389,18 @@ fn the_age_of_a_database_is_read_from_its_name() {
     assert!(age_by_name(&fresh).unwrap() < Duration::from_secs(60));
     assert_eq!(age_by_name("tpl_0011223344556677"), None);
     assert_eq!(age_by_name("t_by_hand"), None);
+}
+
+#[test]
+fn a_changed_or_renamed_migration_asks_for_another_template() {
+    let folder = std::env::temp_dir().join(format!("penstock-it-{}", Uuid::now_v7().simple()));
+    fs::create_dir_all(folder.join("1_first")).unwrap();
+    fs::write(folder.join("1_first/up.sql"), "CREATE TABLE a ()").unwrap();
+    let before = hash_of(&folder);
+    assert_eq!(before, hash_of(&folder));
+    fs::write(folder.join("1_first/up.sql"), "CREATE TABLE b ()").unwrap();
+    let changed = hash_of(&folder);
+    fs::rename(folder.join("1_first"), folder.join("2_first")).unwrap();
+    assert!(before != changed && changed != hash_of(&folder));
+    fs::remove_dir_all(&folder).unwrap();
 }
