@@ -10,6 +10,8 @@ pub mod idempotency;
 pub mod input;
 pub mod limits;
 pub mod metrics;
+pub mod postgres;
 pub mod problem;
+pub mod records;
 pub mod reply;
 pub mod tokens;

@@ -1,1 +1,9 @@
+//! The integration tests: the real service over a real Postgres.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
+mod postgres;
+mod support;

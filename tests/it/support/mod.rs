@@ -1,0 +1,3 @@
+//! What all integration tests share.
+
+pub mod db;
