@@ -1,5 +1,12 @@
 //! Penstock: the backend of a company's sales process.
 
+pub mod app;
+pub mod catalog;
+pub mod config;
+pub mod crm;
+pub mod identity;
 pub mod kernel;
+pub mod opportunity;
 pub mod platform;
 pub mod schema;
+pub mod server;

@@ -133,7 +133,7 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_parent_fkey FOREIGN KEY (tenant_id, parent_id) REFERENCES accounts (tenant_id, id),
     CONSTRAINT accounts_parent_check CHECK (parent_id <> id),
     CONSTRAINT accounts_employees_check CHECK (employees >= 0),
-    CONSTRAINT accounts_annual_revenue_check CHECK (annual_revenue >= 0 AND currency IS NOT NULL),
+    CONSTRAINT accounts_annual_revenue_check CHECK (annual_revenue IS NULL OR (annual_revenue >= 0 AND currency IS NOT NULL)),
     CONSTRAINT accounts_grade_check CHECK (grade IN ('a', 'b', 'c')),
     CONSTRAINT accounts_level_check CHECK (level IN ('a', 'b', 'c'))
 );
@@ -220,7 +220,7 @@ CREATE TABLE leads (
     CONSTRAINT leads_status_check CHECK (status IN ('new', 'working', 'marketing_qualified', 'sales_qualified', 'nurturing', 'disqualified', 'converted')),
     CONSTRAINT leads_converted_check CHECK ((status = 'converted') = (converted_at IS NOT NULL)),
     CONSTRAINT leads_disqualified_reason_check CHECK (status <> 'disqualified' OR disqualified_reason IS NOT NULL),
-    CONSTRAINT leads_budget_amount_check CHECK (budget_amount >= 0 AND currency IS NOT NULL)
+    CONSTRAINT leads_budget_amount_check CHECK (budget_amount IS NULL OR (budget_amount >= 0 AND currency IS NOT NULL))
 );
 SELECT place('leads', 'tenant');
 CREATE INDEX leads_created_idx ON leads (tenant_id, created_at DESC, id DESC);
@@ -291,7 +291,7 @@ CREATE TABLE products (
     archived_at timestamptz,
     CONSTRAINT products_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT products_code_key UNIQUE (tenant_id, code),
-    CONSTRAINT products_price_check CHECK (price >= 0 AND currency IS NOT NULL),
+    CONSTRAINT products_price_check CHECK (price IS NULL OR (price >= 0 AND currency IS NOT NULL)),
     CONSTRAINT products_cost_check CHECK (cost >= 0)
 );
 SELECT place('products', 'tenant');

@@ -73,7 +73,7 @@ CREATE TABLE need_analyses (
     archived_at timestamptz,
     CONSTRAINT need_analyses_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT need_analyses_opportunity_fkey FOREIGN KEY (tenant_id, opportunity_id) REFERENCES opportunities (tenant_id, id),
-    CONSTRAINT need_analyses_budget_amount_check CHECK (budget_amount >= 0 AND currency IS NOT NULL),
+    CONSTRAINT need_analyses_budget_amount_check CHECK (budget_amount IS NULL OR (budget_amount >= 0 AND currency IS NOT NULL)),
     CONSTRAINT need_analyses_confirmation_sent_at_check CHECK (confirmation_sent_at >= held_at),
     CONSTRAINT need_analyses_confirmed_at_check CHECK (confirmed_at >= held_at)
 );
@@ -170,7 +170,7 @@ CREATE TABLE competitors_met (
     CONSTRAINT competitors_met_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT competitors_met_opportunity_fkey FOREIGN KEY (tenant_id, opportunity_id) REFERENCES opportunities (tenant_id, id),
     CONSTRAINT competitors_met_competitor_fkey FOREIGN KEY (tenant_id, competitor_id) REFERENCES competitors (tenant_id, id),
-    CONSTRAINT competitors_met_price_check CHECK (price >= 0 AND currency IS NOT NULL),
+    CONSTRAINT competitors_met_price_check CHECK (price IS NULL OR (price >= 0 AND currency IS NOT NULL)),
     CONSTRAINT competitors_met_outcome_check CHECK (outcome IN ('open', 'beaten', 'beat_us'))
 );
 SELECT place('competitors_met', 'tenant');
@@ -192,7 +192,7 @@ CREATE TABLE value_lines (
     archived_at timestamptz,
     CONSTRAINT value_lines_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT value_lines_opportunity_fkey FOREIGN KEY (tenant_id, opportunity_id) REFERENCES opportunities (tenant_id, id),
-    CONSTRAINT value_lines_amount_check CHECK (currency IS NOT NULL)
+    CONSTRAINT value_lines_amount_check CHECK (amount IS NULL OR currency IS NOT NULL)
 );
 SELECT place('value_lines', 'tenant');
 CREATE INDEX value_lines_opportunity_idx ON value_lines (tenant_id, opportunity_id, created_at DESC, id DESC);
@@ -294,7 +294,7 @@ CREATE TABLE result_sheets (
     archived_at timestamptz,
     CONSTRAINT result_sheets_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT result_sheets_opportunity_fkey FOREIGN KEY (tenant_id, opportunity_id) REFERENCES opportunities (tenant_id, id),
-    CONSTRAINT result_sheets_amount_check CHECK (amount >= 0 AND currency IS NOT NULL),
+    CONSTRAINT result_sheets_amount_check CHECK (amount IS NULL OR (amount >= 0 AND currency IS NOT NULL)),
     CONSTRAINT result_sheets_terms_check CHECK (jsonb_typeof(terms) = 'array')
 );
 SELECT place('result_sheets', 'tenant');

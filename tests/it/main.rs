@@ -5,5 +5,6 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod accounts;
 mod postgres;
 mod support;

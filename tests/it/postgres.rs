@@ -73,12 +73,7 @@ async fn connect(url: &str) -> Client {
 }
 
 async fn ask<T: for<'a> tokio_postgres::types::FromSql<'a>>(url: &str, question: &str) -> T {
-    connect(url)
-        .await
-        .query_one(question, &[])
-        .await
-        .unwrap()
-        .get(0)
+    connect(url).await.query_one(question, &[]).await.unwrap().get(0)
 }
 
 fn pid_of(server: &PrivateServer) -> u32 {
@@ -130,14 +125,8 @@ async fn a_killed_server_comes_back_with_all_that_was_acknowledged() {
     let killed = pid_of(&server);
     let mut condition = server.condition();
     kill_hard(killed);
-    condition
-        .wait_for(|now| *now == Condition::Down)
-        .await
-        .unwrap();
-    condition
-        .wait_for(|now| *now != Condition::Down)
-        .await
-        .unwrap();
+    condition.wait_for(|now| *now == Condition::Down).await.unwrap();
+    condition.wait_for(|now| *now != Condition::Down).await.unwrap();
 
     assert_ne!(pid_of(&server), killed);
     assert!(server.is_ours());
@@ -204,13 +193,7 @@ async fn letters_beyond_ascii_are_letters() {
     let folder = Folder::new();
     let server = start(&folder.settings(Purpose::Throwaway)).await;
     let url = server.url("postgres");
-    assert!(
-        ask::<bool>(
-            &url,
-            "SELECT lower('ŁÓDŹ') = 'łódź' AND 'ŁÓDŹ' ILIKE 'łód_'"
-        )
-        .await
-    );
+    assert!(ask::<bool>(&url, "SELECT lower('ŁÓDŹ') = 'łódź' AND 'ŁÓDŹ' ILIKE 'łód_'").await);
     assert_eq!(ask::<String>(&url, "SHOW listen_addresses").await, "");
     assert_eq!(
         missing_extensions(&url, &["plpgsql", "no_such_extension"])
@@ -293,8 +276,7 @@ async fn a_starter_that_is_killed_takes_its_server_along_and_the_next_starts_it_
         .spawn()
         .unwrap();
     let log = folder.0.join("pg/log");
-    let is_ready =
-        || fs::read_to_string(&log).is_ok_and(|log| log.contains("ready to accept connections"));
+    let is_ready = || fs::read_to_string(&log).is_ok_and(|log| log.contains("ready to accept connections"));
     wait_for("the starter's server is ready", is_ready).await;
     starter.kill().unwrap();
     starter.wait().unwrap();

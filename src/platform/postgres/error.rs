@@ -89,11 +89,7 @@ impl StartError {
     /// For `map_err` on anything done to a path.
     pub(super) fn on(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {
         let path = path.to_owned();
-        move |source| StartError::Folder {
-            doing,
-            path,
-            source,
-        }
+        move |source| StartError::Folder { doing, path, source }
     }
 }
 

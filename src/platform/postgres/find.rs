@@ -64,10 +64,7 @@ fn search(own: &Path) -> Vec<Binaries> {
             folders.push(folder);
         }
     }
-    folders
-        .iter()
-        .filter_map(|folder| inspect(folder))
-        .collect()
+    folders.iter().filter_map(|folder| inspect(folder)).collect()
 }
 
 fn candidates(own: &Path) -> Vec<PathBuf> {
@@ -138,11 +135,7 @@ fn inspect(folder: &Path) -> Option<Binaries> {
 /// The major version in the answer to `postgres --version`.
 fn major_in(answer: &str) -> Option<u32> {
     let number = answer.trim().strip_prefix("postgres (PostgreSQL) ")?;
-    number
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]

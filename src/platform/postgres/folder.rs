@@ -72,8 +72,7 @@ impl Place {
     pub(super) fn open_log(&self) -> Result<File, StartError> {
         let log = self.log();
         if fs::symlink_metadata(&log).is_ok_and(|file| file.len() > LONGEST_LOG) {
-            fs::rename(&log, self.folder.join("log.old"))
-                .map_err(StartError::on("put aside", &log))?;
+            fs::rename(&log, self.folder.join("log.old")).map_err(StartError::on("put aside", &log))?;
         }
         opened(&log).map_err(StartError::on("open", &log))
     }
@@ -153,11 +152,7 @@ fn make_private(folder: &Path, owner: Option<&Owner>) -> Result<(), StartError> 
     }
     let Some(owner) = owner else { return Ok(()) };
     let real = fs::canonicalize(folder).map_err(StartError::on("find", folder))?;
-    if let Some(closed) = real
-        .ancestors()
-        .skip(1)
-        .find(|parent| !lets_in(parent, owner))
-    {
+    if let Some(closed) = real.ancestors().skip(1).find(|parent| !lets_in(parent, owner)) {
         return Err(StartError::Closed {
             user: owner.name.clone(),
             closed: closed.to_owned(),
@@ -169,8 +164,9 @@ fn make_private(folder: &Path, owner: Option<&Owner>) -> Result<(), StartError> 
 /// The owner of the folder must be able to pass, but not to look around.
 fn make_parent(parent: &Path, owner: Option<&Owner>) -> Result<(), StartError> {
     match fs::create_dir(parent) {
-        Ok(()) if owner.is_some() => fs::set_permissions(parent, Permissions::from_mode(0o711))
-            .map_err(StartError::on("open", parent)),
+        Ok(()) if owner.is_some() => {
+            fs::set_permissions(parent, Permissions::from_mode(0o711)).map_err(StartError::on("open", parent))
+        }
         Err(_) if parent.is_dir() => Ok(()),
         result => result.map_err(StartError::on("make", parent)),
     }
@@ -217,20 +213,12 @@ fn short_enough(folder: &Path, owner: Option<&Owner>) -> Result<PathBuf, StartEr
 }
 
 fn fits(folder: &Path) -> bool {
-    folder
-        .join(format!(".s.PGSQL.{PORT}.lock"))
-        .as_os_str()
-        .len()
-        <= LONGEST_SOCKET
+    folder.join(format!(".s.PGSQL.{PORT}.lock")).as_os_str().len() <= LONGEST_SOCKET
 }
 
 fn short_name(folder: &Path) -> PathBuf {
     let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    let hex: String = hash
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     // Not the temporary folder of the environment, which is itself long on some systems.
     PathBuf::from(format!("/tmp/penstock-{hex}"))
 }

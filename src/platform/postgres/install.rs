@@ -40,11 +40,8 @@ fn by_apt(wanted: Option<u32>) -> Result<(), StartError> {
     if let Some(folder) = settings.parent() {
         fs::create_dir_all(folder).map_err(StartError::on("make", folder))?;
     }
-    fs::write(settings, "create_main_cluster = false\n")
-        .map_err(StartError::on("write", settings))?;
-    let package = wanted.map_or("postgresql".to_owned(), |major| {
-        format!("postgresql-{major}")
-    });
+    fs::write(settings, "create_main_cluster = false\n").map_err(StartError::on("write", settings))?;
+    let package = wanted.map_or("postgresql".to_owned(), |major| format!("postgresql-{major}"));
     let attempt = || run(apt().args(["install", "--yes", "--no-install-recommends", &package]));
     // A fresh container has no package lists.
     attempt().or_else(|_| run(apt().arg("update")).and_then(|()| attempt()))

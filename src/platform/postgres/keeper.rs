@@ -52,10 +52,7 @@ pub(super) fn spawn(
     condition: watch::Sender<Condition>,
     started: Started,
 ) -> Result<(), StartError> {
-    let inbox = Inbox {
-        orders,
-        order: None,
-    };
+    let inbox = Inbox { orders, order: None };
     let keeper = thread::Builder::new().name("postgres-keeper".to_owned());
     let spawned = keeper.spawn(move || run(&settings, inbox, &condition, started));
     spawned.map(drop).map_err(|source| StartError::Spawn {
@@ -64,12 +61,7 @@ pub(super) fn spawn(
     })
 }
 
-fn run(
-    settings: &Settings,
-    mut inbox: Inbox,
-    condition: &watch::Sender<Condition>,
-    started: Started,
-) {
+fn run(settings: &Settings, mut inbox: Inbox, condition: &watch::Sender<Condition>, started: Started) {
     let first = Place::prepare(&settings.folder).and_then(|place| {
         let standing = launch::adopt_or_start(settings, &place, &mut inbox)?;
         Ok((place, standing))
@@ -134,12 +126,7 @@ fn watch_over(standing: &mut Standing, place: &Place, inbox: &mut Inbox) -> Resu
 }
 
 /// Tries until it works, ever more slowly; `None` when an order came first.
-fn revive(
-    settings: &Settings,
-    place: &Place,
-    pause: &mut Duration,
-    inbox: &mut Inbox,
-) -> Option<Standing> {
+fn revive(settings: &Settings, place: &Place, pause: &mut Duration, inbox: &mut Inbox) -> Option<Standing> {
     loop {
         inbox.pause(*pause).ok()?;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
@@ -154,9 +141,7 @@ fn revive(
 fn end(purpose: Purpose, standing: Standing, inbox: &Inbox) {
     let is_ordered = inbox.order.is_some();
     match standing {
-        Standing::Own(mut child) if is_ordered || purpose == Purpose::Durable => {
-            process::stop(&mut child)
-        }
+        Standing::Own(mut child) if is_ordered || purpose == Purpose::Durable => process::stop(&mut child),
         Standing::Own(_) | Standing::Adopted { .. } => {}
     }
 }

@@ -73,12 +73,7 @@ fn settled(place: &Place, inbox: &mut Inbox) -> Result<Found, StartError> {
     }
 }
 
-fn start(
-    settings: &Settings,
-    place: &Place,
-    found: &Found,
-    inbox: &mut Inbox,
-) -> Result<Child, StartError> {
+fn start(settings: &Settings, place: &Place, found: &Found, inbox: &mut Inbox) -> Result<Child, StartError> {
     let binaries = programs(settings, place)?;
     make_data(settings.purpose, place, &binaries)?;
     let since = Instant::now();
@@ -126,8 +121,8 @@ fn make_data(purpose: Purpose, place: &Place, binaries: &Binaries) -> Result<(),
         end_with_this_thread(&mut initdb);
         let answer = initdb.output().map_err(spawning(&initdb))?;
         if answer.status.success() {
-            let moved = fs::rename(&unfinished, place.data())
-                .and_then(|()| File::open(&place.folder)?.sync_all());
+            let moved =
+                fs::rename(&unfinished, place.data()).and_then(|()| File::open(&place.folder)?.sync_all());
             return moved.map_err(StartError::on("finish", &place.data()));
         }
         output.push_str(&String::from_utf8_lossy(&answer.stderr));
@@ -148,15 +143,9 @@ fn start_once(
 ) -> Result<Child, StartError> {
     let log = place.open_log()?;
     let seen = log.metadata().map_or(0, |file| file.len());
-    let copy = log
-        .try_clone()
-        .map_err(StartError::on("open", &place.log()))?;
+    let copy = log.try_clone().map_err(StartError::on("open", &place.log()))?;
     let mut postgres = command(place, &binaries.folder.join("postgres"));
-    postgres
-        .arg("-D")
-        .arg(place.data())
-        .stdout(log)
-        .stderr(copy);
+    postgres.arg("-D").arg(place.data()).stdout(log).stderr(copy);
     for setting in server_settings(purpose, &place.socket_folder) {
         postgres.arg("-c").arg(setting);
     }
@@ -188,8 +177,7 @@ fn wait_until_ready(
     let since = Instant::now();
     loop {
         // The number matters: the file of a crashed server says `ready` too.
-        if pidfile::read(&place.data()).is_some_and(|file| file.is_ready && file.pid == child.id())
-        {
+        if pidfile::read(&place.data()).is_some_and(|file| file.is_ready && file.pid == child.id()) {
             return Ok(());
         }
         if let Ok(Some(status)) = child.try_wait() {

@@ -162,10 +162,7 @@ impl PrivateServer {
     }
 }
 
-async fn create_if_missing(
-    client: &tokio_postgres::Client,
-    name: &str,
-) -> Result<(), tokio_postgres::Error> {
+async fn create_if_missing(client: &tokio_postgres::Client, name: &str) -> Result<(), tokio_postgres::Error> {
     let known = client
         .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name])
         .await?;
@@ -190,10 +187,7 @@ async fn create_if_missing(
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn missing_extensions(
-    url: &str,
-    wanted: &[&str],
-) -> Result<Vec<String>, tokio_postgres::Error> {
+pub async fn missing_extensions(url: &str, wanted: &[&str]) -> Result<Vec<String>, tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let pump = tokio::spawn(connection);
     let missing = "SELECT w FROM unnest($1::text[]) AS w

@@ -78,10 +78,7 @@ fn exists(pid: u32) -> bool {
     let Ok(number) = i32::try_from(pid) else {
         return false;
     };
-    let answers = matches!(
-        kill(Pid::from_raw(number), None),
-        Ok(()) | Err(Errno::EPERM)
-    );
+    let answers = matches!(kill(Pid::from_raw(number), None), Ok(()) | Err(Errno::EPERM));
     number > 0 && answers && state_of(pid) != Some('Z')
 }
 
@@ -94,9 +91,7 @@ fn state_of(pid: u32) -> Option<char> {
 /// Taken for true where the system does not tell.
 fn is_postgres(pid: u32) -> bool {
     let name = fs::read_to_string(format!("/proc/{pid}/comm"));
-    name.map_or(true, |name| {
-        matches!(name.trim(), "postgres" | "postmaster")
-    })
+    name.map_or(true, |name| matches!(name.trim(), "postgres" | "postmaster"))
 }
 
 #[cfg(test)]
@@ -118,21 +113,9 @@ mod tests {
 
     #[test]
     fn a_starting_or_stopping_server_is_not_ready() {
-        assert!(
-            !parse(&READY.replace("ready   ", "starting"))
-                .unwrap()
-                .is_ready
-        );
-        assert!(
-            !parse(&READY.replace("ready   ", "stopping"))
-                .unwrap()
-                .is_ready
-        );
-        assert!(
-            !parse("4711\n/pg/data\n1762000000\n5432\n/pg\n")
-                .unwrap()
-                .is_ready
-        );
+        assert!(!parse(&READY.replace("ready   ", "starting")).unwrap().is_ready);
+        assert!(!parse(&READY.replace("ready   ", "stopping")).unwrap().is_ready);
+        assert!(!parse("4711\n/pg/data\n1762000000\n5432\n/pg\n").unwrap().is_ready);
     }
 
     #[test]

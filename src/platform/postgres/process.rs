@@ -34,11 +34,7 @@ const KEPT_VARIABLES: [&str; 6] = [
 
 /// Fast shutdown, then immediate, then by force. Returns when the postmaster is gone.
 pub(super) fn stop(child: &mut Child) {
-    for (signal, seconds) in [
-        (Signal::SIGINT, 30),
-        (Signal::SIGQUIT, 10),
-        (Signal::SIGKILL, 10),
-    ] {
+    for (signal, seconds) in [(Signal::SIGINT, 30), (Signal::SIGQUIT, 10), (Signal::SIGKILL, 10)] {
         if has_ended(child, Duration::ZERO) {
             return;
         }

@@ -18,12 +18,7 @@ pub(super) fn server_settings(purpose: Purpose, socket_folder: &Path) -> Vec<Str
     ];
     place
         .into_iter()
-        .chain(
-            ALWAYS
-                .iter()
-                .chain(own)
-                .map(|setting| (*setting).to_owned()),
-        )
+        .chain(ALWAYS.iter().chain(own).map(|setting| (*setting).to_owned()))
         .collect()
 }
 
@@ -83,11 +78,7 @@ mod tests {
     fn no_server_listens_on_the_network() {
         for purpose in [Purpose::Durable, Purpose::Throwaway] {
             let settings = server_settings(purpose, Path::new("/pg"));
-            assert!(
-                settings
-                    .iter()
-                    .any(|setting| setting == "listen_addresses=")
-            );
+            assert!(settings.iter().any(|setting| setting == "listen_addresses="));
         }
     }
 

@@ -50,19 +50,37 @@ pub async fn definitions(tx: &mut Tx, tenant: Uuid, resource: &str) -> AppResult
 pub async fn check(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &mut Change) -> AppResult<()> {
     let definitions = definitions(tx, ctx.tenant, resource).await?;
     let empty = Map::new();
-    let before = change.before.get("custom").and_then(Value::as_object).unwrap_or(&empty);
-    let after = change.after.get("custom").and_then(Value::as_object).unwrap_or(&empty);
+    let before = change
+        .before
+        .get("custom")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
+    let after = change
+        .after
+        .get("custom")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
     let mut faults = faults(&definitions, before, after);
-    let users = definitions.iter().filter(|definition| definition.kind == "user").filter_map(|definition| {
-        let id = after.get(&definition.key).and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok())?;
-        Some((definition.key.clone(), id))
-    });
+    let users = definitions
+        .iter()
+        .filter(|definition| definition.kind == "user")
+        .filter_map(|definition| {
+            let id = after
+                .get(&definition.key)
+                .and_then(Value::as_str)
+                .and_then(|id| Uuid::parse_str(id).ok())?;
+            Some((definition.key.clone(), id))
+        });
     for (key, id) in users.collect::<Vec<_>>() {
         if !user_exists(tx, ctx.tenant, id).await? {
             faults.push(Fault::not_found(format!("/custom/{key}")));
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(AppError::invalid(faults)) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(AppError::invalid(faults))
+    }
 }
 
 #[derive(QueryableByName)]
@@ -72,7 +90,9 @@ struct Exists {
 }
 
 async fn user_exists(tx: &mut Tx, tenant: Uuid, id: Uuid) -> AppResult<bool> {
-    let query = sql_query("SELECT EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND id = $2) AS yes").bind::<SqlUuid, _>(tenant).bind::<SqlUuid, _>(id);
+    let query = sql_query("SELECT EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND id = $2) AS yes")
+        .bind::<SqlUuid, _>(tenant)
+        .bind::<SqlUuid, _>(id);
     Ok(Cached(query).get_result::<Exists>(&mut **tx).await?.yes)
 }
 
@@ -83,7 +103,9 @@ fn faults(definitions: &[Definition], before: &Map<String, Value>, after: &Map<S
         match definitions.iter().find(|definition| definition.key == *key) {
             None if before.get(key) == Some(value) => {}
             None => faults.push(Fault::unknown_field(pointer)),
-            Some(definition) => faults.extend(fault_of(definition, value).map(|(en, zh)| Fault::new(pointer, "invalid", say(en, zh)))),
+            Some(definition) => faults.extend(
+                fault_of(definition, value).map(|(en, zh)| Fault::new(pointer, "invalid", say(en, zh))),
+            ),
         }
     }
     for definition in definitions.iter().filter(|definition| definition.is_required) {
@@ -99,18 +121,45 @@ fn fault_of(definition: &Definition, value: &Value) -> Option<(String, String)> 
         return None;
     }
     let text = value.as_str();
-    let decimal = |places: u32| text.and_then(money::parse).is_some_and(|number| number.scale() <= places && number.trunc().to_string().len() <= 16);
+    let decimal = |places: u32| {
+        text.and_then(money::parse)
+            .is_some_and(|number| number.scale() <= places && number.trunc().to_string().len() <= 16)
+    };
     let (is_good, en, zh) = match definition.kind.as_str() {
-        "text" => (text.is_some_and(|text| text.chars().count() <= 2000), "must be a text of at most 2,000 characters".to_owned(), "必须是不超过 2000 字符的文本".to_owned()),
-        "number" => (decimal(4), "must be a decimal string with at most four places".to_owned(), "必须是最多四位小数的十进制字符串".to_owned()),
-        "money" => (decimal(4), "must be a decimal string in the record's currency".to_owned(), "必须是以记录币种表示的十进制字符串".to_owned()),
-        "date" => (text.is_some_and(|text| text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()), "must be a day (YYYY-MM-DD)".to_owned(), "必须是日期(YYYY-MM-DD)".to_owned()),
+        "text" => (
+            text.is_some_and(|text| text.chars().count() <= 2000),
+            "must be a text of at most 2,000 characters".to_owned(),
+            "必须是不超过 2000 字符的文本".to_owned(),
+        ),
+        "number" => (
+            decimal(4),
+            "must be a decimal string with at most four places".to_owned(),
+            "必须是最多四位小数的十进制字符串".to_owned(),
+        ),
+        "money" => (
+            decimal(4),
+            "must be a decimal string in the record's currency".to_owned(),
+            "必须是以记录币种表示的十进制字符串".to_owned(),
+        ),
+        "date" => (
+            text.is_some_and(|text| text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()),
+            "must be a day (YYYY-MM-DD)".to_owned(),
+            "必须是日期(YYYY-MM-DD)".to_owned(),
+        ),
         "choice" => {
             let choices = definition.choices.clone().unwrap_or_default();
             let allowed = choices.join(", ");
-            (text.is_some_and(|text| choices.iter().any(|choice| choice == text)), format!("must be one of: {allowed}"), format!("必须是以下之一:{allowed}"))
+            (
+                text.is_some_and(|text| choices.iter().any(|choice| choice == text)),
+                format!("must be one of: {allowed}"),
+                format!("必须是以下之一:{allowed}"),
+            )
         }
-        _ => (text.is_some_and(|text| Uuid::parse_str(text).is_ok()), "must be the id of a user".to_owned(), "必须是用户 id".to_owned()),
+        _ => (
+            text.is_some_and(|text| Uuid::parse_str(text).is_ok()),
+            "must be the id of a user".to_owned(),
+            "必须是用户 id".to_owned(),
+        ),
     };
     (!is_good).then_some((en, zh))
 }
@@ -125,16 +174,23 @@ pub async fn store(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &Change) -> A
     }
     let definitions = definitions(tx, ctx.tenant, resource).await?;
     let empty = Map::new();
-    let values = change.after.get("custom").and_then(Value::as_object).unwrap_or(&empty);
-    let rows = definitions.iter().filter(|definition| definition.is_filterable).filter_map(|definition| {
-        let value = values.get(&definition.key).filter(|value| !value.is_null())?;
-        let column = match definition.kind.as_str() {
-            "number" | "money" => "number",
-            "date" => "day",
-            _ => "text",
-        };
-        Some(json!({ "key": definition.key, column: value }))
-    });
+    let values = change
+        .after
+        .get("custom")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
+    let rows = definitions
+        .iter()
+        .filter(|definition| definition.is_filterable)
+        .filter_map(|definition| {
+            let value = values.get(&definition.key).filter(|value| !value.is_null())?;
+            let column = match definition.kind.as_str() {
+                "number" | "money" => "number",
+                "date" => "day",
+                _ => "text",
+            };
+            Some(json!({ "key": definition.key, column: value }))
+        });
     let query = sql_query(
         "WITH gone AS (DELETE FROM custom_values v WHERE v.tenant_id = $1 AND v.record_kind = $2 AND v.record_id = $3 \
             AND v.field_key NOT IN (SELECT x->>'key' FROM jsonb_array_elements($4) x)) \

@@ -50,7 +50,11 @@ struct Condition {
 }
 
 fn condition(before: impl Into<String>, value: Bind, after: impl Into<String>) -> Condition {
-    Condition { before: before.into(), value, after: after.into() }
+    Condition {
+        before: before.into(),
+        value,
+        after: after.into(),
+    }
 }
 
 /// Reads the query string of a list. Every unknown or malformed parameter is named.
@@ -80,23 +84,35 @@ pub fn parse(resource: &Resource, query: &str, expandable: &[&str]) -> AppResult
         match name.as_str() {
             "limit" => match value.parse::<i64>() {
                 Ok(limit) if (1..=MOST_LIMIT).contains(&limit) => request.limit = limit,
-                _ => faults.push(Fault::out_of_range("?limit", "must be a number from 1 to 200", "必须是 1 到 200 的整数")),
+                _ => faults.push(Fault::out_of_range(
+                    "?limit",
+                    "must be a number from 1 to 200",
+                    "必须是 1 到 200 的整数",
+                )),
             },
             "cursor" => request.cursor = Some(value),
             "sort" => sort_text = value,
             "with_total" => read_flag(&value, "?with_total", &mut request.with_total, &mut faults),
-            "archived" if resource.has_archive() => read_flag(&value, "?archived", &mut request.archived, &mut faults),
+            "archived" if resource.has_archive() => {
+                read_flag(&value, "?archived", &mut request.archived, &mut faults)
+            }
             "expand" => request.expand = read_expand(&value, expandable, &mut faults),
             "tag" if resource.member("tags").is_some() => tags.push(value),
             "q" if resource.members.iter().any(|member| member.is_search) => match search(resource, &value) {
                 Some(found) => request.conditions.push(found),
-                None => faults.push(Fault::new("?q", "too_short", say("needs two to 100 characters", "需要 2 至 100 个字符"))),
+                None => faults.push(Fault::new(
+                    "?q",
+                    "too_short",
+                    say("needs two to 100 characters", "需要 2 至 100 个字符"),
+                )),
             },
             other => match filter(resource, other, &value) {
-                Ok(Filter::Equal(member)) => match equal.iter_mut().find(|(known, _)| known.name == member.name) {
-                    Some((_, values)) => values.push(value),
-                    None => equal.push((member, vec![value])),
-                },
+                Ok(Filter::Equal(member)) => {
+                    match equal.iter_mut().find(|(known, _)| known.name == member.name) {
+                        Some((_, values)) => values.push(value),
+                        None => equal.push((member, vec![value])),
+                    }
+                }
                 Ok(Filter::Range(found)) => request.conditions.push(found),
                 Err(fault) => faults.push(fault),
             },
@@ -109,7 +125,9 @@ pub fn parse(resource: &Resource, query: &str, expandable: &[&str]) -> AppResult
         }
     }
     if !tags.is_empty() {
-        request.conditions.push(condition("t.tags @> ", Bind::Texts(tags), ""));
+        request
+            .conditions
+            .push(condition("t.tags @> ", Bind::Texts(tags), ""));
     }
     match read_sort(resource, &sort_text) {
         Ok(sort) => request.sort = sort,
@@ -117,13 +135,25 @@ pub fn parse(resource: &Resource, query: &str, expandable: &[&str]) -> AppResult
     }
     bound.sort();
     request.binding = bound.join("&");
-    if faults.is_empty() { Ok(request) } else { Err(bad_parameters(faults)) }
+    if faults.is_empty() {
+        Ok(request)
+    } else {
+        Err(bad_parameters(faults))
+    }
 }
 
 /// `bad_parameter` with these faults.
 pub fn bad_parameters(faults: Vec<Fault>) -> AppError {
-    let names = faults.iter().map(|fault| fault.pointer.trim_start_matches('?')).collect::<Vec<_>>().join(", ");
-    AppError::refuse(Code::BadParameter, say(format!("Look at: {names}"), format!("请检查:{names}"))).with_faults(faults)
+    let names = faults
+        .iter()
+        .map(|fault| fault.pointer.trim_start_matches('?'))
+        .collect::<Vec<_>>()
+        .join(", ");
+    AppError::refuse(
+        Code::BadParameter,
+        say(format!("Look at: {names}"), format!("请检查:{names}")),
+    )
+    .with_faults(faults)
 }
 
 /// The decoded parameters of a query string; NUL and bad encoding are faults.
@@ -133,7 +163,14 @@ pub fn pairs(query: &str, faults: &mut Vec<Fault>) -> Vec<(String, String)> {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         match (decode(name), decode(value)) {
             (Some(name), Some(value)) => pairs.push((name, normal_form(&value))),
-            _ => faults.push(Fault::new("?", "malformed", say("is not percent-encoded UTF-8, or contains NUL", "不是合法的百分号编码 UTF-8,或包含 NUL"))),
+            _ => faults.push(Fault::new(
+                "?",
+                "malformed",
+                say(
+                    "is not percent-encoded UTF-8, or contains NUL",
+                    "不是合法的百分号编码 UTF-8,或包含 NUL",
+                ),
+            )),
         }
     }
     pairs
@@ -160,7 +197,11 @@ fn read_flag(value: &str, pointer: &str, flag: &mut bool, faults: &mut Vec<Fault
     match value {
         "true" => *flag = true,
         "false" => *flag = false,
-        _ => faults.push(Fault::new(pointer, "wrong_type", say("must be true or false", "必须为 true 或 false"))),
+        _ => faults.push(Fault::new(
+            pointer,
+            "wrong_type",
+            say("must be true or false", "必须为 true 或 false"),
+        )),
     }
 }
 
@@ -172,7 +213,11 @@ pub fn read_expand(value: &str, expandable: &[&str], faults: &mut Vec<Fault>) ->
             names.push(name.to_owned());
         } else {
             let allowed = expandable.join(", ");
-            faults.push(Fault::new("?expand", "unknown_value", say(format!("allowed: {allowed}"), format!("可用值:{allowed}"))));
+            faults.push(Fault::new(
+                "?expand",
+                "unknown_value",
+                say(format!("allowed: {allowed}"), format!("可用值:{allowed}")),
+            ));
         }
     }
     names
@@ -189,7 +234,9 @@ fn filter(resource: &Resource, name: &str, value: &str) -> Result<Filter, Fault>
         return Ok(Filter::Equal(member));
     }
     for member in members().filter(|member| member.is_range) {
-        let Some(suffix) = name.strip_prefix(member.name) else { continue };
+        let Some(suffix) = name.strip_prefix(member.name) else {
+            continue;
+        };
         let operator = match (suffix, member.kind) {
             ("_min", Kind::Money | Kind::Int | Kind::Decimal(_)) => ">=",
             ("_max", Kind::Money | Kind::Int | Kind::Decimal(_)) => "<=",
@@ -198,7 +245,11 @@ fn filter(resource: &Resource, name: &str, value: &str) -> Result<Filter, Fault>
             _ => continue,
         };
         let value = typed(member.kind, value).ok_or_else(|| wrong_form(name))?;
-        return Ok(Filter::Range(condition(format!("t.{} {operator} ", member.name), value, "")));
+        return Ok(Filter::Range(condition(
+            format!("t.{} {operator} ", member.name),
+            value,
+            "",
+        )));
     }
     for (standing, suffix, operator) in [
         ("created_at", "_after", ">"),
@@ -208,24 +259,44 @@ fn filter(resource: &Resource, name: &str, value: &str) -> Result<Filter, Fault>
     ] {
         if name.strip_prefix(standing) == Some(suffix) {
             let value = typed(Kind::Instant, value).ok_or_else(|| wrong_form(name))?;
-            return Ok(Filter::Range(condition(format!("t.{standing} {operator} "), value, "")));
+            return Ok(Filter::Range(condition(
+                format!("t.{standing} {operator} "),
+                value,
+                "",
+            )));
         }
     }
     let allowed = parameter_names(resource).join(", ");
-    Err(Fault::new(format!("?{name}"), "unknown_parameter", say(format!("is not known here; known are {allowed}"), format!("未知参数;可用参数:{allowed}"))))
+    Err(Fault::new(
+        format!("?{name}"),
+        "unknown_parameter",
+        say(
+            format!("is not known here; known are {allowed}"),
+            format!("未知参数;可用参数:{allowed}"),
+        ),
+    ))
 }
 
 fn wrong_form(name: &str) -> Fault {
-    Fault::new(format!("?{name}"), "wrong_format", say("has the wrong form", "格式不正确"))
+    Fault::new(
+        format!("?{name}"),
+        "wrong_format",
+        say("has the wrong form", "格式不正确"),
+    )
 }
 
 fn typed(kind: Kind, value: &str) -> Option<Bind> {
     match kind {
         Kind::Money | Kind::Decimal(_) | Kind::Share => money::parse(value).map(Bind::Number),
         Kind::Int => value.parse().ok().map(Bind::Int),
-        Kind::Day => NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10).map(Bind::Day),
+        Kind::Day => NaiveDate::parse_from_str(value, "%Y-%m-%d")
+            .ok()
+            .filter(|_| value.len() == 10)
+            .map(Bind::Day),
         // A `+` of an offset arrives as a space when it was not encoded.
-        Kind::Instant => DateTime::parse_from_rfc3339(&value.replace(' ', "+")).ok().map(|at| Bind::Instant(at.with_timezone(&Utc))),
+        Kind::Instant => DateTime::parse_from_rfc3339(&value.replace(' ', "+"))
+            .ok()
+            .map(|at| Bind::Instant(at.with_timezone(&Utc))),
         _ => None,
     }
 }
@@ -233,28 +304,64 @@ fn typed(kind: Kind, value: &str) -> Option<Bind> {
 fn equality(member: &'static Member, values: Vec<String>) -> Result<Condition, Fault> {
     let pointer = format!("?{}", member.name);
     if values.len() > MOST_REPEATS {
-        return Err(Fault::new(pointer, "too_many", say("is repeated too often", "重复次数过多")));
+        return Err(Fault::new(
+            pointer,
+            "too_many",
+            say("is repeated too often", "重复次数过多"),
+        ));
     }
     let column = member.name;
     let wrong = || wrong_form(member.name);
     match member.kind {
-        Kind::Id if values == ["none"] => Ok(condition(format!("(t.{column} IS NULL) = "), Bind::Flag(true), "")),
+        Kind::Id if values == ["none"] => Ok(condition(
+            format!("(t.{column} IS NULL) = "),
+            Bind::Flag(true),
+            "",
+        )),
         Kind::Id => {
-            let ids = values.iter().map(|value| Uuid::parse_str(value).ok()).collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
-            Ok(one_or_any(column, ids.as_slice(), Bind::Id, Bind::Ids(ids.clone())))
+            let ids = values
+                .iter()
+                .map(|value| Uuid::parse_str(value).ok())
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(wrong)?;
+            Ok(one_or_any(
+                column,
+                ids.as_slice(),
+                Bind::Id,
+                Bind::Ids(ids.clone()),
+            ))
         }
         Kind::Bool => match values.as_slice() {
-            [one] if one == "true" || one == "false" => Ok(condition(format!("t.{column} = "), Bind::Flag(one == "true"), "")),
+            [one] if one == "true" || one == "false" => {
+                Ok(condition(format!("t.{column} = "), Bind::Flag(one == "true"), ""))
+            }
             _ => Err(wrong()),
         },
         Kind::Choice => {
-            if values.iter().any(|value| !member.choices.contains(&value.as_str())) {
+            if values
+                .iter()
+                .any(|value| !member.choices.contains(&value.as_str()))
+            {
                 let allowed = member.choices.join(", ");
-                return Err(Fault::new(pointer, "unknown_value", say(format!("allowed: {allowed}"), format!("可用值:{allowed}"))));
+                return Err(Fault::new(
+                    pointer,
+                    "unknown_value",
+                    say(format!("allowed: {allowed}"), format!("可用值:{allowed}")),
+                ));
             }
-            Ok(one_or_any(column, values.as_slice(), Bind::Text, Bind::Texts(values.clone())))
+            Ok(one_or_any(
+                column,
+                values.as_slice(),
+                Bind::Text,
+                Bind::Texts(values.clone()),
+            ))
         }
-        _ => Ok(one_or_any(column, values.as_slice(), Bind::Text, Bind::Texts(values.clone()))),
+        _ => Ok(one_or_any(
+            column,
+            values.as_slice(),
+            Bind::Text,
+            Bind::Texts(values.clone()),
+        )),
     }
 }
 
@@ -270,31 +377,79 @@ fn search(resource: &Resource, value: &str) -> Option<Condition> {
     if !(2..=100).contains(&length) {
         return None;
     }
-    let escaped = value.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let columns = resource.members.iter().filter(|member| member.is_search).map(|member| format!("coalesce(t.{}, '')", member.name));
+    let escaped = value
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    let columns = resource
+        .members
+        .iter()
+        .filter(|member| member.is_search)
+        .map(|member| format!("coalesce(t.{}, '')", member.name));
     let joined = columns.collect::<Vec<_>>().join(" || ' ' || ");
-    Some(condition(format!("({joined}) ILIKE "), Bind::Text(format!("%{escaped}%")), ""))
+    Some(condition(
+        format!("({joined}) ILIKE "),
+        Bind::Text(format!("%{escaped}%")),
+        "",
+    ))
 }
 
 fn sort_of(resource: &Resource, name: &str) -> Option<(String, &'static str)> {
     if name == "created_at" || name == "updated_at" {
         return Some((format!("t.{name}"), "timestamptz"));
     }
-    let member = resource.members.iter().find(|member| member.is_sort && member.name == name)?;
+    let member = resource
+        .members
+        .iter()
+        .find(|member| member.is_sort && member.name == name)?;
     let column = format!("t.{}", member.name);
     Some(match member.kind {
         Kind::Money | Kind::Decimal(_) | Kind::Share => (format!("coalesce({column}, 0)"), "numeric"),
-        Kind::Int => (if member.is_nullable() { format!("coalesce({column}, 0)") } else { column }, "integer"),
-        Kind::Day => (if member.is_nullable() { format!("coalesce({column}, 'infinity'::date)") } else { column }, "date"),
-        Kind::Instant => (if member.is_nullable() { format!("coalesce({column}, 'infinity'::timestamptz)") } else { column }, "timestamptz"),
-        _ => (if member.is_nullable() { format!("coalesce({column}, '')") } else { column }, "text"),
+        Kind::Int => (
+            if member.is_nullable() {
+                format!("coalesce({column}, 0)")
+            } else {
+                column
+            },
+            "integer",
+        ),
+        Kind::Day => (
+            if member.is_nullable() {
+                format!("coalesce({column}, 'infinity'::date)")
+            } else {
+                column
+            },
+            "date",
+        ),
+        Kind::Instant => (
+            if member.is_nullable() {
+                format!("coalesce({column}, 'infinity'::timestamptz)")
+            } else {
+                column
+            },
+            "timestamptz",
+        ),
+        _ => (
+            if member.is_nullable() {
+                format!("coalesce({column}, '')")
+            } else {
+                column
+            },
+            "text",
+        ),
     })
 }
 
 /// The names that `sort` takes for a resource.
 pub fn sort_names(resource: &Resource) -> Vec<&'static str> {
     let mut names = vec!["created_at", "updated_at"];
-    names.extend(resource.members.iter().filter(|member| member.is_sort).map(|member| member.name));
+    names.extend(
+        resource
+            .members
+            .iter()
+            .filter(|member| member.is_sort)
+            .map(|member| member.name),
+    );
     names
 }
 
@@ -304,19 +459,36 @@ fn read_sort(resource: &Resource, text: &str) -> Result<Vec<SortKey>, Fault> {
         let (is_descending, name) = part.strip_prefix('-').map_or((false, part), |name| (true, name));
         let Some((sql, cast)) = sort_of(resource, name).filter(|_| keys.len() < 3) else {
             let allowed = sort_names(resource).join(", ");
-            return Err(Fault::new("?sort", "unknown_value", say(format!("up to three of: {allowed}; a leading - for descending"), format!("最多三个:{allowed};前缀 - 表示降序"))));
+            return Err(Fault::new(
+                "?sort",
+                "unknown_value",
+                say(
+                    format!("up to three of: {allowed}; a leading - for descending"),
+                    format!("最多三个:{allowed};前缀 - 表示降序"),
+                ),
+            ));
         };
-        keys.push(SortKey { sql, cast, is_descending });
+        keys.push(SortKey {
+            sql,
+            cast,
+            is_descending,
+        });
     }
     // The id breaks ties, in the direction of the first key.
     let is_descending = keys.first().is_some_and(|key: &SortKey| key.is_descending);
-    keys.push(SortKey { sql: String::from("t.id"), cast: "uuid", is_descending });
+    keys.push(SortKey {
+        sql: String::from("t.id"),
+        cast: "uuid",
+        is_descending,
+    });
     Ok(keys)
 }
 
 /// All parameters of a list, for the document and for refusals.
 pub fn parameter_names(resource: &Resource) -> Vec<String> {
-    let mut names = ["limit", "cursor", "sort", "with_total", "expand"].map(str::to_owned).to_vec();
+    let mut names = ["limit", "cursor", "sort", "with_total", "expand"]
+        .map(str::to_owned)
+        .to_vec();
     if resource.has_archive() {
         names.push("archived".to_owned());
     }
@@ -331,34 +503,70 @@ pub fn parameter_names(resource: &Resource) -> Vec<String> {
             names.push(member.name.to_owned());
         }
         if member.is_range {
-            let suffixes = if matches!(member.kind, Kind::Day | Kind::Instant) { ["_after", "_before"] } else { ["_min", "_max"] };
+            let suffixes = if matches!(member.kind, Kind::Day | Kind::Instant) {
+                ["_after", "_before"]
+            } else {
+                ["_min", "_max"]
+            };
             names.extend(suffixes.map(|suffix| format!("{}{suffix}", member.name)));
         }
     }
-    names.extend(["created_at_after", "created_at_before", "updated_at_after", "updated_at_before"].map(str::to_owned));
+    names.extend(
+        [
+            "created_at_after",
+            "created_at_before",
+            "updated_at_after",
+            "updated_at_before",
+        ]
+        .map(str::to_owned),
+    );
     names
 }
 
 fn binding(ctx: &Ctx, path: &str, request: &ListRequest) -> Vec<Vec<u8>> {
-    vec![ctx.tenant.as_bytes().to_vec(), ctx.user.as_bytes().to_vec(), path.as_bytes().to_vec(), request.binding.as_bytes().to_vec()]
+    vec![
+        ctx.tenant.as_bytes().to_vec(),
+        ctx.user.as_bytes().to_vec(),
+        path.as_bytes().to_vec(),
+        request.binding.as_bytes().to_vec(),
+    ]
 }
 
 /// The position that a cursor names.
 ///
 /// # Errors
 /// `bad_parameter` when it was altered or belongs to another list, caller, filter or sort.
-pub fn read_cursor(secrets: &Secrets, ctx: &Ctx, path: &str, request: &ListRequest) -> AppResult<Option<Vec<String>>> {
-    let Some(cursor) = &request.cursor else { return Ok(None) };
+pub fn read_cursor(
+    secrets: &Secrets,
+    ctx: &Ctx,
+    path: &str,
+    request: &ListRequest,
+) -> AppResult<Option<Vec<String>>> {
+    let Some(cursor) = &request.cursor else {
+        return Ok(None);
+    };
     let bound = binding(ctx, path, request);
     let bound = bound.iter().map(Vec::as_slice).collect::<Vec<_>>();
-    let position = secrets.read_cursor(cursor, &bound).and_then(|position| serde_json::from_value::<Vec<String>>(position).ok());
+    let position = secrets
+        .read_cursor(cursor, &bound)
+        .and_then(|position| serde_json::from_value::<Vec<String>>(position).ok());
     let position = position.filter(|position| position.len() == request.sort.len());
     position.map(Some).ok_or_else(|| {
-        bad_parameters(vec![Fault::invalid("?cursor", "was altered, or belongs to another list, filter or sort", "已被改动,或属于其他列表、筛选或排序")])
+        bad_parameters(vec![Fault::invalid(
+            "?cursor",
+            "was altered, or belongs to another list, filter or sort",
+            "已被改动,或属于其他列表、筛选或排序",
+        )])
     })
 }
 
-pub fn make_cursor(secrets: &Secrets, ctx: &Ctx, path: &str, request: &ListRequest, position: &[String]) -> String {
+pub fn make_cursor(
+    secrets: &Secrets,
+    ctx: &Ctx,
+    path: &str,
+    request: &ListRequest,
+    position: &[String],
+) -> String {
     let bound = binding(ctx, path, request);
     let bound = bound.iter().map(Vec::as_slice).collect::<Vec<_>>();
     secrets.sign_cursor(&Value::from(position.to_vec()), &bound)
@@ -366,26 +574,48 @@ pub fn make_cursor(secrets: &Secrets, ctx: &Ctx, path: &str, request: &ListReque
 
 /// "Beyond this position": a bound on the leading key that an index can seek, and the exact comparison.
 fn beyond(sql: &mut Sql, sort: &[SortKey], position: &[String]) -> String {
-    let places = sort.iter().zip(position).map(|(key, value)| format!("{}::text::{}", sql.place(Bind::Text(value.clone())), key.cast)).collect::<Vec<_>>();
+    let places = sort
+        .iter()
+        .zip(position)
+        .map(|(key, value)| format!("{}::text::{}", sql.place(Bind::Text(value.clone())), key.cast))
+        .collect::<Vec<_>>();
     let all_one_way = sort.iter().all(|key| key.is_descending == sort[0].is_descending);
     let sign = |key: &SortKey| if key.is_descending { "<" } else { ">" };
     if all_one_way {
-        let columns = sort.iter().map(|key| key.sql.as_str()).collect::<Vec<_>>().join(", ");
+        let columns = sort
+            .iter()
+            .map(|key| key.sql.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         return format!("({columns}) {} ({})", sign(&sort[0]), places.join(", "));
     }
     let mut alternatives = Vec::new();
     for (index, key) in sort.iter().enumerate() {
-        let mut terms = sort[..index].iter().zip(&places).map(|(equal, place)| format!("{} = {place}", equal.sql)).collect::<Vec<_>>();
+        let mut terms = sort[..index]
+            .iter()
+            .zip(&places)
+            .map(|(equal, place)| format!("{} = {place}", equal.sql))
+            .collect::<Vec<_>>();
         terms.push(format!("{} {} {}", key.sql, sign(key), places[index]));
         alternatives.push(format!("({})", terms.join(" AND ")));
     }
-    format!("{} {}= {} AND ({})", sort[0].sql, sign(&sort[0]), places[0], alternatives.join(" OR "))
+    format!(
+        "{} {}= {} AND ({})",
+        sort[0].sql,
+        sign(&sort[0]),
+        places[0],
+        alternatives.join(" OR ")
+    )
 }
 
 fn filters(sql: &mut Sql, resource: &Resource, request: &ListRequest, parent: Option<Uuid>) -> String {
     let mut text = String::from("t.tenant_id = $1");
     if resource.has_archive() {
-        text.push_str(if request.archived { " AND t.archived_at IS NOT NULL" } else { " AND t.archived_at IS NULL" });
+        text.push_str(if request.archived {
+            " AND t.archived_at IS NOT NULL"
+        } else {
+            " AND t.archived_at IS NULL"
+        });
     }
     if let (Access::Part { key, .. }, Some(parent)) = (resource.access, parent) {
         text.push_str(&format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))));
@@ -398,23 +628,45 @@ fn filters(sql: &mut Sql, resource: &Resource, request: &ListRequest, parent: Op
 }
 
 /// The statement of one page: each scope arm ordered and limited by its own index, merged. Columns: doc, version, keys.
-pub fn page(resource: &Resource, ctx: &Ctx, request: &ListRequest, position: Option<&[String]>, parent: Option<Uuid>) -> Sql {
+pub fn page(
+    resource: &Resource,
+    ctx: &Ctx,
+    request: &ListRequest,
+    position: Option<&[String]>,
+    parent: Option<Uuid>,
+) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
     let mut base = filters(&mut sql, resource, request, parent);
     if let Some(position) = position {
         let beyond = beyond(&mut sql, &request.sort, position);
         base.push_str(&format!(" AND {beyond}"));
     }
-    let order = request.sort.iter().map(|key| format!("{}{}", key.sql, if key.is_descending { " DESC" } else { "" })).collect::<Vec<_>>().join(", ");
-    let keys = request.sort.iter().map(|key| format!("({})::text", key.sql)).collect::<Vec<_>>().join(", ");
-    let arms = if parent.is_some() { vec![String::from("TRUE")] } else { sql::arms(&mut sql, resource, ctx) };
+    let order = request
+        .sort
+        .iter()
+        .map(|key| format!("{}{}", key.sql, if key.is_descending { " DESC" } else { "" }))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let keys = request
+        .sort
+        .iter()
+        .map(|key| format!("({})::text", key.sql))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let arms = if parent.is_some() {
+        vec![String::from("TRUE")]
+    } else {
+        sql::arms(&mut sql, resource, ctx)
+    };
     let limit = request.limit + 1;
     let document = sql::document(resource, ctx);
     let table = resource.table;
     let source = match arms.as_slice() {
         [one] => format!("{table} t WHERE {base} AND {one}"),
         several => {
-            let arms = several.iter().map(|arm| format!("(SELECT t.* FROM {table} t WHERE {base} AND {arm} ORDER BY {order} LIMIT {limit})"));
+            let arms = several.iter().map(|arm| {
+                format!("(SELECT t.* FROM {table} t WHERE {base} AND {arm} ORDER BY {order} LIMIT {limit})")
+            });
             format!("({}) t", arms.collect::<Vec<_>>().join(" UNION ALL "))
         }
     };
@@ -426,8 +678,15 @@ pub fn page(resource: &Resource, ctx: &Ctx, request: &ListRequest, position: Opt
 pub fn total(resource: &Resource, ctx: &Ctx, request: &ListRequest, parent: Option<Uuid>) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
     let base = filters(&mut sql, resource, request, parent);
-    let scope = if parent.is_some() { String::from("TRUE") } else { sql::scope(&mut sql, resource, "t", ctx, sql::Intent::Read) };
-    sql.push(&format!("SELECT count(*) AS total FROM {} t WHERE {base} AND {scope}", resource.table));
+    let scope = if parent.is_some() {
+        String::from("TRUE")
+    } else {
+        sql::scope(&mut sql, resource, "t", ctx, sql::Intent::Read)
+    };
+    sql.push(&format!(
+        "SELECT count(*) AS total FROM {} t WHERE {base} AND {scope}",
+        resource.table
+    ));
     sql
 }
 

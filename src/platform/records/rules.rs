@@ -13,8 +13,13 @@ use std::str::FromStr;
 pub fn created(resource: &Resource, sent: Map<String, Value>) -> Map<String, Value> {
     let mut record = Map::new();
     for member in resource.columns() {
-        let default = member.default.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
-        let given = sent.get(member.name).filter(|value| !(value.is_null() && member.default.is_some()));
+        let default = member
+            .default
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or(Value::Null);
+        let given = sent
+            .get(member.name)
+            .filter(|value| !(value.is_null() && member.default.is_some()));
         record.insert(member.name.to_owned(), given.cloned().unwrap_or(default));
     }
     record
@@ -25,7 +30,9 @@ pub fn patched(before: &Map<String, Value>, patch: &Map<String, Value>) -> Map<S
     let mut after = before.clone();
     for (name, change) in patch {
         match (after.get_mut(name), change) {
-            (Some(Value::Object(inner)), Value::Object(change)) if name == "custom" => *inner = merged(inner, change),
+            (Some(Value::Object(inner)), Value::Object(change)) if name == "custom" => {
+                *inner = merged(inner, change)
+            }
             _ => {
                 after.insert(name.clone(), change.clone());
             }
@@ -47,7 +54,11 @@ fn merged(target: &Map<String, Value>, patch: &Map<String, Value>) -> Map<String
 }
 
 /// Members that the caller sets without the permission that they need.
-pub fn forbidden<'a>(resource: &'a Resource, ctx: &'a Ctx, sent: &'a Map<String, Value>) -> impl Iterator<Item = Fault> + 'a {
+pub fn forbidden<'a>(
+    resource: &'a Resource,
+    ctx: &'a Ctx,
+    sent: &'a Map<String, Value>,
+) -> impl Iterator<Item = Fault> + 'a {
     resource.members.iter().filter_map(|member| {
         let permission = member.sensitive?;
         let is_set = sent.contains_key(member.name) && !ctx.holds(permission);
@@ -55,17 +66,30 @@ pub fn forbidden<'a>(resource: &'a Resource, ctx: &'a Ctx, sent: &'a Map<String,
             Fault::new(
                 format!("/{}", member.name),
                 "forbidden",
-                say(format!("needs the permission {permission}"), format!("需要权限 {permission}")),
+                say(
+                    format!("needs the permission {permission}"),
+                    format!("需要权限 {permission}"),
+                ),
             )
         })
     })
 }
 
 /// Brings members into their normal form; what cannot be is a fault, what is doubtful a warning.
-pub fn normalise(resource: &Resource, ctx: &Ctx, before: &Map<String, Value>, after: &mut Map<String, Value>, warnings: &mut Vec<Warning>) -> Vec<Fault> {
+pub fn normalise(
+    resource: &Resource,
+    ctx: &Ctx,
+    before: &Map<String, Value>,
+    after: &mut Map<String, Value>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     default_currency(resource, ctx, after);
-    let currency = after.get("currency").and_then(Value::as_str).unwrap_or(ctx.currency()).to_owned();
+    let currency = after
+        .get("currency")
+        .and_then(Value::as_str)
+        .unwrap_or(ctx.currency())
+        .to_owned();
     for member in resource.columns().filter(|member| !member.is_read_only) {
         let Some(value) = after.get(member.name).cloned().filter(|value| !value.is_null()) else {
             clear_derived(resource, member, after);
@@ -75,7 +99,11 @@ pub fn normalise(resource: &Resource, ctx: &Ctx, before: &Map<String, Value>, af
         let is_new = before.get(member.name) != Some(&value);
         match member.kind {
             Kind::Text if member.is_required && value.as_str() == Some("") => {
-                faults.push(Fault::new(pointer, "too_short", say("cannot be empty", "不能为空")));
+                faults.push(Fault::new(
+                    pointer,
+                    "too_short",
+                    say("cannot be empty", "不能为空"),
+                ));
             }
             Kind::Email => {
                 let email = value.as_str().unwrap_or_default().to_lowercase();
@@ -83,10 +111,17 @@ pub fn normalise(resource: &Resource, ctx: &Ctx, before: &Map<String, Value>, af
             }
             Kind::Phone if is_new => phone(resource, ctx, member, &value, after, &mut faults, warnings),
             Kind::Money if is_new => {
-                let places = value.as_str().and_then(money::parse).map_or(0, |amount| amount.normalize().scale());
+                let places = value
+                    .as_str()
+                    .and_then(money::parse)
+                    .map_or(0, |amount| amount.normalize().scale());
                 if places > money::minor_unit(&currency) {
                     let en = format!("has more decimal places than {currency} has");
-                    faults.push(Fault::new(pointer, "too_precise", say(en, format!("小数位数超过 {currency} 的最小单位"))));
+                    faults.push(Fault::new(
+                        pointer,
+                        "too_precise",
+                        say(en, format!("小数位数超过 {currency} 的最小单位")),
+                    ));
                 }
             }
             Kind::Tags => {
@@ -104,9 +139,9 @@ pub fn normalise(resource: &Resource, ctx: &Ctx, before: &Map<String, Value>, af
 /// An amount without a currency is in the company's.
 fn default_currency(resource: &Resource, ctx: &Ctx, after: &mut Map<String, Value>) {
     let has_currency = resource.columns().any(|member| member.kind == Kind::Currency);
-    let has_amount = resource
-        .columns()
-        .any(|member| member.kind == Kind::Money && after.get(member.name).is_some_and(|value| !value.is_null()));
+    let has_amount = resource.columns().any(|member| {
+        member.kind == Kind::Money && after.get(member.name).is_some_and(|value| !value.is_null())
+    });
     if has_currency && has_amount && after.get("currency").is_none_or(Value::is_null) {
         after.insert("currency".to_owned(), ctx.currency().into());
     }
@@ -121,15 +156,30 @@ fn clear_derived(resource: &Resource, member: &Member, after: &mut Map<String, V
     }
 }
 
-fn phone(resource: &Resource, ctx: &Ctx, member: &Member, value: &Value, after: &mut Map<String, Value>, faults: &mut Vec<Fault>, warnings: &mut Vec<Warning>) {
+fn phone(
+    resource: &Resource,
+    ctx: &Ctx,
+    member: &Member,
+    value: &Value,
+    after: &mut Map<String, Value>,
+    faults: &mut Vec<Fault>,
+    warnings: &mut Vec<Warning>,
+) {
     let e164 = e164(value.as_str().unwrap_or_default());
     if e164.is_none() {
         let unreadable = Fault::new(
             format!("/{}", member.name),
             "phone_not_readable",
-            say("is kept as typed: it is no complete phone number", "按原样保存:不是完整的电话号码"),
+            say(
+                "is kept as typed: it is no complete phone number",
+                "按原样保存:不是完整的电话号码",
+            ),
         );
-        if ctx.principal.company.is_phone_strict { faults.push(unreadable) } else { warnings.push(unreadable) }
+        if ctx.principal.company.is_phone_strict {
+            faults.push(unreadable)
+        } else {
+            warnings.push(unreadable)
+        }
     }
     let normal = format!("{}_e164", member.name);
     if resource.member(&normal).is_some() {
@@ -149,7 +199,9 @@ pub fn is_same(kind: Kind, one: &Value, other: &Value) -> bool {
     if one == other {
         return true;
     }
-    let (Some(one), Some(other)) = (one.as_str(), other.as_str()) else { return false };
+    let (Some(one), Some(other)) = (one.as_str(), other.as_str()) else {
+        return false;
+    };
     match kind {
         Kind::Money | Kind::Decimal(_) | Kind::Share => {
             let number = |text: &str| rust_decimal::Decimal::from_str(text).ok();
@@ -186,7 +238,10 @@ mod tests {
         let before = json!({"name": "x", "note": "y", "custom": {"a": 1, "b": 2}});
         let patch = json!({"note": null, "custom": {"a": null, "c": 3}});
         let after = patched(before.as_object().unwrap(), patch.as_object().unwrap());
-        assert_eq!(Value::Object(after), json!({"name": "x", "note": null, "custom": {"b": 2, "c": 3}}));
+        assert_eq!(
+            Value::Object(after),
+            json!({"name": "x", "note": null, "custom": {"b": 2, "c": 3}})
+        );
     }
 
     #[test]

@@ -35,7 +35,11 @@ pub enum Access {
     /// By `owner_id`, participants and the pool. `assign`: the permission that giving it to somebody else needs.
     Owned { assign: &'static str },
     /// Like its parent, named by this column; `closed_sql` over the parent `p` says when its parts no longer change.
-    Part { parent: &'static Resource, key: &'static str, closed_sql: Option<&'static str> },
+    Part {
+        parent: &'static Resource,
+        key: &'static str,
+        closed_sql: Option<&'static str>,
+    },
     /// Configuration: everybody in the company with the read permission.
     Shared,
 }
@@ -49,10 +53,22 @@ pub struct Verbs {
 }
 
 impl Verbs {
-    pub const ALL: Verbs = Verbs { create: true, update: true, archive: true };
-    pub const READ: Verbs = Verbs { create: false, update: false, archive: false };
+    pub const ALL: Verbs = Verbs {
+        create: true,
+        update: true,
+        archive: true,
+    };
+    pub const READ: Verbs = Verbs {
+        create: false,
+        update: false,
+        archive: false,
+    };
     /// Created by a command of its own, else plain.
-    pub const NO_CREATE: Verbs = Verbs { create: false, update: true, archive: true };
+    pub const NO_CREATE: Verbs = Verbs {
+        create: false,
+        update: true,
+        archive: true,
+    };
 }
 
 pub type Prepare = for<'a> fn(&'a mut Tx, &'a Ctx, &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>>;
@@ -67,7 +83,10 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    pub const NONE: Hooks = Hooks { before: None, after: None };
+    pub const NONE: Hooks = Hooks {
+        before: None,
+        after: None,
+    };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,112 +208,289 @@ const BLANK: Member = Member {
 
 impl Member {
     pub const fn text(name: &'static str, most: i64, doc: &'static str, example: &'static str) -> Member {
-        Member { name, most, doc, example, ..BLANK }
+        Member {
+            name,
+            most,
+            doc,
+            example,
+            ..BLANK
+        }
     }
 
     pub const fn email(name: &'static str, doc: &'static str) -> Member {
-        Member { name, kind: Kind::Email, most: 254, doc, example: "\"zhang@example.com\"", ..BLANK }
+        Member {
+            name,
+            kind: Kind::Email,
+            most: 254,
+            doc,
+            example: "\"zhang@example.com\"",
+            ..BLANK
+        }
     }
 
     pub const fn phone(name: &'static str, doc: &'static str) -> Member {
-        Member { name, kind: Kind::Phone, most: 50, doc, example: "\"+86 138 0013 8000\"", ..BLANK }
+        Member {
+            name,
+            kind: Kind::Phone,
+            most: 50,
+            doc,
+            example: "\"+86 138 0013 8000\"",
+            ..BLANK
+        }
     }
 
     pub const fn key(name: &'static str, doc: &'static str, example: &'static str) -> Member {
-        Member { name, kind: Kind::Key, most: 60, doc, example, ..BLANK }
+        Member {
+            name,
+            kind: Kind::Key,
+            most: 60,
+            doc,
+            example,
+            ..BLANK
+        }
     }
 
     pub const fn id(name: &'static str, doc: &'static str) -> Member {
-        Member { name, kind: Kind::Id, doc, example: "\"0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a\"", is_filter: true, ..BLANK }
+        Member {
+            name,
+            kind: Kind::Id,
+            doc,
+            example: "\"0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a\"",
+            is_filter: true,
+            ..BLANK
+        }
     }
 
     pub const fn to(name: &'static str, refers: &'static Resource, doc: &'static str) -> Member {
-        Member { refers: Some(refers), ..Member::id(name, doc) }
+        Member {
+            refers: Some(refers),
+            ..Member::id(name, doc)
+        }
     }
 
-    pub const fn int(name: &'static str, least: i64, most: i64, doc: &'static str, example: &'static str) -> Member {
-        Member { name, kind: Kind::Int, least, most, doc, example, is_range: true, ..BLANK }
+    pub const fn int(
+        name: &'static str,
+        least: i64,
+        most: i64,
+        doc: &'static str,
+        example: &'static str,
+    ) -> Member {
+        Member {
+            name,
+            kind: Kind::Int,
+            least,
+            most,
+            doc,
+            example,
+            is_range: true,
+            ..BLANK
+        }
     }
 
     pub const fn flag(name: &'static str, default: &'static str, doc: &'static str) -> Member {
-        Member { name, kind: Kind::Bool, default: Some(default), doc, example: default, is_filter: true, ..BLANK }
+        Member {
+            name,
+            kind: Kind::Bool,
+            default: Some(default),
+            doc,
+            example: default,
+            is_filter: true,
+            ..BLANK
+        }
     }
 
     pub const fn day(name: &'static str, doc: &'static str) -> Member {
-        Member { name, kind: Kind::Day, doc, example: "\"2024-03-15\"", is_range: true, ..BLANK }
+        Member {
+            name,
+            kind: Kind::Day,
+            doc,
+            example: "\"2024-03-15\"",
+            is_range: true,
+            ..BLANK
+        }
     }
 
     pub const fn instant(name: &'static str, doc: &'static str) -> Member {
-        Member { name, kind: Kind::Instant, doc, example: "\"2024-03-15T08:30:00Z\"", is_range: true, ..BLANK }
+        Member {
+            name,
+            kind: Kind::Instant,
+            doc,
+            example: "\"2024-03-15T08:30:00Z\"",
+            is_range: true,
+            ..BLANK
+        }
     }
 
     pub const fn money(name: &'static str, doc: &'static str) -> Member {
-        Member { name, kind: Kind::Money, doc, example: "\"220000.00\"", is_range: true, ..BLANK }
+        Member {
+            name,
+            kind: Kind::Money,
+            doc,
+            example: "\"220000.00\"",
+            is_range: true,
+            ..BLANK
+        }
     }
 
     pub const fn currency(doc: &'static str) -> Member {
-        Member { name: "currency", kind: Kind::Currency, doc, example: "\"CNY\"", is_filter: true, ..BLANK }
+        Member {
+            name: "currency",
+            kind: Kind::Currency,
+            doc,
+            example: "\"CNY\"",
+            is_filter: true,
+            ..BLANK
+        }
     }
 
-    pub const fn decimal(name: &'static str, places: u32, doc: &'static str, example: &'static str) -> Member {
-        Member { name, kind: Kind::Decimal(places), doc, example, is_range: true, ..BLANK }
+    pub const fn decimal(
+        name: &'static str,
+        places: u32,
+        doc: &'static str,
+        example: &'static str,
+    ) -> Member {
+        Member {
+            name,
+            kind: Kind::Decimal(places),
+            doc,
+            example,
+            is_range: true,
+            ..BLANK
+        }
     }
 
     pub const fn share(name: &'static str, doc: &'static str, example: &'static str) -> Member {
-        Member { name, kind: Kind::Share, doc, example, ..BLANK }
+        Member {
+            name,
+            kind: Kind::Share,
+            doc,
+            example,
+            ..BLANK
+        }
     }
 
-    pub const fn choice(name: &'static str, choices: &'static [&'static str], doc: &'static str, example: &'static str) -> Member {
-        Member { name, kind: Kind::Choice, choices, doc, example, is_filter: true, ..BLANK }
+    pub const fn choice(
+        name: &'static str,
+        choices: &'static [&'static str],
+        doc: &'static str,
+        example: &'static str,
+    ) -> Member {
+        Member {
+            name,
+            kind: Kind::Choice,
+            choices,
+            doc,
+            example,
+            is_filter: true,
+            ..BLANK
+        }
     }
 
     pub const fn tags() -> Member {
-        Member { name: "tags", kind: Kind::Tags, default: Some("[]"), doc: "Tags, each once.", example: "[\"vip\"]", ..BLANK }
+        Member {
+            name: "tags",
+            kind: Kind::Tags,
+            default: Some("[]"),
+            doc: "Tags, each once.",
+            example: "[\"vip\"]",
+            ..BLANK
+        }
     }
 
     pub const fn custom() -> Member {
-        Member { name: "custom", kind: Kind::Custom, default: Some("{}"), doc: "The company's own fields, keyed by the field's key.", example: "{}", ..BLANK }
+        Member {
+            name: "custom",
+            kind: Kind::Custom,
+            default: Some("{}"),
+            doc: "The company's own fields, keyed by the field's key.",
+            example: "{}",
+            ..BLANK
+        }
     }
 
-    pub const fn json(name: &'static str, default: &'static str, schema: &'static str, doc: &'static str, example: &'static str) -> Member {
-        Member { name, kind: Kind::Json, default: Some(default), schema: Some(schema), doc, example, ..BLANK }
+    pub const fn json(
+        name: &'static str,
+        default: &'static str,
+        schema: &'static str,
+        doc: &'static str,
+        example: &'static str,
+    ) -> Member {
+        Member {
+            name,
+            kind: Kind::Json,
+            default: Some(default),
+            schema: Some(schema),
+            doc,
+            example,
+            ..BLANK
+        }
     }
 
     pub const fn required(self) -> Member {
-        Member { is_required: true, ..self }
+        Member {
+            is_required: true,
+            ..self
+        }
     }
 
     pub const fn read_only(self) -> Member {
-        Member { is_read_only: true, ..self }
+        Member {
+            is_read_only: true,
+            ..self
+        }
     }
 
     pub const fn fixed(self) -> Member {
-        Member { is_fixed: true, ..self }
+        Member {
+            is_fixed: true,
+            ..self
+        }
     }
 
     pub const fn or(self, default: &'static str) -> Member {
-        Member { default: Some(default), ..self }
+        Member {
+            default: Some(default),
+            ..self
+        }
     }
 
     pub const fn filter(self) -> Member {
-        Member { is_filter: true, ..self }
+        Member {
+            is_filter: true,
+            ..self
+        }
     }
 
     pub const fn search(self) -> Member {
-        Member { is_search: true, ..self }
+        Member {
+            is_search: true,
+            ..self
+        }
     }
 
     pub const fn sort(self) -> Member {
-        Member { is_sort: true, ..self }
+        Member {
+            is_sort: true,
+            ..self
+        }
     }
 
     pub const fn sensitive(self, permission: &'static str) -> Member {
-        Member { sensitive: Some(permission), ..self }
+        Member {
+            sensitive: Some(permission),
+            ..self
+        }
     }
 
     /// Computed by the database over `t`; never written.
     pub const fn computed(self, sql: &'static str) -> Member {
-        Member { sql: Some(sql), is_read_only: true, is_filter: false, is_range: false, ..self }
+        Member {
+            sql: Some(sql),
+            is_read_only: true,
+            is_filter: false,
+            is_range: false,
+            ..self
+        }
     }
 
     /// Whether `null` is a value of it.
@@ -334,7 +530,10 @@ impl Resource {
 
     /// `NeedAnalysis`.
     pub fn schema_name(&self) -> String {
-        self.singular.split('_').map(|part| part[..1].to_uppercase() + &part[1..]).collect()
+        self.singular
+            .split('_')
+            .map(|part| part[..1].to_uppercase() + &part[1..])
+            .collect()
     }
 
     pub fn read_permission(&self) -> String {

@@ -7,7 +7,9 @@ use crate::platform::db::Cached;
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::BoxedSqlQuery;
-use diesel::sql_types::{Array, BigInt, Bool, Date, Integer, Jsonb, Numeric, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, BigInt, Bool, Date, Integer, Jsonb, Numeric, Text, Timestamptz, Uuid as SqlUuid,
+};
 use diesel::{QueryableByName, sql_query};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -39,7 +41,10 @@ pub struct Sql {
 impl Sql {
     /// Starts a statement whose `$1` is the tenant.
     pub fn of(tenant: Uuid) -> Sql {
-        Sql { text: String::new(), binds: vec![Bind::Id(tenant)] }
+        Sql {
+            text: String::new(),
+            binds: vec![Bind::Id(tenant)],
+        }
     }
 
     pub fn push(&mut self, text: &str) -> &mut Sql {
@@ -110,7 +115,9 @@ pub const STANDING: [&str; 3] = ["version", "created_at", "updated_at"];
 
 /// A scalar subquery that renders the row `t` as JSON text, leaving out sensitive members that the caller may not read.
 pub fn document(resource: &Resource, ctx: &Ctx) -> String {
-    document_where(resource, |member| member.sensitive.is_none_or(|permission| ctx.holds(permission)))
+    document_where(resource, |member| {
+        member.sensitive.is_none_or(|permission| ctx.holds(permission))
+    })
 }
 
 /// The whole row, sensitive members too: for writing.
@@ -126,7 +133,9 @@ fn document_where(resource: &Resource, shown: impl Fn(&Member) -> bool) -> Strin
     for member in resource.members.iter().filter(|member| shown(member)) {
         sql.push_str(&format!(", {} AS {}", rendered(member), member.name));
     }
-    sql.push_str(", t.version, instant_text(t.created_at) AS created_at, instant_text(t.updated_at) AS updated_at");
+    sql.push_str(
+        ", t.version, instant_text(t.created_at) AS created_at, instant_text(t.updated_at) AS updated_at",
+    );
     if resource.has_archive() {
         sql.push_str(", instant_text(t.archived_at) AS archived_at");
     }
@@ -136,7 +145,10 @@ fn document_where(resource: &Resource, shown: impl Fn(&Member) -> bool) -> Strin
 
 /// Whether something is hidden from this caller.
 pub fn is_masked(resource: &Resource, ctx: &Ctx) -> bool {
-    resource.members.iter().any(|member| member.sensitive.is_some_and(|permission| !ctx.holds(permission)))
+    resource
+        .members
+        .iter()
+        .any(|member| member.sensitive.is_some_and(|permission| !ctx.holds(permission)))
 }
 
 /// What the caller wants to do with a record.
@@ -169,13 +181,22 @@ pub fn action_scope(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, 
     }
 }
 
-fn scope_for(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, permission: &str, intent: Intent) -> String {
+fn scope_for(
+    sql: &mut Sql,
+    resource: &Resource,
+    alias: &str,
+    ctx: &Ctx,
+    permission: &str,
+    intent: Intent,
+) -> String {
     let reach = ctx.reach(permission);
     match resource.access {
         Access::Part { parent, key, .. } => {
             let within = scope_for(sql, parent, "p", ctx, permission, intent);
             let table = parent.table;
-            format!("EXISTS (SELECT 1 FROM {table} p WHERE p.tenant_id = $1 AND p.id = {alias}.{key} AND {within})")
+            format!(
+                "EXISTS (SELECT 1 FROM {table} p WHERE p.tenant_id = $1 AND p.id = {alias}.{key} AND {within})"
+            )
         }
         Access::Shared => String::from(if reach == Reach::Nobody { "FALSE" } else { "TRUE" }),
         Access::Owned { .. } => match reach {
@@ -184,7 +205,9 @@ fn scope_for(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, permiss
             Reach::Owners(owners) => {
                 let owners = sql.place(Bind::Ids(owners.to_vec()));
                 let takes_part = participation(sql, resource, alias, ctx, intent);
-                let pool = pool_arm(ctx, intent).map(|()| format!(" OR {alias}.owner_id IS NULL")).unwrap_or_default();
+                let pool = pool_arm(ctx, intent)
+                    .map(|()| format!(" OR {alias}.owner_id IS NULL"))
+                    .unwrap_or_default();
                 format!("({alias}.owner_id = ANY({owners}) OR {takes_part}{pool})")
             }
         },
@@ -197,7 +220,11 @@ fn pool_arm(ctx: &Ctx, intent: Intent) -> Option<()> {
 
 fn participation(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, intent: Intent) -> String {
     let user = sql.place(Bind::Id(ctx.user));
-    let edit = if intent == Intent::Write { " AND pt.access = 'edit'" } else { "" };
+    let edit = if intent == Intent::Write {
+        " AND pt.access = 'edit'"
+    } else {
+        ""
+    };
     format!(
         "EXISTS (SELECT 1 FROM participants pt WHERE pt.tenant_id = $1 AND pt.user_id = {user} \
          AND pt.record_kind = '{}' AND pt.record_id = {alias}.id{edit})",

@@ -21,8 +21,19 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// `not_found` when there is none, or none that the caller may see.
-pub async fn find(conn: &mut &AsyncPgConnection, ctx: &Ctx, resource: &Resource, id: Uuid, parent: Option<Uuid>) -> AppResult<DocRow> {
-    find_sql(ctx, resource, id, parent).query().get_result(conn).await.optional()?.or_not_found()
+pub async fn find(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+    parent: Option<Uuid>,
+) -> AppResult<DocRow> {
+    find_sql(ctx, resource, id, parent)
+        .query()
+        .get_result(conn)
+        .await
+        .optional()?
+        .or_not_found()
 }
 
 fn find_sql(ctx: &Ctx, resource: &Resource, id: Uuid, parent: Option<Uuid>) -> Sql {
@@ -73,35 +84,70 @@ pub enum For<'a> {
 ///
 /// # Errors
 /// As said.
-pub async fn lock(tx: &mut Tx, ctx: &Ctx, resource: &Resource, id: Uuid, purpose: For<'_>) -> AppResult<Locked> {
+pub async fn lock(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+    purpose: For<'_>,
+) -> AppResult<Locked> {
     let locked = lock_even_archived(tx, ctx, resource, id, None, purpose).await?;
-    if locked.is_archived { Err(archived()) } else { Ok(locked) }
+    if locked.is_archived {
+        Err(archived())
+    } else {
+        Ok(locked)
+    }
 }
 
 fn archived() -> AppError {
-    AppError::refuse(Code::Archived, say("It is archived; restore it first", "已归档,请先恢复"))
+    AppError::refuse(
+        Code::Archived,
+        say("It is archived; restore it first", "已归档,请先恢复"),
+    )
 }
 
-async fn lock_even_archived(tx: &mut Tx, ctx: &Ctx, resource: &Resource, id: Uuid, parent: Option<Uuid>, purpose: For<'_>) -> AppResult<Locked> {
+async fn lock_even_archived(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+    parent: Option<Uuid>,
+    purpose: For<'_>,
+) -> AppResult<Locked> {
     let mut sql = Sql::of(ctx.tenant);
     let readable = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
     let (allowed, permission) = match purpose {
-        For::Write => (sql::scope(&mut sql, resource, "t", ctx, Intent::Write), resource.write_permission()),
-        For::Action(permission) => (sql::action_scope(&mut sql, resource, "t", ctx, permission), permission.to_owned()),
+        For::Write => (
+            sql::scope(&mut sql, resource, "t", ctx, Intent::Write),
+            resource.write_permission(),
+        ),
+        For::Action(permission) => (
+            sql::action_scope(&mut sql, resource, "t", ctx, permission),
+            permission.to_owned(),
+        ),
     };
     let id = sql.place(Bind::Id(id));
     let within = match (resource.access, parent) {
         (Access::Part { key, .. }, Some(parent)) => format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))),
         _ => String::new(),
     };
-    let archived = if resource.has_archive() { "t.archived_at IS NOT NULL" } else { "FALSE" };
+    let archived = if resource.has_archive() {
+        "t.archived_at IS NOT NULL"
+    } else {
+        "FALSE"
+    };
     let document = sql::whole_document(resource);
     sql.push(&format!(
         "SELECT {document} AS doc, t.version, {archived} AS is_archived, coalesce({readable}, FALSE) AS is_readable, coalesce({allowed}, FALSE) AS is_allowed \
          FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} FOR UPDATE OF t",
         resource.table
     ));
-    let locked: Locked = sql.query().get_result(&mut **tx).await.optional()?.or_not_found()?;
+    let locked: Locked = sql
+        .query()
+        .get_result(&mut **tx)
+        .await
+        .optional()?
+        .or_not_found()?;
     if !locked.is_readable {
         return Err(AppError::not_found());
     }
@@ -125,7 +171,13 @@ pub struct Written {
 ///
 /// # Errors
 /// `invalid`, `duplicate`, `forbidden`, and for parts what their parent's state says.
-pub async fn create(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, parent: Option<Uuid>, sent: Map<String, Value>) -> AppResult<Written> {
+pub async fn create(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    sent: Map<String, Value>,
+) -> AppResult<Written> {
     lock_parent(tx, ctx, resource, parent).await?;
     let forbidden = rules::forbidden(resource, ctx, &sent).collect::<Vec<_>>();
     let mut change = Change {
@@ -137,7 +189,11 @@ pub async fn create(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, parent:
         warnings: Vec::new(),
         also: Vec::new(),
     };
-    if resource.is_owned() && change.after.get("owner_id").is_none_or(Value::is_null) && ctx.user != Uuid::nil() && !is_unowned_intake(ctx) {
+    if resource.is_owned()
+        && change.after.get("owner_id").is_none_or(Value::is_null)
+        && ctx.user != Uuid::nil()
+        && !is_unowned_intake(ctx)
+    {
         change.after.insert("owner_id".to_owned(), json!(ctx.user));
     }
     prepare(tx, ctx, resource, &mut change, forbidden).await?;
@@ -153,7 +209,14 @@ fn is_unowned_intake(ctx: &Ctx) -> bool {
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `stale`, `archived`, `invalid`, `duplicate`.
-pub async fn update(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, parent: Option<Uuid>, id: Uuid, patch: Map<String, Value>) -> AppResult<Written> {
+pub async fn update(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    id: Uuid,
+    patch: Map<String, Value>,
+) -> AppResult<Written> {
     lock_parent(tx, ctx, resource, parent).await?;
     let locked = lock_even_archived(tx, ctx, resource, id, parent, For::Write).await?;
     if locked.is_archived {
@@ -162,18 +225,50 @@ pub async fn update(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, parent:
     let forbidden = rules::forbidden(resource, ctx, &patch).collect::<Vec<_>>();
     let before = locked.record()?;
     let after = rules::patched(&before, &patch);
-    apply(tx, ctx, resource, id, parent, locked.version, before, after, forbidden).await
+    apply(
+        tx,
+        ctx,
+        resource,
+        id,
+        parent,
+        locked.version,
+        before,
+        after,
+        forbidden,
+    )
+    .await
 }
 
 /// Writes a record that a command has locked and changed; rules and hooks run as for any change.
 ///
 /// # Errors
 /// As `update`.
-pub async fn save(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, id: Uuid, locked: &Locked, after: Map<String, Value>) -> AppResult<Written> {
-    apply(tx, ctx, resource, id, None, locked.version, locked.record()?, after, Vec::new()).await
+pub async fn save(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    id: Uuid,
+    locked: &Locked,
+    after: Map<String, Value>,
+) -> AppResult<Written> {
+    apply(
+        tx,
+        ctx,
+        resource,
+        id,
+        None,
+        locked.version,
+        locked.record()?,
+        after,
+        Vec::new(),
+    )
+    .await
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one change, each of another type; private")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one change, each of another type; private"
+)]
 async fn apply(
     tx: &mut Tx,
     ctx: &Ctx,
@@ -185,7 +280,15 @@ async fn apply(
     after: Map<String, Value>,
     forbidden: Vec<Fault>,
 ) -> AppResult<Written> {
-    let mut change = Change { act: Act::Update, id, parent, before, after, warnings: Vec::new(), also: Vec::new() };
+    let mut change = Change {
+        act: Act::Update,
+        id,
+        parent,
+        before,
+        after,
+        warnings: Vec::new(),
+        also: Vec::new(),
+    };
     prepare(tx, ctx, resource, &mut change, forbidden).await?;
     write(tx, ctx, resource, change, Some(version)).await
 }
@@ -194,16 +297,36 @@ async fn apply(
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `stale`, `archived`, `not_archived`.
-pub async fn archive(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, parent: Option<Uuid>, id: Uuid, act: Act) -> AppResult<Written> {
+pub async fn archive(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    id: Uuid,
+    act: Act,
+) -> AppResult<Written> {
     lock_parent(tx, ctx, resource, parent).await?;
     let locked = lock_even_archived(tx, ctx, resource, id, parent, For::Write).await?;
     match (act, locked.is_archived) {
         (Act::Archive, true) => return Err(archived()),
-        (Act::Restore, false) => return Err(AppError::refuse(Code::NotArchived, say("It is not archived", "未归档"))),
+        (Act::Restore, false) => {
+            return Err(AppError::refuse(
+                Code::NotArchived,
+                say("It is not archived", "未归档"),
+            ));
+        }
         _ => {}
     }
     let before = locked.record()?;
-    let mut change = Change { act, id, parent, after: before.clone(), before, warnings: Vec::new(), also: Vec::new() };
+    let mut change = Change {
+        act,
+        id,
+        parent,
+        after: before.clone(),
+        before,
+        warnings: Vec::new(),
+        also: Vec::new(),
+    };
     if let Some(before) = resource.hooks.before {
         before(tx, ctx, &mut change).await?;
     }
@@ -224,7 +347,14 @@ struct ParentRow {
 
 /// Locks the parent of a part first (the lock order's subject), and asks whether its parts may change.
 async fn lock_parent(tx: &mut Tx, ctx: &Ctx, resource: &Resource, parent: Option<Uuid>) -> AppResult<()> {
-    let Access::Part { parent: owner, closed_sql, .. } = resource.access else { return Ok(()) };
+    let Access::Part {
+        parent: owner,
+        closed_sql,
+        ..
+    } = resource.access
+    else {
+        return Ok(());
+    };
     let id = parent.or_not_found()?;
     let mut sql = Sql::of(ctx.tenant);
     let readable = sql::scope(&mut sql, owner, "p", ctx, Intent::Read);
@@ -236,12 +366,29 @@ async fn lock_parent(tx: &mut Tx, ctx: &Ctx, resource: &Resource, parent: Option
          FROM {} p WHERE p.tenant_id = $1 AND p.id = {place} FOR UPDATE OF p",
         owner.table
     ));
-    let row: ParentRow = sql.query().get_result(&mut **tx).await.optional()?.or_not_found()?;
+    let row: ParentRow = sql
+        .query()
+        .get_result(&mut **tx)
+        .await
+        .optional()?
+        .or_not_found()?;
     match row {
-        ParentRow { is_readable: false, .. } => Err(AppError::not_found()),
-        ParentRow { is_allowed: false, .. } => Err(AppError::forbidden(&owner.write_permission())),
-        ParentRow { is_archived: true, .. } => Err(archived()),
-        ParentRow { is_closed: true, .. } => Err(AppError::refuse(Code::AlreadyClosed, say("It is closed; its parts no longer change", "已关闭,其内容不可再更改"))),
+        ParentRow {
+            is_readable: false, ..
+        } => Err(AppError::not_found()),
+        ParentRow {
+            is_allowed: false, ..
+        } => Err(AppError::forbidden(&owner.write_permission())),
+        ParentRow {
+            is_archived: true, ..
+        } => Err(archived()),
+        ParentRow { is_closed: true, .. } => Err(AppError::refuse(
+            Code::AlreadyClosed,
+            say(
+                "It is closed; its parts no longer change",
+                "已关闭,其内容不可再更改",
+            ),
+        )),
         _ => Ok(()),
     }
 }
@@ -250,23 +397,49 @@ async fn lock_parent(tx: &mut Tx, ctx: &Ctx, resource: &Resource, parent: Option
 ///
 /// # Errors
 /// `not_found` when they do not.
-pub async fn require_visible(conn: &mut &AsyncPgConnection, ctx: &Ctx, resource: &Resource, id: Uuid) -> AppResult<()> {
+pub async fn require_visible(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+) -> AppResult<()> {
     let mut sql = Sql::of(ctx.tenant);
     let scope = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
     let id = sql.place(Bind::Id(id));
-    sql.push(&format!("SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {id} AND {scope}", resource.table));
-    sql.query().get_result::<IdRow>(conn).await.optional()?.or_not_found().map(|_| ())
+    sql.push(&format!(
+        "SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {id} AND {scope}",
+        resource.table
+    ));
+    sql.query()
+        .get_result::<Seen>(conn)
+        .await
+        .optional()?
+        .or_not_found()
+        .map(|_| ())
 }
 
 #[derive(QueryableByName)]
-struct IdRow {
+struct Seen {
     #[diesel(sql_type = SqlUuid)]
+    #[expect(dead_code, reason = "that there is a row is all that is asked")]
     id: Uuid,
 }
 
-async fn prepare(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, change: &mut Change, mut faults: Vec<Fault>) -> AppResult<()> {
+async fn prepare(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    change: &mut Change,
+    mut faults: Vec<Fault>,
+) -> AppResult<()> {
     let mut after = std::mem::take(&mut change.after);
-    faults.extend(rules::normalise(resource, ctx, &change.before, &mut after, &mut change.warnings));
+    faults.extend(rules::normalise(
+        resource,
+        ctx,
+        &change.before,
+        &mut after,
+        &mut change.warnings,
+    ));
     change.after = after;
     faults.extend(reference_faults(tx, ctx, resource, change).await?);
     if !faults.is_empty() {
@@ -286,33 +459,62 @@ async fn prepare(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, change: &m
 
 /// Giving a record to somebody needs the assigner's reach over both its present and its new owner.
 fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> {
-    let Access::Owned { assign } = resource.access else { return Ok(()) };
+    let Access::Owned { assign } = resource.access else {
+        return Ok(());
+    };
     let new = change.id_of("owner_id");
     let is_own_new = change.act == Act::Create && (new == Some(ctx.user) || new.is_none());
     if is_own_new {
         return Ok(());
     }
-    let old = change.before.get("owner_id").and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+    let old = change
+        .before
+        .get("owner_id")
+        .and_then(Value::as_str)
+        .and_then(|id| Uuid::parse_str(id).ok());
     let within = match ctx.reach(assign) {
         Reach::All => true,
-        Reach::Owners(owners) => [old, new].into_iter().flatten().all(|owner| owners.contains(&owner)),
+        Reach::Owners(owners) => [old, new]
+            .into_iter()
+            .flatten()
+            .all(|owner| owners.contains(&owner)),
         Reach::Nobody => false,
     };
-    if within { Ok(()) } else { Err(AppError::forbidden(assign)) }
+    if within {
+        Ok(())
+    } else {
+        Err(AppError::forbidden(assign))
+    }
 }
 
 /// References to records that are not there, or that the caller cannot see: the two are not told apart.
-async fn reference_faults(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, change: &Change) -> AppResult<Vec<Fault>> {
+async fn reference_faults(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    change: &Change,
+) -> AppResult<Vec<Fault>> {
     let mut faults = Vec::new();
-    let references = resource.columns().filter(|member| !member.is_read_only && change.changed(member.name));
+    let references = resource
+        .columns()
+        .filter(|member| !member.is_read_only && change.changed(member.name));
     for (member, target) in references.filter_map(|member| member.refers.map(|target| (member, target))) {
-        let Some(id) = change.id_of(member.name) else { continue };
+        let Some(id) = change.id_of(member.name) else {
+            continue;
+        };
         let mut sql = Sql::of(ctx.tenant);
         let scope = sql::scope(&mut sql, target, "t", ctx, Intent::Read);
         let place = sql.place(Bind::Id(id));
-        let live = if target.has_archive() { " AND t.archived_at IS NULL" } else { "" };
-        sql.push(&format!("SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope}", target.table));
-        let found: Option<IdRow> = sql.query().get_result(&mut **tx).await.optional()?;
+        let live = if target.has_archive() {
+            " AND t.archived_at IS NULL"
+        } else {
+            ""
+        };
+        sql.push(&format!(
+            "SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope}",
+            target.table
+        ));
+        let found: Option<Seen> = sql.query().get_result(&mut **tx).await.optional()?;
         if found.is_none() {
             faults.push(Fault::not_found(format!("/{}", member.name)));
         }
@@ -320,8 +522,17 @@ async fn reference_faults(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, c
     Ok(faults)
 }
 
-async fn write(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, mut change: Change, version: Option<i32>) -> AppResult<Written> {
-    let row: DocRow = write_sql(ctx, resource, &change, version)?.query().get_result(&mut **tx).await?;
+async fn write(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    mut change: Change,
+    version: Option<i32>,
+) -> AppResult<Written> {
+    let row: DocRow = write_sql(ctx, resource, &change, version)?
+        .query()
+        .get_result(&mut **tx)
+        .await?;
     let written: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
     change.after = written;
     if resource.member("custom").is_some() {
@@ -332,7 +543,12 @@ async fn write(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, mut change: 
         after(tx, ctx, &mut change).await?;
     }
     let body = visible(resource, ctx, change.after);
-    Ok(Written { id: change.id, version: row.version, body, warnings: change.warnings })
+    Ok(Written {
+        id: change.id,
+        version: row.version,
+        body,
+        warnings: change.warnings,
+    })
 }
 
 /// Leaves out what the caller may not read.
@@ -348,7 +564,11 @@ pub fn visible(resource: &Resource, ctx: &Ctx, mut record: Map<String, Value>) -
 fn write_sql(ctx: &Ctx, resource: &Resource, change: &Change, version: Option<i32>) -> AppResult<Sql> {
     let columns = resource.columns().map(|member| member.name).collect::<Vec<_>>();
     let list = columns.join(", ");
-    let from = columns.iter().map(|column| format!("r.{column}")).collect::<Vec<_>>().join(", ");
+    let from = columns
+        .iter()
+        .map(|column| format!("r.{column}"))
+        .collect::<Vec<_>>()
+        .join(", ");
     let table = resource.table;
     let document = sql::whole_document(resource);
     let mut row = change.after.clone();
@@ -360,7 +580,9 @@ fn write_sql(ctx: &Ctx, resource: &Resource, change: &Change, version: Option<i3
     match version {
         None => {
             let (key, parent) = match (resource.access, change.parent) {
-                (Access::Part { key, .. }, Some(parent)) => (format!(", {key}"), format!(", {}", sql.place(Bind::Id(parent)))),
+                (Access::Part { key, .. }, Some(parent)) => {
+                    (format!(", {key}"), format!(", {}", sql.place(Bind::Id(parent))))
+                }
                 _ => (String::new(), String::new()),
             };
             sql.push(&format!(
@@ -408,12 +630,19 @@ fn event(resource: &'static Resource, change: &Change) -> Event {
                 changes.insert(member.name.to_owned(), entry);
             }
             Some(permission) => {
-                let part = sensitive.entry(permission.to_owned()).or_insert_with(|| json!({}));
+                let part = sensitive
+                    .entry(permission.to_owned())
+                    .or_insert_with(|| json!({}));
                 part[member.name] = entry;
             }
         }
     }
-    let mut event = Event::new(format!("{}.{verb}", resource.singular), resource.singular, change.id, json!({ "changes": changes }));
+    let mut event = Event::new(
+        format!("{}.{verb}", resource.singular),
+        resource.singular,
+        change.id,
+        json!({ "changes": changes }),
+    );
     event.sensitive = sensitive;
     event.also = change.also.clone();
     if let (Access::Part { parent, .. }, Some(id)) = (resource.access, change.parent) {
@@ -422,7 +651,9 @@ fn event(resource: &'static Resource, change: &Change) -> Event {
     for member in resource.columns().filter(|member| member.kind == Kind::Id) {
         let is_main = member.refers.is_some_and(|target| target.is_owned());
         if let Some(id) = change.id_of(member.name).filter(|_| is_main) {
-            event.also.extend(member.refers.map(|target| (target.singular, id)));
+            event
+                .also
+                .extend(member.refers.map(|target| (target.singular, id)));
         }
     }
     event
@@ -432,11 +663,28 @@ fn event(resource: &'static Resource, change: &Change) -> Event {
 ///
 /// # Errors
 /// Database errors.
-pub async fn expand(conn: &mut &AsyncPgConnection, ctx: &Ctx, resource: &Resource, names: &[String], records: &mut [Map<String, Value>]) -> AppResult<()> {
+pub async fn expand(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    names: &[String],
+    records: &mut [Map<String, Value>],
+) -> AppResult<()> {
     for name in names {
-        let Some(member) = resource.members.iter().find(|member| expand_name(member.name) == Some(name) && member.refers.is_some()) else { continue };
+        let Some(member) = resource
+            .members
+            .iter()
+            .find(|member| expand_name(member.name) == Some(name) && member.refers.is_some())
+        else {
+            continue;
+        };
         let Some(target) = member.refers else { continue };
-        let id_in = |record: &Map<String, Value>| record.get(member.name).and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+        let id_in = |record: &Map<String, Value>| {
+            record
+                .get(member.name)
+                .and_then(Value::as_str)
+                .and_then(|id| Uuid::parse_str(id).ok())
+        };
         let ids = records.iter().filter_map(id_in).collect::<BTreeSet<_>>();
         let mut sql = Sql::of(ctx.tenant);
         let scope = sql::scope(&mut sql, target, "t", ctx, Intent::Read);
@@ -450,7 +698,10 @@ pub async fn expand(conn: &mut &AsyncPgConnection, ctx: &Ctx, resource: &Resourc
             found.insert(record["id"].as_str().unwrap_or_default().to_owned(), record);
         }
         for record in records.iter_mut() {
-            let id = record.get(member.name).and_then(Value::as_str).unwrap_or_default();
+            let id = record
+                .get(member.name)
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let embedded = found.get(id).cloned().unwrap_or(Value::Null);
             record.insert(name.clone(), embedded);
         }
@@ -465,5 +716,10 @@ pub fn expand_name(member: &str) -> Option<&str> {
 
 /// The names that `expand` takes for a resource.
 pub fn expandable(resource: &Resource) -> Vec<&'static str> {
-    resource.members.iter().filter(|member| member.refers.is_some()).filter_map(|member| expand_name(member.name)).collect()
+    resource
+        .members
+        .iter()
+        .filter(|member| member.refers.is_some())
+        .filter_map(|member| expand_name(member.name))
+        .collect()
 }

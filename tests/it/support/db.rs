@@ -147,8 +147,8 @@ fn place() -> PathBuf {
     let uid = Uid::effective();
     let name = format!("penstock-test-{uid}");
     let memory = Path::new("/dev/shm").join(&name);
-    let is_ours = fs::symlink_metadata(&memory)
-        .map_or(true, |found| found.is_dir() && found.uid() == uid.as_raw());
+    let is_ours =
+        fs::symlink_metadata(&memory).map_or(true, |found| found.is_dir() && found.uid() == uid.as_raw());
     let is_in_use = memory.join("pg/data").is_dir();
     let room = room_in("/dev/shm");
     if is_ours && (is_in_use || room >= 1 << 30) {
@@ -174,9 +174,7 @@ fn place() -> PathBuf {
     )
 )]
 fn room_in(place: &str) -> u64 {
-    statvfs(place).map_or(0, |fs| {
-        fs.blocks_available() as u64 * fs.fragment_size() as u64
-    })
+    statvfs(place).map_or(0, |fs| fs.blocks_available() as u64 * fs.fragment_size() as u64)
 }
 
 /// A template counts as built only once it is marked as one.
@@ -198,16 +196,8 @@ where
     lock(admin, "pg_advisory_lock", TEMPLATES).await;
     if !is_built(admin, template).await {
         // What an interrupted build left.
-        execute(
-            admin,
-            &format!("DROP DATABASE IF EXISTS {template} WITH (FORCE)"),
-        )
-        .await;
-        execute(
-            admin,
-            &format!("CREATE DATABASE {template} TEMPLATE template0"),
-        )
-        .await;
+        execute(admin, &format!("DROP DATABASE IF EXISTS {template} WITH (FORCE)")).await;
+        execute(admin, &format!("CREATE DATABASE {template} TEMPLATE template0")).await;
         let migrated = migrate(server.url(template)).await;
         migrated.unwrap_or_else(|e| panic!("the migrations of the test template failed: {e}"));
         finish(admin, template).await;
@@ -229,17 +219,10 @@ async fn finish(admin: &Client, template: &str) {
         .expect("connections can be ended");
     execute(
         admin,
-        &format!(
-            "COMMENT ON DATABASE {template} IS 'built {}'",
-            now().as_secs()
-        ),
+        &format!("COMMENT ON DATABASE {template} IS 'built {}'", now().as_secs()),
     )
     .await;
-    execute(
-        admin,
-        &format!("ALTER DATABASE {template} IS_TEMPLATE true"),
-    )
-    .await;
+    execute(admin, &format!("ALTER DATABASE {template} IS_TEMPLATE true")).await;
 }
 
 /// Drops what runs of long ago left behind. One process does it; the others go on.
@@ -258,11 +241,7 @@ async fn tidy(admin: &Client) {
     }
     lock(admin, "pg_advisory_lock", TEMPLATES).await;
     for template in old_templates(admin).await {
-        execute(
-            admin,
-            &format!("ALTER DATABASE {template} IS_TEMPLATE false"),
-        )
-        .await;
+        execute(admin, &format!("ALTER DATABASE {template} IS_TEMPLATE false")).await;
         execute(admin, &format!("DROP DATABASE {template}")).await;
     }
     lock(admin, "pg_advisory_unlock", TEMPLATES).await;
@@ -272,10 +251,7 @@ async fn tidy(admin: &Client) {
 async fn idle_databases(admin: &Client) -> Vec<String> {
     let idle = r"SELECT datname::text FROM pg_database d WHERE datname LIKE 't\_%' AND NOT EXISTS
         (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid) ORDER BY datname";
-    let rows = admin
-        .query(idle, &[])
-        .await
-        .expect("the catalog can be read");
+    let rows = admin.query(idle, &[]).await.expect("the catalog can be read");
     let is_old = |name: &String| age_by_name(name).is_some_and(|age| age > UNUSED_DATABASE);
     rows.iter().map(|row| row.get(0)).filter(is_old).collect()
 }

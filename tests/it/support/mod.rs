@@ -1,3 +1,4 @@
 //! What all integration tests share.
 
+pub mod app;
 pub mod db;

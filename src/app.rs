@@ -1,0 +1,101 @@
+//! Assembles the rooms: which resources and routes there are, and the document that follows from them.
+
+use crate::platform::db::Db;
+use crate::platform::document::{self, Tag};
+use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
+use crate::platform::records::{self, Resource};
+use crate::platform::{pages, problem};
+use crate::{catalog, crm, identity, opportunity};
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::{App, web};
+use serde_json::Value;
+use utoipa::OpenApi;
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// The document's tags, one for each room.
+pub const TAGS: &[Tag] = &[
+    ("sign-in", "Signing in and out, tokens, keys."),
+    ("identity", "Room 1: the company, its people, teams, roles."),
+    ("accounts", "Room 2: accounts and contacts."),
+    ("leads", "Room 3: lead sources, signed intake, leads, conversion."),
+    (
+        "pipelines",
+        "Room 4: the company's processes, their versions, stages and gates.",
+    ),
+    ("opportunities", "Room 5: running deals and their parts."),
+    ("approvals", "Room 6: approval processes, requests, decisions."),
+    ("catalog", "Products, competitors, loss reasons, exchange rates."),
+    ("fields", "Room 13: the company's own fields."),
+    ("figures", "Room 15: the funnel."),
+    ("events", "Room 16: the feed of everything that happened."),
+    ("operations", "Health of the server."),
+    ("reference", "Problem codes, keys, schemas."),
+];
+
+/// Every declared resource.
+pub fn resources() -> Vec<&'static Resource> {
+    let areas = [
+        identity::RESOURCES,
+        catalog::RESOURCES,
+        crm::RESOURCES,
+        opportunity::RESOURCES,
+    ];
+    areas.iter().flat_map(|area| area.iter().copied()).collect()
+}
+
+/// The annotated operations of all rooms.
+fn rooms(config: &mut ServiceConfig) {
+    config
+        .service(problem::list_problems)
+        .service(problem::get_problem);
+    pages::routes(config);
+    identity::routes(config);
+    crm::routes(config);
+    opportunity::routes(config);
+}
+
+/// The OpenAPI document.
+pub fn document() -> Value {
+    #[derive(OpenApi)]
+    #[openapi(components(schemas(problem::Problem, problem::ProblemFault)))]
+    struct Base;
+    let (_, annotated) = App::new()
+        .into_utoipa_app()
+        .openapi(Base::openapi())
+        .configure(rooms)
+        .split_for_parts();
+    document::assemble(annotated, &resources(), TAGS)
+}
+
+/// The service as one worker runs it.
+pub fn service(
+    platform: web::Data<Platform>,
+    db: Db,
+    cors: actix_cors::Cors,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    let app = App::new()
+        .app_data(platform)
+        .app_data(web::Data::new(db))
+        .app_data(web::PayloadConfig::new(MOST_BODY))
+        .into_utoipa_app()
+        .configure(rooms)
+        .into_app();
+    app.configure(|config| {
+        resources()
+            .into_iter()
+            .for_each(|resource| records::http::routes(resource, config))
+    })
+    .configure(pages::documentation)
+    .wrap(actix_web::middleware::from_fn(front_door))
+    .wrap(actix_web::middleware::Compat::new(cors))
+}

@@ -1,0 +1,135 @@
+//! Settings, from the environment alone.
+
+use crate::platform::tokens::{SecretError, check_secret};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+/// What a server is started with. `docs/configuration.md` has a line for each variable.
+#[derive(Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub metrics_listen: Option<SocketAddr>,
+    pub database_url: Option<String>,
+    /// The owner's URL, for migrations; by default the main one.
+    pub database_admin_url: Option<String>,
+    pub data_dir: PathBuf,
+    pub secret: Option<String>,
+    pub previous_secret: Option<String>,
+    pub workers: usize,
+    pub connections_per_worker: usize,
+    pub rate_per_user: NonZeroU32,
+    pub rate_per_tenant: NonZeroU32,
+    pub cors_origins: Vec<String>,
+    pub is_log_json: bool,
+    pub log_filter: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{variable} {reason}")]
+pub struct ConfigError {
+    pub variable: &'static str,
+    pub reason: String,
+}
+
+fn fault(variable: &'static str, reason: impl Into<String>) -> ConfigError {
+    ConfigError {
+        variable,
+        reason: reason.into(),
+    }
+}
+
+impl Config {
+    /// Reads the settings through `get` (`std::env::var` in earnest).
+    ///
+    /// # Errors
+    /// The variable that cannot be used, and why.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        let get = |name: &str| get(name).filter(|value| !value.is_empty());
+        let address = |name: &'static str, value: String| {
+            value
+                .parse::<SocketAddr>()
+                .map_err(|_| fault(name, "is not an address such as 127.0.0.1:8080"))
+        };
+        let count = |name: &'static str, default: u32| match get(name) {
+            None => NonZeroU32::new(default).ok_or_else(|| fault(name, "has no default")),
+            Some(text) => text
+                .parse()
+                .map_err(|_| fault(name, "is not a whole number above 0")),
+        };
+        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
+        let workers = count("PENSTOCK_WORKERS", u32::try_from(cores).unwrap_or(2))?.get();
+        Ok(Config {
+            listen: address(
+                "PENSTOCK_LISTEN",
+                get("PENSTOCK_LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
+            )?,
+            metrics_listen: get("PENSTOCK_METRICS_LISTEN")
+                .map(|value| address("PENSTOCK_METRICS_LISTEN", value))
+                .transpose()?,
+            database_url: get("DATABASE_URL"),
+            database_admin_url: get("DATABASE_ADMIN_URL"),
+            data_dir: get("PENSTOCK_DATA_DIR")
+                .map_or_else(crate::platform::postgres::default_folder, PathBuf::from),
+            secret: get("PENSTOCK_SECRET"),
+            previous_secret: get("PENSTOCK_SECRET_PREVIOUS"),
+            workers: workers as usize,
+            connections_per_worker: count("PENSTOCK_CONNECTIONS_PER_WORKER", 4)?.get() as usize,
+            rate_per_user: count("PENSTOCK_RATE_LIMIT_PER_USER", 600)?,
+            rate_per_tenant: count("PENSTOCK_RATE_LIMIT_PER_TENANT", 6000)?,
+            cors_origins: get("PENSTOCK_CORS_ORIGINS")
+                .map(|list| list.split(',').map(|origin| origin.trim().to_owned()).collect())
+                .unwrap_or_default(),
+            is_log_json: get("PENSTOCK_LOG_FORMAT").is_some_and(|format| format == "json"),
+            log_filter: get("PENSTOCK_LOG").unwrap_or_else(|| "info,access=warn".to_owned()),
+        })
+    }
+
+    /// The secret that `serve` must have been given.
+    ///
+    /// # Errors
+    /// When it is missing or could be guessed.
+    pub fn strong_secret(&self) -> Result<&str, ConfigError> {
+        let secret = self.secret.as_deref().ok_or_else(|| {
+            fault(
+                "PENSTOCK_SECRET",
+                "is not set; it takes at least 32 random characters",
+            )
+        })?;
+        check_secret(secret).map_err(|error: SecretError| fault("PENSTOCK_SECRET", error.to_string()))?;
+        Ok(secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_setting_is_refused_by_its_name() {
+        let bad = |name: &'static str, value: &'static str| {
+            Config::read(move |asked| (asked == name).then(|| value.to_owned()))
+                .err()
+                .map(|error| error.variable)
+        };
+        assert_eq!(bad("PENSTOCK_LISTEN", "here"), Some("PENSTOCK_LISTEN"));
+        assert_eq!(bad("PENSTOCK_WORKERS", "0"), Some("PENSTOCK_WORKERS"));
+        assert_eq!(bad("OTHER", "x"), None);
+    }
+
+    #[test]
+    fn a_weak_secret_does_not_serve() {
+        let with = |secret: Option<&'static str>| {
+            let config =
+                Config::read(move |name| secret.filter(|_| name == "PENSTOCK_SECRET").map(str::to_owned))
+                    .unwrap();
+            config
+                .strong_secret()
+                .map(str::to_owned)
+                .map_err(|error| error.variable)
+        };
+        assert_eq!(with(None), Err("PENSTOCK_SECRET"));
+        assert_eq!(with(Some("changeme")), Err("PENSTOCK_SECRET"));
+        assert!(with(Some("qwertzuiop-asdfghjkl-yxcvbnm-1234567890")).is_ok());
+    }
+}

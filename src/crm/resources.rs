@@ -1,0 +1,302 @@
+//! Accounts, contacts, leads, lead sources and custom fields as the API shows them.
+
+use crate::identity::resources::USER;
+use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
+
+pub static ACCOUNT: Resource = Resource {
+    singular: "account",
+    plural: "accounts",
+    table: "accounts",
+    tag: "accounts",
+    about: "A company that we sell to.",
+    permission: "account",
+    access: Access::Owned {
+        assign: "account.write",
+    },
+    verbs: Verbs::ALL,
+    members: &[
+        Member::text("name", 200, "Registered name.", "\"科技有限公司\"")
+            .required()
+            .search()
+            .sort(),
+        Member::text("industry", 100, "Industry.", "\"信息技术\"").filter(),
+        Member::int("employees", 0, 10_000_000, "Number of employees.", "200").sort(),
+        Member::money("annual_revenue", "Annual revenue.").sort(),
+        Member::currency("Currency of the amounts; the company's when not given."),
+        Member::text("size_note", 200, "Size as it was stated.", "\"200人/1亿\""),
+        Member::text("region", 100, "Region.", "\"华东\"").filter(),
+        Member::text("address", 500, "Address.", "\"上海市浦东新区\""),
+        Member::text("billing_title", 200, "Title on invoices.", "null"),
+        Member::text("tax_number", 50, "Tax number.", "null").filter(),
+        Member::text("website", 300, "Web site.", "null"),
+        Member::to("source_id", &LEAD_SOURCE, "Where it came from."),
+        Member::to("owner_id", &USER, "Who tends it; you, when not given."),
+        Member::to("parent_id", &ACCOUNT, "The company that it belongs to."),
+        Member::text("segment", 60, "Segment.", "\"smb\"").filter(),
+        Member::choice(
+            "grade",
+            &["a", "b", "c"],
+            "By time to need: a within 30 days, b within 6 months, c later; set by hand or computed from expected_need_on.",
+            "\"b\"",
+        ),
+        Member::choice(
+            "level",
+            &["a", "b", "c"],
+            "Customer level after the first sale.",
+            "null",
+        ),
+        Member::text("follow_up_status", 100, "State of the follow-up.", "\"B类\"").filter(),
+        Member::day("next_follow_up_on", "Day of the next follow-up.").sort(),
+        Member::day("expected_need_on", "Day by which the need is expected."),
+        Member::text("credit_terms", 60, "Credit terms, e.g. `net 30`.", "\"net 30\""),
+        Member::text("description", 5000, "Notes.", "\"需要客户管理系统\"").search(),
+        Member::tags(),
+        Member::custom(),
+        Member::flag("is_grade_by_hand", "false", "Whether the grade was set by hand.").read_only(),
+    ],
+    default_sort: "-created_at",
+    hooks: Hooks::NONE,
+};
+
+pub static CONTACT: Resource = Resource {
+    singular: "contact",
+    plural: "contacts",
+    table: "contacts",
+    tag: "accounts",
+    about: "A person at an account.",
+    permission: "contact",
+    access: Access::Owned {
+        assign: "contact.write",
+    },
+    verbs: Verbs::ALL,
+    members: &[
+        Member::to("account_id", &ACCOUNT, "The account they work for."),
+        Member::text("name", 100, "Name.", "\"张总\"")
+            .required()
+            .search()
+            .sort(),
+        Member::text("job_title", 100, "Job title.", "\"总经理\""),
+        Member::phone("phone", "Phone, as typed.").search(),
+        Member::text(
+            "phone_e164",
+            20,
+            "The phone in E.164, when it could be read.",
+            "\"+8613800138000\"",
+        )
+        .read_only()
+        .filter(),
+        Member::phone("personal_phone", "Personal phone.").sensitive("contact.read_personal"),
+        Member::email("email", "E-mail, lower-cased.").filter().search(),
+        Member::choice(
+            "buying_role",
+            &["user", "technical", "procurement", "decision_maker"],
+            "Role in buying.",
+            "\"decision_maker\"",
+        ),
+        Member::to("owner_id", &USER, "Who tends them; you, when not given."),
+        Member::text("description", 5000, "Notes.", "null"),
+        Member::tags(),
+        Member::custom(),
+    ],
+    default_sort: "-created_at",
+    hooks: Hooks::NONE,
+};
+
+pub static LEAD: Resource = Resource {
+    singular: "lead",
+    plural: "leads",
+    table: "leads",
+    tag: "leads",
+    about: "An unqualified expression of interest.",
+    permission: "lead",
+    access: Access::Owned {
+        assign: "lead.assign",
+    },
+    verbs: Verbs::ALL,
+    members: &[
+        Member::text("name", 100, "The person's name.", "\"王芳\"")
+            .required()
+            .search()
+            .sort(),
+        Member::text("company", 200, "Their company.", "\"制造有限公司\"")
+            .search()
+            .sort(),
+        Member::text("job_title", 100, "Job title.", "\"采购总监\""),
+        Member::phone("phone", "Phone, as typed.").search(),
+        Member::text(
+            "phone_e164",
+            20,
+            "The phone in E.164, when it could be read.",
+            "\"+8613900139000\"",
+        )
+        .read_only()
+        .filter(),
+        Member::email("email", "E-mail, lower-cased.").filter().search(),
+        Member::text("industry", 100, "Industry.", "\"制造业\"").filter(),
+        Member::text("region", 100, "Region.", "\"华南\"").filter(),
+        Member::text(
+            "need",
+            5000,
+            "What they need, in words.",
+            "\"生产线设备数据监控\"",
+        ),
+        Member::money("budget_amount", "Budget.").sort(),
+        Member::currency("Currency of the budget; the company's when not given."),
+        Member::day("expected_need_on", "Day by which they need it."),
+        Member::to("source_id", &LEAD_SOURCE, "Where it came from."),
+        Member::to(
+            "owner_id",
+            &USER,
+            "Who works it; you, when not given; nobody for what a source delivered.",
+        ),
+        Member::choice(
+            "status",
+            &[
+                "new",
+                "working",
+                "marketing_qualified",
+                "sales_qualified",
+                "nurturing",
+                "disqualified",
+                "converted",
+            ],
+            "State of the lead.",
+            "\"new\"",
+        )
+        .or("\"new\"")
+        .read_only(),
+        Member::choice(
+            "reopen_status",
+            &["new", "working", "marketing_qualified", "sales_qualified"],
+            "The state to which reopening returns.",
+            "null",
+        )
+        .read_only(),
+        Member::text("disqualified_reason", 500, "Why it was disqualified.", "null").read_only(),
+        Member::day("nurture_until", "Day on which nurturing ends.").read_only(),
+        Member::id("converted_account_id", "The account it became.").read_only(),
+        Member::id("converted_contact_id", "The contact it became.").read_only(),
+        Member::id("converted_opportunity_id", "The opportunity it became.").read_only(),
+        Member::instant("converted_at", "When it was converted.").read_only(),
+        Member::tags(),
+        Member::custom(),
+        Member::text("description", 5000, "Notes.", "null"),
+    ],
+    default_sort: "-created_at",
+    hooks: Hooks::NONE,
+};
+
+pub static LEAD_SOURCE: Resource = Resource {
+    singular: "lead_source",
+    plural: "lead-sources",
+    table: "lead_sources",
+    tag: "leads",
+    about: "Where leads come from. Its signed intake is at `/v1/intake/{source}`.",
+    permission: "source",
+    access: Access::Shared,
+    verbs: Verbs::ALL,
+    members: &[
+        Member::key("key", "Stable key.", "\"website\"")
+            .required()
+            .fixed()
+            .filter()
+            .sort(),
+        Member::text("name", 100, "Name.", "\"官网表单\"")
+            .required()
+            .search()
+            .sort(),
+        Member::choice(
+            "channel",
+            &[
+                "web",
+                "ads",
+                "exhibition",
+                "referral",
+                "hotline",
+                "existing_customer",
+                "partner",
+                "webinar",
+                "other",
+            ],
+            "Kind of channel.",
+            "\"web\"",
+        )
+        .or("\"other\""),
+        Member::to("parent_id", &LEAD_SOURCE, "The source above it in the tree."),
+        Member::flag(
+            "is_intake_open",
+            "false",
+            "Whether its intake accepts deliveries.",
+        ),
+        Member::json(
+            "mapping",
+            "{}",
+            r#"{"type":"object","maxProperties":50,"additionalProperties":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"pointer":{"type":"string","maxLength":200,"pattern":"^(/[^/]*)+$"},"constant":{"type":"string","maxLength":500},"default":{"type":"string","maxLength":500}}}}"#,
+            "Lead member to where its value stands in the sender's JSON: `pointer` (JSON Pointer) with an optional `default`, or a `constant`. Empty: the sender uses our member names.",
+            r#"{"name":{"pointer":"/person/name"},"need":{"pointer":"/message","default":"-"}}"#,
+        ),
+        Member::json(
+            "required_members",
+            "[]",
+            r#"{"type":"array","maxItems":30,"uniqueItems":true,"items":{"type":"string","maxLength":60}}"#,
+            "Lead members that a delivery must have besides the name.",
+            r#"["phone"]"#,
+        ),
+        Member::to(
+            "default_owner_id",
+            &USER,
+            "Who gets its leads; nobody when not given.",
+        ),
+    ],
+    default_sort: "key",
+    hooks: Hooks::NONE,
+};
+
+pub static FIELD_DEFINITION: Resource = Resource {
+    singular: "field_definition",
+    plural: "field-definitions",
+    table: "field_definitions",
+    tag: "fields",
+    about: "A field that the company adds to a resource; its values stand in that resource's `custom`.",
+    permission: "field",
+    access: Access::Shared,
+    verbs: Verbs::ALL,
+    members: &[
+        Member::choice(
+            "resource",
+            &["account", "contact", "lead", "opportunity"],
+            "The resource that gets it.",
+            "\"opportunity\"",
+        )
+        .required()
+        .fixed(),
+        Member::key("key", "Its key in `custom`.", "\"delivery_city\"")
+            .required()
+            .fixed()
+            .filter()
+            .sort(),
+        Member::text("label", 100, "What people see.", "\"交付城市\"")
+            .required()
+            .search(),
+        Member::choice(
+            "kind",
+            &["text", "number", "money", "date", "choice", "user"],
+            "Kind of value.",
+            "\"text\"",
+        )
+        .required()
+        .fixed(),
+        Member::json(
+            "choices",
+            "null",
+            r#"{"type":["array","null"],"minItems":1,"maxItems":200,"uniqueItems":true,"items":{"type":"string","minLength":1,"maxLength":100}}"#,
+            "The allowed values, for `choice`.",
+            r#"["上海","北京"]"#,
+        ),
+        Member::flag("is_required", "false", "Whether records must have it."),
+        Member::flag("is_filterable", "false", "Whether lists can be filtered by it."),
+        Member::text("help", 500, "Help for whoever fills it in.", "null"),
+    ],
+    default_sort: "key",
+    hooks: Hooks::NONE,
+};

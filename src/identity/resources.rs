@@ -1,0 +1,113 @@
+//! Users, teams and roles as the API shows them.
+
+use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
+
+const LOCALES: &[&str] = &["en", "zh-CN", "ru"];
+
+pub static USER: Resource = Resource {
+    singular: "user",
+    plural: "users",
+    table: "users",
+    tag: "identity",
+    about: "A person of the company.",
+    permission: "user",
+    access: Access::Shared,
+    verbs: Verbs {
+        create: false,
+        update: true,
+        archive: false,
+    },
+    members: &[
+        Member::text("name", 100, "Name.", "\"李伟\"")
+            .required()
+            .search()
+            .sort(),
+        Member::email("email", "Sign-in name, lower-cased; unique in the company.")
+            .required()
+            .filter()
+            .search(),
+        Member::text("job_title", 100, "Job title.", "\"销售代表\""),
+        Member::phone("phone", "Office phone."),
+        Member::to("team_id", &TEAM, "The team they belong to."),
+        Member::choice(
+            "locale",
+            LOCALES,
+            "Language of what is sent to them.",
+            "\"zh-CN\"",
+        ),
+        Member::flag("is_active", "true", "Whether they can sign in.").read_only(),
+        Member::instant("away_from", "Start of an absence."),
+        Member::instant("away_until", "End of an absence."),
+        Member::to(
+            "delegate_id",
+            &USER,
+            "Who decides approvals for them while they are away.",
+        ),
+    ],
+    default_sort: "name",
+    hooks: Hooks::NONE,
+};
+
+pub static TEAM: Resource = Resource {
+    singular: "team",
+    plural: "teams",
+    table: "teams",
+    tag: "identity",
+    about: "A node in the company's tree of teams.",
+    permission: "team",
+    access: Access::Shared,
+    verbs: Verbs::ALL,
+    members: &[
+        Member::text("name", 100, "Name.", "\"华东销售一组\"")
+            .required()
+            .search()
+            .sort(),
+        Member::to("parent_id", &TEAM, "The team above."),
+        Member::to("leader_id", &USER, "The team's leader."),
+    ],
+    default_sort: "name",
+    hooks: Hooks::NONE,
+};
+
+pub static ROLE: Resource = Resource {
+    singular: "role",
+    plural: "roles",
+    table: "roles",
+    tag: "identity",
+    about: "A named set of permissions, each with its data scope.",
+    permission: "role",
+    access: Access::Shared,
+    verbs: Verbs::ALL,
+    members: &[
+        Member::key("key", "Stable key.", "\"regional_director\"")
+            .required()
+            .fixed()
+            .filter()
+            .sort(),
+        Member::text("name", 100, "Name.", "\"大区总监\"")
+            .required()
+            .search()
+            .sort(),
+        Member::text(
+            "description",
+            500,
+            "What the role is for.",
+            "\"All deals of a region\"",
+        ),
+        Member::flag(
+            "is_shipped",
+            "false",
+            "Whether every company has it; shipped roles do not change.",
+        )
+        .read_only(),
+        Member::json(
+            "grants",
+            "{}",
+            r#"{"type":"object","additionalProperties":{"type":"string","enum":["own","team","team_tree","all"]},"propertyNames":{"pattern":"^[a-z]+\\.[a-z_]+$"},"maxProperties":200}"#,
+            "Permission to data scope.",
+            r#"{"opportunity.read":"team_tree"}"#,
+        ),
+    ],
+    default_sort: "key",
+    hooks: Hooks::NONE,
+};

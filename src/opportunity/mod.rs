@@ -1,0 +1,28 @@
+//! Room 5: running deals, their parts, their moves.
+
+pub mod parts;
+pub mod resources;
+
+use crate::platform::records::Resource;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// The declared resources of this area.
+pub const RESOURCES: &[&Resource] = &[
+    &resources::OPPORTUNITY,
+    &parts::LINE,
+    &parts::DECISION_CHAIN_MEMBER,
+    &parts::NEED_ANALYSIS,
+    &parts::SOLUTION_CHECKLIST_ITEM,
+    &parts::OBJECTION,
+    &parts::NEGOTIATION_RECORD,
+    &parts::COMPETITOR_MET,
+    &parts::VALUE_LINE,
+    &parts::RISK_LINE,
+    &parts::CHANGE_REQUEST,
+    &parts::NEGOTIATION_PLAN,
+    &parts::NEGOTIATION_TEAM_MEMBER,
+    &parts::RESULT_SHEET,
+];
+
+/// The commands of this area.
+pub fn routes(_config: &mut ServiceConfig) {}

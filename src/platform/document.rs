@@ -1,0 +1,337 @@
+//! Puts the OpenAPI 3.1 document together: what the handlers' annotations and the declared resources say, and what holds
+//! for every operation (errors, headers, examples), added here once so that none can lack it.
+
+use super::records::{Resource, docs};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+/// A tag of the document: its name and what it holds.
+pub type Tag = (&'static str, &'static str);
+
+const ABOUT: &str = "Penstock is the backend of a company's sales process: leads come in by signed webhook, opportunities are pushed stage by stage through gates that the company itself defines, approvals are decided by named people, and every step keeps its evidence.\n\n\
+Sign in with `POST /v1/auth/login` and send `Authorization: Bearer …`, or use an API key the same way. Money is a decimal string beside its ISO 4217 currency, times are RFC 3339 in UTC, days `YYYY-MM-DD`, ids UUIDv7. \
+Refusals are problem documents (RFC 9457); each code has its page under `/problems/{code}`. Every `POST` takes `Idempotency-Key`; changes take `If-Match`; `Prefer: dry-run` runs a write to its end and stores nothing.";
+
+/// The whole document.
+pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Value {
+    let mut document = serde_json::to_value(annotated).unwrap_or_default();
+    let mut schemas = document["components"]["schemas"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    let mut paths = document["paths"].as_object().cloned().unwrap_or_default();
+    for resource in resources {
+        schemas.extend(docs::schemas(resource));
+        for (path, item) in docs::paths(resource) {
+            let known = paths.entry(path).or_insert_with(|| json!({}));
+            if let (Some(known), Value::Object(item)) = (known.as_object_mut(), item) {
+                known.extend(item);
+            }
+        }
+    }
+    for (path, item) in &mut paths {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            if let Some(operation) = operation.as_object_mut() {
+                complete(path, method, operation, &schemas);
+            }
+        }
+    }
+    sort(&mut paths);
+    sort(&mut schemas);
+    document["openapi"] = json!("3.1.0");
+    document["info"] = json!({
+        "title": "Penstock",
+        "summary": "The backend of a company's sales process",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": ABOUT,
+        "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        "contact": { "name": "Penstock maintainers", "url": "https://penstock.example/" }
+    });
+    document["servers"] = json!([{ "url": "/", "description": "This server" }]);
+    document["tags"] = tags
+        .iter()
+        .map(|(name, about)| json!({ "name": name, "description": about }))
+        .collect();
+    document["components"] = json!({
+        "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "description": "An access token from `/v1/auth/login`, or an API key (`psk_…`)." } },
+        "responses": problem_responses(),
+        "parameters": shared_parameters(),
+        "schemas": schemas
+    });
+    document["paths"] = Value::Object(paths);
+    document
+}
+
+fn sort(members: &mut Map<String, Value>) {
+    let mut sorted = std::mem::take(members).into_iter().collect::<Vec<_>>();
+    sorted.sort_by(|one, other| one.0.cmp(&other.0));
+    members.extend(sorted);
+}
+
+const PROBLEMS: [(&str, &str, &str); 13] = [
+    (
+        "400",
+        "BadRequest",
+        "The body is malformed, or a parameter or header is.",
+    ),
+    ("401", "Unauthenticated", "Not signed in."),
+    ("403", "Forbidden", "Known, but not permitted."),
+    ("404", "NotFound", "Absent, or not visible to you."),
+    ("405", "MethodNotAllowed", "The path knows other methods."),
+    ("409", "Conflict", "The resource's state forbids it."),
+    ("412", "Stale", "If-Match names an older version."),
+    ("413", "TooLarge", "The body is over the limit."),
+    ("415", "UnsupportedMediaType", "The body is not JSON."),
+    ("422", "Invalid", "Well-formed but invalid; all faults are named."),
+    ("429", "TooManyRequests", "Slow down; see Retry-After."),
+    ("500", "Internal", "An error on our side."),
+    (
+        "503",
+        "Unavailable",
+        "Out of reach for a moment; see Retry-After.",
+    ),
+];
+
+fn problem_responses() -> Value {
+    let mut responses = Map::new();
+    for (status, name, about) in &PROBLEMS {
+        let status: u16 = status.parse().unwrap_or_default();
+        let example = json!({ "type": "/problems/…", "title": name, "status": status, "detail": about, "code": "…", "request_id": "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a" });
+        let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" }, "example": example } });
+        responses.insert(
+            (*name).to_owned(),
+            json!({ "description": about, "content": content }),
+        );
+    }
+    Value::Object(responses)
+}
+
+fn shared_parameters() -> Value {
+    json!({
+        "IdempotencyKey": { "name": "Idempotency-Key", "in": "header", "required": false, "description": "Makes a repetition of this request answer as the first did (kept 24 h).", "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" } },
+        "IfMatch": { "name": "If-Match", "in": "header", "required": false, "description": "The ETag of the version you read; a stale one is refused with 412.", "schema": { "type": "string", "pattern": "^(\\*|\"[0-9]{1,9}\")$" } },
+        "Prefer": { "name": "Prefer", "in": "header", "required": false, "description": "`dry-run` runs the write to its end and stores nothing.", "schema": { "type": "string", "enum": ["dry-run"] } }
+    })
+}
+
+fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schemas: &Map<String, Value>) {
+    let is_open = operation.get("security").is_none_or(|security| {
+        security
+            .as_array()
+            .is_none_or(|schemes| !schemes.iter().any(|scheme| scheme.get("bearer").is_some()))
+    });
+    if is_open {
+        operation.insert("security".to_owned(), json!([]));
+    }
+    say_permission(operation);
+    path_parameters(path, operation);
+    let is_write = method != "get";
+    if is_write && !is_open {
+        header_parameters(method, operation);
+    }
+    let mut statuses = vec!["400", "404", "429", "500", "503"];
+    if !is_open {
+        statuses.extend(["401", "403"]);
+    }
+    if is_write {
+        statuses.extend(["401", "409", "412", "413", "415", "422"]);
+    }
+    statuses.sort_unstable();
+    statuses.dedup();
+    let responses = operation.entry("responses").or_insert_with(|| json!({}));
+    for status in statuses {
+        let name = PROBLEMS
+            .iter()
+            .find(|(known, _, _)| *known == status)
+            .map_or("Internal", |(_, name, _)| name);
+        responses[status] = json!({ "$ref": format!("#/components/responses/{name}") });
+    }
+    if let Some(content) = operation
+        .get_mut("requestBody")
+        .and_then(|body| body.get_mut("content"))
+        .and_then(Value::as_object_mut)
+    {
+        for media in content.values_mut() {
+            add_example(media, schemas);
+        }
+        if let (true, Some(media)) = (method == "patch", content.get("application/json").cloned()) {
+            content.insert("application/merge-patch+json".to_owned(), media);
+        }
+    }
+    let answers = operation.get_mut("responses").and_then(Value::as_object_mut);
+    for content in answers
+        .into_iter()
+        .flat_map(|all| all.values_mut())
+        .filter_map(|answer| answer.get_mut("content"))
+    {
+        for media in content
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|content| content.values_mut())
+        {
+            add_example(media, schemas);
+        }
+    }
+}
+
+/// Every operation's description names its permission.
+fn say_permission(operation: &mut Map<String, Value>) {
+    let permission = operation["security"]
+        .as_array()
+        .and_then(|schemes| schemes.first())
+        .and_then(|scheme| scheme.get("bearer"));
+    let line = match permission.map(|permissions| permissions.get(0).and_then(Value::as_str)) {
+        None => "Open to everybody.".to_owned(),
+        Some(None) => "Permission: whoever is signed in.".to_owned(),
+        Some(Some(permission)) => format!("Permission: `{permission}`."),
+    };
+    let description = operation
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if !description.contains("Permission:") && !description.contains("Open to everybody.") {
+        let description = format!("{description}\n\n{line}").trim().to_owned();
+        operation.insert("description".to_owned(), json!(description));
+    }
+}
+
+fn path_parameters(path: &str, operation: &mut Map<String, Value>) {
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    let Some(parameters) = parameters.as_array_mut() else {
+        return;
+    };
+    let names = path
+        .split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    for (index, name) in names.enumerate() {
+        let is_known = parameters
+            .iter()
+            .any(|parameter| parameter["name"] == name && parameter["in"] == "path");
+        if !is_known {
+            let schema = json!({ "type": "string", "format": "uuid" });
+            let parameter = json!({ "name": name, "in": "path", "required": true, "description": "The id.", "schema": schema, "example": "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a" });
+            parameters.insert(index.min(parameters.len()), parameter);
+        }
+    }
+    if parameters.is_empty() {
+        operation.remove("parameters");
+    }
+}
+
+fn header_parameters(method: &str, operation: &mut Map<String, Value>) {
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    let Some(parameters) = parameters.as_array_mut() else {
+        return;
+    };
+    let mut names = vec!["Prefer"];
+    names.push(if method == "post" {
+        "IdempotencyKey"
+    } else {
+        "IfMatch"
+    });
+    if method == "post" && parameters.iter().any(|parameter| parameter["in"] == "path") {
+        names.push("IfMatch");
+    }
+    for name in names {
+        parameters.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
+    }
+}
+
+fn add_example(media: &mut Value, schemas: &Map<String, Value>) {
+    if media.get("example").is_some() || media.get("examples").is_some() {
+        return;
+    }
+    if let Some(schema) = media.get("schema").cloned() {
+        media["example"] = example_of(&schema, schemas, 0);
+    }
+}
+
+/// An example of a schema: the one it gives itself, else one made of its parts.
+fn example_of(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Value {
+    if let Some(example) = schema
+        .get("example")
+        .or_else(|| schema.get("examples").and_then(|examples| examples.get(0)))
+    {
+        return example.clone();
+    }
+    if depth > 8 {
+        return Value::Null;
+    }
+    if let Some(name) = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|reference| reference.rsplit('/').next())
+    {
+        return schemas
+            .get(name)
+            .map_or(Value::Null, |schema| example_of(schema, schemas, depth + 1));
+    }
+    for word in ["const", "default"] {
+        if let Some(value) = schema.get(word) {
+            return value.clone();
+        }
+    }
+    if let Some(first) = schema.get("enum").and_then(|options| options.get(0)) {
+        return first.clone();
+    }
+    for word in ["allOf", "oneOf", "anyOf"] {
+        let options = schema.get(word).and_then(Value::as_array).into_iter().flatten();
+        if let Some(option) = options.into_iter().find(|option| option["type"] != "null") {
+            return example_of(option, schemas, depth + 1);
+        }
+    }
+    let kind = match &schema["type"] {
+        Value::Array(kinds) => kinds
+            .iter()
+            .find(|kind| *kind != "null")
+            .cloned()
+            .unwrap_or(Value::Null),
+        kind => kind.clone(),
+    };
+    match kind.as_str() {
+        Some("object") => {
+            let required = schema
+                .get("required")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
+            let properties = schema
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
+            let shown = properties.filter(|(name, property)| {
+                required.iter().any(|known| known == *name)
+                    || property.get("examples").is_some()
+                    || property.get("example").is_some()
+            });
+            Value::Object(
+                shown
+                    .map(|(name, property)| (name.clone(), example_of(property, schemas, depth + 1)))
+                    .collect(),
+            )
+        }
+        Some("array") => schema.get("items").filter(|items| items.is_object()).map_or_else(
+            || json!([]),
+            |items| json!([example_of(items, schemas, depth + 1)]),
+        ),
+        Some("integer") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        Some("number") => json!(1),
+        Some("boolean") => json!(true),
+        Some("string") => match schema.get("format").and_then(Value::as_str) {
+            Some("uuid") => json!("0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"),
+            Some("date") => json!("2024-03-15"),
+            Some("date-time") => json!("2024-03-15T08:30:00Z"),
+            Some("email") => json!("zhang@example.com"),
+            _ if schema
+                .get("pattern")
+                .and_then(Value::as_str)
+                .is_some_and(|pattern| pattern.contains("\\d")) =>
+            {
+                json!("0.5")
+            }
+            _ => json!("text"),
+        },
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,238 @@
+//! The schema's migrations, embedded. Statement by statement in one transaction (as a cluster needs it), under one
+//! advisory lock, so that any number of servers may start at once.
+
+use super::db::with_limits;
+use diesel::migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion};
+use diesel::pg::Pg;
+use diesel::{QueryableByName, sql_query, sql_types::Bool};
+use diesel_async::{
+    AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
+};
+use diesel_migrations::MigrationHarness;
+use std::fmt;
+use std::time::Duration;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Key of the advisory lock around a run.
+const LOCK: i64 = 7_366_825_001;
+
+macro_rules! embedded {
+    ($($name:literal),* $(,)?) => {
+        &[$(Embedded {
+            name: $name,
+            up: include_str!(concat!("../../migrations/", $name, "/up.sql")),
+            down: include_str!(concat!("../../migrations/", $name, "/down.sql")),
+        }),*]
+    };
+}
+
+/// One migration: its folder's name and its two files.
+#[derive(Clone, Copy)]
+pub struct Embedded {
+    pub name: &'static str,
+    pub up: &'static str,
+    pub down: &'static str,
+}
+
+/// All migrations in order. A test compares this list with the folder.
+pub const ALL: &[Embedded] = embedded![
+    "2026-11-22-000001_foundation",
+    "2026-11-22-000002_events",
+    "2026-11-22-000003_identity",
+    "2026-11-22-000004_crm",
+    "2026-11-22-000005_approvals",
+    "2026-11-22-000006_pipelines",
+    "2026-11-22-000007_opportunities",
+    "2026-11-22-000008_opportunity_parts",
+];
+
+impl fmt::Display for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl MigrationName for Embedded {
+    fn version(&self) -> MigrationVersion<'_> {
+        // As diesel's own tools count it: the part before the underscore, without dashes.
+        MigrationVersion::from(self.name.split('_').next().unwrap_or_default().replace('-', ""))
+    }
+}
+
+struct Plain;
+
+impl MigrationMetadata for Plain {
+    fn run_in_transaction(&self) -> bool {
+        true
+    }
+}
+
+impl Migration<Pg> for Embedded {
+    fn run(&self, conn: &mut dyn diesel::connection::BoxableConnection<Pg>) -> diesel::migration::Result<()> {
+        run_pieces(conn, self.up)
+    }
+
+    fn revert(
+        &self,
+        conn: &mut dyn diesel::connection::BoxableConnection<Pg>,
+    ) -> diesel::migration::Result<()> {
+        run_pieces(conn, self.down)
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        &Plain
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        self
+    }
+}
+
+fn run_pieces(
+    conn: &mut dyn diesel::connection::BoxableConnection<Pg>,
+    text: &str,
+) -> diesel::migration::Result<()> {
+    conn.batch_execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")?;
+    for piece in pieces(text) {
+        conn.batch_execute(piece)?;
+    }
+    Ok(())
+}
+
+struct Source;
+
+impl MigrationSource<Pg> for Source {
+    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<Pg>>>> {
+        Ok(ALL
+            .iter()
+            .map(|migration| Box::new(*migration) as Box<dyn Migration<Pg>>)
+            .collect())
+    }
+}
+
+/// Cuts a file at its top-level semicolons, aware of quotes, dollar quotes and comments.
+pub fn pieces(text: &str) -> Vec<&str> {
+    let bytes = text.as_bytes();
+    let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b';' => {
+                pieces.push(text[start..at].trim());
+                at += 1;
+                start = at;
+            }
+            b'\'' | b'"' => at = after(text, at + 1, &text[at..=at]),
+            b'-' if text[at..].starts_with("--") => at = after(text, at, "\n"),
+            b'/' if text[at..].starts_with("/*") => at = after(text, at, "*/"),
+            b'$' => match text[at + 1..].find('$').map(|end| &text[at..at + end + 2]) {
+                Some(tag)
+                    if tag[1..tag.len() - 1]
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
+                {
+                    at = after(text, at + tag.len(), tag);
+                }
+                _ => at += 1,
+            },
+            _ => at += 1,
+        }
+    }
+    pieces.push(text[start..].trim());
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+fn after(text: &str, from: usize, end: &str) -> usize {
+    text[from..]
+        .find(end)
+        .map_or(text.len(), |found| from + found + end.len())
+}
+
+#[derive(QueryableByName)]
+struct Got {
+    #[diesel(sql_type = Bool)]
+    got: bool,
+}
+
+/// Brings the database at `url` to the present schema. Safe to call from any number of servers at once: one works, the
+/// others wait and find nothing left to do. Answers how many migrations ran.
+///
+/// # Errors
+/// When the database is out of reach or a migration fails; what ran before it stays.
+pub async fn run(url: &str) -> Result<usize, Failure> {
+    let conn = locked(url).await?;
+    tokio::task::spawn_blocking(move || {
+        on_own_runtime(conn, |harness| Ok(harness.run_pending_migrations(Source)?.len()))
+    })
+    .await?
+}
+
+/// Takes every migration back. For development and CI: live databases only go forward.
+///
+/// # Errors
+/// When the database is out of reach or a migration fails.
+pub async fn revert_all(url: &str) -> Result<usize, Failure> {
+    let conn = locked(url).await?;
+    tokio::task::spawn_blocking(move || {
+        on_own_runtime(conn, |harness| Ok(harness.revert_all_migrations(Source)?.len()))
+    })
+    .await?
+}
+
+fn on_own_runtime(
+    conn: AsyncPgConnection,
+    work: impl FnOnce(&mut AsyncMigrationHarness<AsyncPgConnection>) -> Result<usize, Failure>,
+) -> Result<usize, Failure> {
+    let mut harness = AsyncMigrationHarness::new(conn);
+    work(&mut harness)
+}
+
+/// A connection that holds the migration lock until it closes. Polls with the try form: a session waiting inside the
+/// blocking form would itself hold up `CREATE INDEX CONCURRENTLY`.
+async fn locked(url: &str) -> Result<AsyncPgConnection, Failure> {
+    let mut conn = AsyncPgConnection::establish(&with_limits(url)).await?;
+    conn.batch_execute("SET lock_timeout = '2s'; SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min'").await?;
+    for _ in 0..1200 {
+        let got: Got = sql_query("SELECT pg_try_advisory_lock($1) AS got")
+            .bind::<diesel::sql_types::BigInt, _>(LOCK)
+            .get_result(&mut conn)
+            .await?;
+        if got.got {
+            return Ok(conn);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err("another server has been migrating this database for two minutes".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_cut_at_its_statements_only() {
+        let text = "SELECT ';'; -- a; b\nDO $$ BEGIN; END $$;\n/* ; */ SELECT \"a;b\"";
+        assert_eq!(
+            pieces(text),
+            [
+                "SELECT ';'",
+                "-- a; b\nDO $$ BEGIN; END $$",
+                "/* ; */ SELECT \"a;b\""
+            ]
+        );
+    }
+
+    #[test]
+    fn every_folder_is_embedded_in_order() {
+        let mut folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect::<Vec<_>>();
+        folders.sort();
+        assert_eq!(
+            ALL.iter().map(|migration| migration.name).collect::<Vec<_>>(),
+            folders
+        );
+    }
+}

@@ -1,0 +1,337 @@
+//! The handlers of all declared resources. One set, whatever the resource.
+
+use super::query::{self, ListRequest};
+use super::spec::{Access, Act, Resource};
+use super::sql;
+use super::store::{self, Written};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::platform::db::Db;
+use crate::platform::gatekeeper::{Command, Platform, Shared, path_id};
+use crate::platform::reply::{Reply, add_warnings};
+use actix_web::{HttpRequest, web};
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel_async::RunQueryDsl;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Where a resource's collection stands.
+pub fn collection(resource: &Resource) -> String {
+    match resource.access {
+        Access::Part { parent, .. } => format!("/v1/{}/{{id}}/{}", parent.plural, resource.plural),
+        _ => format!("/v1/{}", resource.plural),
+    }
+}
+
+/// Name of the id in the path of one record.
+pub fn id_name(resource: &Resource) -> &'static str {
+    if matches!(resource.access, Access::Part { .. }) {
+        "part_id"
+    } else {
+        "id"
+    }
+}
+
+/// Registers a resource's operations.
+pub fn routes(resource: &'static Resource, config: &mut web::ServiceConfig) {
+    let collection_path = collection(resource);
+    let one = format!("{collection_path}/{{{}}}", id_name(resource));
+    let mut many = web::resource(collection_path)
+        .route(web::get().to(move |request, db, shared, ctx| list(resource, request, db, shared, ctx)));
+    if resource.verbs.create {
+        many = many.route(web::post().to(move |request, db, command| create(resource, request, db, command)));
+    }
+    config.service(many);
+    if resource.has_archive() {
+        config.service(web::resource(format!("{one}/restore")).route(
+            web::post().to(move |request, db, shared, ctx| {
+                archive(resource, Act::Restore, request, db, shared, ctx)
+            }),
+        ));
+    }
+    let mut single =
+        web::resource(one).route(web::get().to(move |request, db, ctx| get(resource, request, db, ctx)));
+    if resource.verbs.update {
+        single = single.route(
+            web::patch()
+                .to(move |request, db, shared, command| update(resource, request, db, shared, command)),
+        );
+    }
+    if resource.has_archive() {
+        single =
+            single.route(web::delete().to(move |request, db, shared, ctx| {
+                archive(resource, Act::Archive, request, db, shared, ctx)
+            }));
+    }
+    config.service(single);
+}
+
+/// The parent's id and the record's own, as the path has them.
+fn ids(resource: &Resource, request: &HttpRequest) -> AppResult<(Option<Uuid>, Uuid)> {
+    let parent = parent_id(resource, request)?;
+    Ok((parent, path_id(request, id_name(resource))?))
+}
+
+fn parent_id(resource: &Resource, request: &HttpRequest) -> AppResult<Option<Uuid>> {
+    match resource.access {
+        Access::Part { .. } => path_id(request, "id").map(Some),
+        _ => Ok(None),
+    }
+}
+
+#[derive(QueryableByName)]
+struct PageRow {
+    #[diesel(sql_type = Text)]
+    doc: String,
+    #[diesel(sql_type = Array<Text>)]
+    keys: Vec<String>,
+}
+
+#[derive(QueryableByName)]
+struct TotalRow {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+async fn list(
+    resource: &'static Resource,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    ctx: Ctx,
+) -> AppResult<Reply> {
+    let parent = parent_id(resource, &request)?;
+    let asked = query::parse(resource, request.query_string(), &store::expandable(resource))?;
+    let position = query::read_cursor(&shared.auth.secrets, &ctx, request.path(), &asked)?;
+    if let (Access::Part { parent: owner, .. }, Some(id)) = (resource.access, parent) {
+        db.read(async |conn| store::require_visible(conn, &ctx, owner, id).await)
+            .await?;
+    }
+    let page = query::page(resource, &ctx, &asked, position.as_deref(), parent);
+    let mut rows: Vec<PageRow> = db
+        .read(async |conn| Ok(page.clone().query().load(conn).await?))
+        .await?;
+    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows
+        .last()
+        .filter(|_| has_more)
+        .map(|last| query::make_cursor(&shared.auth.secrets, &ctx, request.path(), &asked, &last.keys));
+    let total = match asked.with_total {
+        true => {
+            let count = query::total(resource, &ctx, &asked, parent);
+            Some(
+                db.read(async |conn| Ok(count.clone().query().get_result::<TotalRow>(conn).await?))
+                    .await?
+                    .total,
+            )
+        }
+        false => None,
+    };
+    let documents = documents(resource, &db, &ctx, &asked, rows).await?;
+    Ok(page_reply(&request, documents, next, total)?.with_weak_tag())
+}
+
+/// The page's records as JSON text, with what was asked to be embedded.
+async fn documents(
+    resource: &'static Resource,
+    db: &Db,
+    ctx: &Ctx,
+    asked: &ListRequest,
+    rows: Vec<PageRow>,
+) -> AppResult<Vec<Box<RawValue>>> {
+    let texts = rows.into_iter().map(|row| row.doc);
+    if asked.expand.is_empty() {
+        return texts
+            .map(|text| RawValue::from_string(text).map_err(AppError::internal))
+            .collect();
+    }
+    let mut records = texts
+        .map(|text| serde_json::from_str(&text).map_err(AppError::internal))
+        .collect::<AppResult<Vec<Map<String, Value>>>>()?;
+    let records = db
+        .read(async |conn| {
+            let mut records = records.clone();
+            store::expand(conn, ctx, resource, &asked.expand, &mut records).await?;
+            Ok(records)
+        })
+        .await
+        .inspect(|_| records.clear())?;
+    records
+        .into_iter()
+        .map(|record| serde_json::value::to_raw_value(&record).map_err(AppError::internal))
+        .collect()
+}
+
+/// The one form of every list's answer.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn page_reply<T: serde::Serialize>(
+    request: &HttpRequest,
+    data: Vec<T>,
+    next: Option<String>,
+    total: Option<i64>,
+) -> AppResult<Reply> {
+    #[derive(serde::Serialize)]
+    struct Page<'a, T> {
+        data: Vec<T>,
+        next_cursor: &'a Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<i64>,
+    }
+    let reply = Reply::ok(&Page {
+        data,
+        next_cursor: &next,
+        total,
+    })?;
+    let Some(next) = next else { return Ok(reply) };
+    let kept = request
+        .query_string()
+        .split('&')
+        .filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+    let query = kept
+        .map(str::to_owned)
+        .chain([format!("cursor={next}")])
+        .collect::<Vec<_>>()
+        .join("&");
+    Ok(reply.with_header("link", format!("<{}?{query}>; rel=\"next\"", request.path())))
+}
+
+async fn get(
+    resource: &'static Resource,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    ctx: Ctx,
+) -> AppResult<Reply> {
+    let (parent, id) = ids(resource, &request)?;
+    let expand = expand_of(resource, &request)?;
+    let row = db
+        .read(async |conn| store::find(conn, &ctx, resource, id, parent).await)
+        .await?;
+    if expand.is_empty() {
+        let reply = Reply::raw(200, row.doc);
+        return Ok(if sql::is_masked(resource, &ctx) {
+            reply.with_weak_tag()
+        } else {
+            reply.with_version(row.version)
+        });
+    }
+    let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    let record = db
+        .read(async |conn| {
+            let mut records = [record.clone()];
+            store::expand(conn, &ctx, resource, &expand, &mut records).await?;
+            let [record] = records;
+            Ok(record)
+        })
+        .await?;
+    Ok(Reply::ok(&record)?.with_weak_tag())
+}
+
+fn expand_of(resource: &Resource, request: &HttpRequest) -> AppResult<Vec<String>> {
+    let mut faults = Vec::new();
+    let mut names = Vec::new();
+    for (name, value) in query::pairs(request.query_string(), &mut faults) {
+        if name == "expand" {
+            names.extend(query::read_expand(
+                &value,
+                &store::expandable(resource),
+                &mut faults,
+            ));
+        } else {
+            faults.push(crate::kernel::fault::Fault::new(
+                format!("?{name}"),
+                "unknown_parameter",
+                crate::kernel::text::say("is not known here; known is expand", "未知参数;可用参数:expand"),
+            ));
+        }
+    }
+    if faults.is_empty() {
+        Ok(names)
+    } else {
+        Err(query::bad_parameters(faults))
+    }
+}
+
+/// The answer to a write of a record.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn written_reply(resource: &Resource, ctx: &Ctx, status: u16, mut written: Written) -> AppResult<Reply> {
+    add_warnings(&mut written.body, &written.warnings, ctx.lang);
+    let reply = Reply::json(status, &written.body)?;
+    Ok(if sql::is_masked(resource, ctx) {
+        reply.with_weak_tag()
+    } else {
+        reply.with_version(written.version)
+    })
+}
+
+async fn create(
+    resource: &'static Resource,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    command: Command<Map<String, Value>>,
+) -> AppResult<Reply> {
+    let parent = parent_id(resource, &request)?;
+    let Command { ctx, input } = command;
+    let reply = db
+        .write(&ctx, async |tx| {
+            let written = store::create(tx, &ctx, resource, parent, input.clone()).await?;
+            let location = format!("{}/{}", request.path(), written.id);
+            Ok(written_reply(resource, &ctx, 201, written)?.with_location(location))
+        })
+        .await?;
+    forget_rights(resource, request.app_data::<Shared>());
+    Ok(reply)
+}
+
+async fn update(
+    resource: &'static Resource,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    command: Command<Map<String, Value>>,
+) -> AppResult<Reply> {
+    let (parent, id) = ids(resource, &request)?;
+    let Command { ctx, input } = command;
+    let reply = db
+        .write(&ctx, async |tx| {
+            let written = store::update(tx, &ctx, resource, parent, id, input.clone()).await?;
+            written_reply(resource, &ctx, 200, written)
+        })
+        .await?;
+    forget_rights(resource, Some(&shared));
+    Ok(reply)
+}
+
+async fn archive(
+    resource: &'static Resource,
+    act: Act,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    ctx: Ctx,
+) -> AppResult<Reply> {
+    let (parent, id) = ids(resource, &request)?;
+    let reply = db
+        .write(&ctx, async |tx| {
+            let written = store::archive(tx, &ctx, resource, parent, id, act).await?;
+            written_reply(resource, &ctx, 200, written)
+        })
+        .await?;
+    forget_rights(resource, Some(&shared));
+    Ok(reply)
+}
+
+/// A changed user, team, role or key is felt on the next request.
+fn forget_rights(resource: &Resource, platform: Option<&web::Data<Platform>>) {
+    let rights = ["user", "team", "role", "api_key"];
+    if let Some(platform) = platform.filter(|_| rights.contains(&resource.singular)) {
+        platform.auth.forget_principals();
+    }
+}

@@ -1,0 +1,137 @@
+//! Runs the service: workers, each with its own connections, and the metrics on a port of their own.
+
+use crate::app;
+use crate::config::Config;
+use crate::platform::auth::Auth;
+use crate::platform::contract::Contract;
+use crate::platform::db::Db;
+use crate::platform::gatekeeper::Platform;
+use crate::platform::limits::Limits;
+use crate::platform::metrics::Metrics;
+use crate::platform::tokens::Secrets;
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A server that is accepting requests.
+pub struct Running {
+    pub address: SocketAddr,
+    pub platform: web::Data<Platform>,
+    handle: ServerHandle,
+    metrics: Option<ServerHandle>,
+}
+
+impl Running {
+    /// Stops accepting, lets requests under way finish, then returns.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        if let Some(metrics) = self.metrics {
+            metrics.stop(false).await;
+        }
+    }
+}
+
+/// What all workers share.
+///
+/// # Errors
+/// When a secret or a figure's definition cannot be used.
+pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Failure> {
+    let secrets = Secrets::new(secret, config.previous_secret.as_deref())?;
+    Ok(web::Data::new(Platform {
+        auth: Auth::new(Arc::new(secrets)),
+        contract: Contract::new(app::document()),
+        limits: Limits::new(config.rate_per_user, config.rate_per_tenant),
+        metrics: Metrics::new()?,
+    }))
+}
+
+/// Starts serving on `config.listen` from a database that is migrated.
+///
+/// # Errors
+/// When an address is taken or a setting cannot be used.
+pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) -> Result<Running, Failure> {
+    let listener = TcpListener::bind(config.listen)?;
+    let address = listener.local_addr()?;
+    let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
+    // A first pool proves here that the settings are possible; the workers make their own, on their own runtimes.
+    Db::new(&url, connections)?;
+    let origins = config.cors_origins.clone();
+    let server = HttpServer::new(move || {
+        #[expect(
+            clippy::expect_used,
+            reason = "the same settings made a pool just before; a worker without one cannot run"
+        )]
+        let db = Db::new(&url, connections).expect("a pool");
+        app::service(shared.clone(), db, cors(&origins))
+    })
+    .workers(config.workers)
+    .client_request_timeout(Duration::from_secs(10))
+    .shutdown_timeout(20)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    let metrics = match config.metrics_listen {
+        Some(address) => Some(serve_metrics(address, platform.clone())?),
+        None => None,
+    };
+    Ok(Running {
+        address,
+        platform,
+        handle,
+        metrics,
+    })
+}
+
+fn cors(origins: &[String]) -> actix_cors::Cors {
+    let cors = actix_cors::Cors::default()
+        .allowed_methods(["GET", "POST", "PATCH", "PUT", "DELETE"])
+        .allowed_headers([
+            "authorization",
+            "content-type",
+            "if-match",
+            "if-none-match",
+            "idempotency-key",
+            "prefer",
+            "accept-language",
+            "x-request-id",
+        ])
+        .expose_headers([
+            "etag",
+            "link",
+            "location",
+            "retry-after",
+            "x-request-id",
+            "idempotent-replayed",
+            "preference-applied",
+        ])
+        .max_age(3600);
+    origins
+        .iter()
+        .fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+fn serve_metrics(address: SocketAddr, platform: web::Data<Platform>) -> Result<ServerHandle, Failure> {
+    let server = HttpServer::new(move || {
+        App::new().app_data(platform.clone()).route(
+            "/metrics",
+            web::get().to(|platform: web::Data<Platform>| async move {
+                HttpResponse::Ok()
+                    .content_type("text/plain; version=0.0.4")
+                    .body(platform.metrics.text())
+            }),
+        )
+    })
+    .workers(1)
+    .disable_signals()
+    .bind(address)?
+    .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    Ok(handle)
+}
