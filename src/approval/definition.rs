@@ -1,7 +1,9 @@
 //! The document of a process, as it is written, exported, published and frozen into requests.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Schema};
+use utoipa::openapi::{OneOf, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 /// The key of the step that is made when no step of a process takes part; no process may use it.
@@ -69,7 +71,7 @@ pub struct ProcessStep {
     #[schema(example = 2, minimum = 1, maximum = 1000)]
     pub position: i32,
     /// Who is asked. A person named in several ways has one seat.
-    #[schema(min_items = 1, max_items = 50)]
+    #[schema(schema_with = approvers_schema)]
     pub approvers: Vec<Approver>,
     #[serde(default)]
     pub mode: Mode,
@@ -92,6 +94,7 @@ pub struct ProcessStep {
     pub reminder_seconds_before: Option<i64>,
     /// Who is asked as well when the deadline has passed; their word alone then decides the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = escalation_schema)]
     pub escalation: Option<Escalation>,
 }
 
@@ -168,6 +171,47 @@ pub enum Escalation {
         #[schema(example = "sales_director")]
         role: String,
     },
+}
+
+fn approvers_schema() -> Schema {
+    ArrayBuilder::new()
+        .items(closed(
+            Approver::schema(),
+            "One way to name people who are asked.",
+        ))
+        .min_items(Some(1))
+        .max_items(Some(50))
+        .description(Some("Who is asked. A person named in several ways has one seat."))
+        .build()
+        .into()
+}
+
+fn escalation_schema() -> RefOr<Schema> {
+    closed(
+        Escalation::schema(),
+        "Who is asked as well when the deadline has passed; their word alone then decides the step.",
+    )
+}
+
+/// A tagged union whose alternatives refuse unknown members, as their reading does; the derive cannot say so.
+fn closed(union: RefOr<Schema>, description: &str) -> RefOr<Schema> {
+    let RefOr::T(Schema::OneOf(OneOf { items, .. })) = union else {
+        return union;
+    };
+    let mut closed = OneOf::new();
+    closed.description = Some(description.to_owned());
+    closed.items = items
+        .into_iter()
+        .map(|item| match item {
+            RefOr::T(Schema::Object(mut object)) => {
+                let none_other = AdditionalProperties::FreeForm(false);
+                object.additional_properties = Some(Box::new(none_other));
+                RefOr::T(Schema::Object(object))
+            }
+            other => other,
+        })
+        .collect();
+    RefOr::T(Schema::OneOf(closed))
 }
 
 fn default_content() -> Vec<String> {

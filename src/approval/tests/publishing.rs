@@ -141,13 +141,36 @@ fn a_document_is_written_as_it_is_read() {
 }
 
 #[test]
-fn its_schema_tells_the_ways_to_name_approvers_apart_and_refuses_unknown_members() {
-    use utoipa::PartialSchema;
-    let schema = serde_json::to_value(Approver::schema()).unwrap();
-    let variants = schema["oneOf"].as_array().unwrap();
-    assert_eq!(variants.len(), 4);
-    for variant in variants {
-        assert_eq!(variant["additionalProperties"], json!(false), "{variant}");
-        assert!(variant["properties"]["kind"]["enum"].is_array(), "{variant}");
+fn the_schema_takes_and_refuses_what_the_reading_does() {
+    use utoipa::{PartialSchema, ToSchema};
+    let mut components = Vec::new();
+    ProcessDocument::schemas(&mut components);
+    let components = components
+        .into_iter()
+        .map(|(name, schema)| (name, serde_json::to_value(schema).unwrap()))
+        .collect::<serde_json::Map<_, _>>();
+    let mut schema = serde_json::to_value(ProcessDocument::schema()).unwrap();
+    schema["components"] = json!({ "schemas": components });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let shipped = serde_json::to_value(contract_approval()).unwrap();
+    assert!(validator.is_valid(&shipped));
+    for (place, odd) in [
+        ("/steps/0/approvers/0", json!({ "kind": "oracle" })),
+        ("/steps/0/approvers/0", json!({ "kind": "role" })),
+        (
+            "/steps/0/approvers/0",
+            json!({ "kind": "role", "role": "legal", "levels_up": 1 }),
+        ),
+        (
+            "/steps/0/escalation",
+            json!({ "kind": "leader", "role": "legal" }),
+        ),
+        ("/steps/0/mode", json!("most")),
+        ("/subject_kind", json!("moon")),
+    ] {
+        let mut document = shipped.clone();
+        *document.pointer_mut(place).unwrap() = odd;
+        assert!(!validator.is_valid(&document), "{document}");
+        assert!(serde_json::from_value::<ProcessDocument>(document).is_err());
     }
 }
