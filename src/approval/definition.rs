@@ -141,6 +141,7 @@ pub enum Approver {
     },
     /// The leader above the requester or the owner.
     Leader {
+        #[schema(inline)]
         of: Party,
         /// 1 is the leader of their own team, 2 the leader of the team above it.
         #[schema(example = 1, minimum = 1, maximum = 20)]
