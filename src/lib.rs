@@ -1,6 +1,7 @@
 //! Penstock: the backend of a company's sales process.
 
 pub mod app;
+pub mod approval;
 pub mod catalog;
 pub mod config;
 pub mod crm;

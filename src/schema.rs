@@ -64,10 +64,15 @@ diesel::table! {
         id -> Uuid,
         request_id -> Uuid,
         step_id -> Nullable<Uuid>,
+        /// The seat that was decided, reminded, or given up.
         seat_id -> Nullable<Uuid>,
+        /// The seat that came to be, held by to_user_id.
+        to_seat_id -> Nullable<Uuid>,
         kind -> Text,
         actor_id -> Nullable<Uuid>,
         to_user_id -> Nullable<Uuid>,
+        origin -> Nullable<Text>,
+        for_user_id -> Nullable<Uuid>,
         comment -> Nullable<Text>,
         acted_at -> Timestamptz,
     }
@@ -144,6 +149,9 @@ diesel::table! {
         step_id -> Uuid,
         user_id -> Uuid,
         origin -> Text,
+        /// The absent person for whom the holder stands in.
+        for_user_id -> Nullable<Uuid>,
+        /// The seat that took the place of this one, which then counts no longer.
         replaced_by -> Nullable<Uuid>,
         decision -> Nullable<Text>,
         opinion -> Nullable<Text>,

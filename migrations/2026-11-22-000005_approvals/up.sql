@@ -106,6 +106,7 @@ CREATE TABLE approval_seats (
     step_id uuid NOT NULL,
     user_id uuid NOT NULL,
     origin text NOT NULL,
+    for_user_id uuid,
     replaced_by uuid,
     decision text,
     opinion text,
@@ -125,21 +126,30 @@ CREATE INDEX approval_seats_request_idx ON approval_seats (tenant_id, request_id
 CREATE INDEX approval_seats_step_idx ON approval_seats (tenant_id, step_id);
 CREATE INDEX approval_seats_waiting_idx ON approval_seats (tenant_id, user_id, request_id) WHERE decision IS NULL AND replaced_by IS NULL;
 COMMENT ON TABLE approval_seats IS 'Who decides in a step, frozen when the step opens. One person fills one seat.';
+COMMENT ON COLUMN approval_seats.for_user_id IS 'The absent person for whom the holder stands in.';
+COMMENT ON COLUMN approval_seats.replaced_by IS 'The seat that took the place of this one, which then counts no longer.';
 CREATE TABLE approval_acts (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
     request_id uuid NOT NULL,
     step_id uuid,
     seat_id uuid,
+    to_seat_id uuid,
     kind text NOT NULL,
     actor_id uuid,
     to_user_id uuid,
+    origin text,
+    for_user_id uuid,
     comment text,
     acted_at timestamptz NOT NULL,
     CONSTRAINT approval_acts_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT approval_acts_request_fkey FOREIGN KEY (tenant_id, request_id) REFERENCES approval_requests (tenant_id, id),
-    CONSTRAINT approval_acts_kind_check CHECK (kind IN ('request', 'approve', 'reject', 'return', 'withdraw', 'delegate', 'add_approver', 'comment', 'remind', 'escalate', 'replace', 'lapse'))
+    CONSTRAINT approval_acts_origin_check CHECK (origin IN ('process', 'delegation', 'added', 'escalation', 'replacement', 'fallback')),
+    CONSTRAINT approval_acts_new_seat_check CHECK ((to_seat_id IS NULL) = (origin IS NULL)),
+    CONSTRAINT approval_acts_kind_check CHECK (kind IN ('request', 'skip', 'open', 'seat', 'approve', 'reject', 'return', 'withdraw', 'delegate', 'add_approver', 'comment', 'remind', 'escalate', 'replace', 'lapse'))
 );
 SELECT place('approval_acts', 'tenant');
 CREATE INDEX approval_acts_request_idx ON approval_acts (tenant_id, request_id, id);
+COMMENT ON COLUMN approval_acts.seat_id IS 'The seat that was decided, reminded, or given up.';
+COMMENT ON COLUMN approval_acts.to_seat_id IS 'The seat that came to be, held by to_user_id.';
 COMMENT ON TABLE approval_acts IS 'Everything that was done in a request, in order; its outcome follows from these alone. Append-only.';
