@@ -1,0 +1,1 @@
+//! Opportunities: running deals, and the rules by which they move.
