@@ -8,6 +8,12 @@ use std::borrow::Cow;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::SchemaType, schema::Type};
 use utoipa::{PartialSchema, ToSchema};
 
+mod closed;
+
+type ClosedGateNode = closed::Closed<GateNode>;
+type ClosedAnswerType = closed::Closed<AnswerType>;
+type ClosedAccept = closed::Closed<Accept>;
+
 /// Most stages of a pipeline.
 pub const MOST_STAGES: usize = 50;
 /// Most criteria of a stage.
@@ -78,6 +84,7 @@ pub struct StageDocument {
     pub advances_when_approved: bool,
     /// What must hold before the stage is left; absent: the salesperson's own judgement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ClosedGateNode>)]
     pub gate: Option<GateNode>,
 }
 
@@ -113,19 +120,19 @@ impl ForecastCategory {
 pub enum GateNode {
     /// Every node must hold.
     All {
-        #[schema(no_recursion, min_items = 1, max_items = 100)]
+        #[schema(no_recursion, value_type = Vec<ClosedGateNode>, min_items = 1, max_items = 100)]
         of: Vec<GateNode>,
     },
     /// One of the nodes suffices.
     Any {
-        #[schema(no_recursion, min_items = 1, max_items = 100)]
+        #[schema(no_recursion, value_type = Vec<ClosedGateNode>, min_items = 1, max_items = 100)]
         of: Vec<GateNode>,
     },
     /// `count` of the nodes must hold.
     AtLeast {
         #[schema(minimum = 1, maximum = 100)]
         count: u32,
-        #[schema(no_recursion, min_items = 1, max_items = 100)]
+        #[schema(no_recursion, value_type = Vec<ClosedGateNode>, min_items = 1, max_items = 100)]
         of: Vec<GateNode>,
     },
     /// Ticked by a person.
@@ -166,9 +173,11 @@ pub enum GateNode {
         #[schema(max_length = 2000)]
         help: Option<String>,
         /// What is a valid answer.
+        #[schema(value_type = ClosedAnswerType)]
         answer: AnswerType,
         /// Which valid answers satisfy the gate; absent: every one, a "no" too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<ClosedAccept>)]
         accept: Option<Accept>,
     },
     /// Computed: a condition over the opportunity, its account and custom fields.
