@@ -445,6 +445,20 @@ impl GateNode {
         }
     }
 
+    /// The key of the approval process that an `approval` names.
+    pub fn process(&self) -> Option<&str> {
+        match self {
+            GateNode::Approval { process, .. } => Some(process),
+            GateNode::All { .. }
+            | GateNode::Any { .. }
+            | GateNode::AtLeast { .. }
+            | GateNode::Check { .. }
+            | GateNode::Question { .. }
+            | GateNode::Field { .. }
+            | GateNode::Record { .. } => None,
+        }
+    }
+
     /// Whether the gate can depend on this node: a required criterion, or a group that contains one.
     pub fn counts(&self) -> bool {
         match self.as_criterion() {
