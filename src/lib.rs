@@ -8,6 +8,7 @@ pub mod crm;
 pub mod identity;
 pub mod kernel;
 pub mod opportunity;
+pub mod pipeline;
 pub mod platform;
 pub mod schema;
 pub mod server;

@@ -1,5 +1,6 @@
 //! Room 5: running deals, their parts, their moves.
 
+pub mod advance;
 pub mod parts;
 pub mod resources;
 

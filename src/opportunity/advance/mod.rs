@@ -1,0 +1,3 @@
+//! Moving a deal along its pipeline.
+
+pub mod rules;

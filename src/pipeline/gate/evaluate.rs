@@ -1,0 +1,484 @@
+//! Evaluation: total, pure, and the same for everyone who asks.
+
+use super::help;
+use super::standing::{Answer, Approval, ApprovalState, Standing};
+use super::verdict::{Evidence, Finding, GateState, State, Verdict};
+use super::{Condition, Counting, Gate, How, Leaf, Node, Test};
+use crate::kernel::expression::Truth;
+use crate::kernel::text::{Say, say};
+use crate::pipeline::definition::{Accept, AnswerType};
+use chrono::DateTime;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// Most records named in evidence.
+const MOST_IDS: usize = 20;
+/// Most characters of a text shown in evidence.
+const MOST_CHARACTERS: usize = 200;
+
+impl Gate {
+    /// Evaluates the whole tree. Pure: no clock but `facts.now`, no database.
+    pub fn evaluate(&self, standing: &Standing) -> Verdict {
+        let root = self.compiled.root.as_ref().map(|root| finding(root, standing));
+        Verdict {
+            state: gate_state(root.as_ref()),
+            root,
+        }
+    }
+}
+
+fn finding(node: &Node, standing: &Standing) -> Finding {
+    match node {
+        Node::Group { how, of } => group(*how, of.iter().map(|child| finding(child, standing)).collect()),
+        Node::Leaf(leaf) => criterion(leaf, standing),
+    }
+}
+
+fn group(how: How, of: Vec<Finding>) -> Finding {
+    let count = |state: State| {
+        of.iter()
+            .filter(|child| child.is_required && child.state == state)
+            .count()
+    };
+    let (met, unknown) = (count(State::Met), count(State::Unknown));
+    let counting = of.iter().filter(|child| child.is_required).count();
+    let (kind, needed, at_least) = match how {
+        How::All => ("all", counting, None),
+        How::Any => ("any", counting.min(1), None),
+        How::AtLeast(count) => ("at_least", count as usize, Some(count)),
+    };
+    let state = if met >= needed || counting == 0 {
+        State::Met
+    } else if met + unknown >= needed {
+        State::Unknown
+    } else {
+        State::Unmet
+    };
+    let reason = (state != State::Met).then(|| {
+        say(
+            format!("{needed} of these {counting} must hold; {met} do"),
+            format!("这 {counting} 项中须满足 {needed} 项，已满足 {met} 项"),
+        )
+    });
+    Finding {
+        kind,
+        state,
+        is_required: counting > 0,
+        count: at_least,
+        of,
+        key: String::new(),
+        label: String::new(),
+        help: None,
+        evidence: None,
+        reason,
+        who: None,
+        call: None,
+    }
+}
+
+/// What one criterion came to.
+struct Outcome {
+    state: State,
+    evidence: Option<Evidence>,
+    /// None when it is met.
+    reason: Option<Say>,
+}
+
+fn criterion(leaf: &Leaf, standing: &Standing) -> Finding {
+    let answer = standing.answers.get(&leaf.key);
+    let outcome = match &leaf.test {
+        Test::Check { needs_note } => check(*needs_note, answer),
+        Test::Question { answer: of, accept } => question(of, accept.as_ref(), answer),
+        Test::Field(condition) => field(condition, &standing.facts),
+        Test::Record(counting) => record(counting, standing),
+        Test::Approval => approval(standing.approvals.get(&leaf.key)),
+    };
+    let (who, call) = match outcome.state {
+        State::Met => (None, None),
+        State::Unmet | State::Unknown => help::for_criterion(leaf, &outcome.evidence, standing),
+    };
+    Finding {
+        kind: leaf.kind,
+        state: outcome.state,
+        is_required: leaf.is_required,
+        count: None,
+        of: Vec::new(),
+        key: leaf.key.clone(),
+        label: leaf.label.clone(),
+        help: leaf.help.clone(),
+        evidence: outcome.evidence,
+        reason: outcome.reason,
+        who,
+        call,
+    }
+}
+
+fn met(evidence: Evidence) -> Outcome {
+    Outcome {
+        state: State::Met,
+        evidence: Some(evidence),
+        reason: None,
+    }
+}
+
+fn not_met(state: State, evidence: Option<Evidence>, reason: Say) -> Outcome {
+    Outcome {
+        state,
+        evidence,
+        reason: Some(reason),
+    }
+}
+
+fn given(answer: &Answer) -> Evidence {
+    Evidence::Answer {
+        answer: answer.answer.clone(),
+        note: answer.note.clone(),
+        by: answer.by.clone(),
+        at: answer.at,
+    }
+}
+
+fn check(needs_note: bool, answer: Option<&Answer>) -> Outcome {
+    let Some(answer) = answer else {
+        return not_met(State::Unmet, None, say("It is not ticked", "尚未勾选"));
+    };
+    let evidence = given(answer);
+    let has_note = answer.note.as_deref().is_some_and(|note| !note.trim().is_empty());
+    if answer.answer.as_bool() != Some(true) {
+        not_met(State::Unmet, Some(evidence), say("It is not ticked", "尚未勾选"))
+    } else if needs_note && !has_note {
+        not_met(
+            State::Unmet,
+            Some(evidence),
+            say("The tick needs a note", "勾选时须填写备注"),
+        )
+    } else {
+        met(evidence)
+    }
+}
+
+fn question(of: &AnswerType, accept: Option<&Accept>, answer: Option<&Answer>) -> Outcome {
+    let Some(answer) = answer else {
+        return not_met(State::Unknown, None, say("It is not answered", "尚未回答"));
+    };
+    let evidence = given(answer);
+    match (of.read(&answer.answer), accept) {
+        (Err(wanted), _) => not_met(
+            State::Unmet,
+            Some(evidence),
+            say(format!("The answer {}", wanted.en), format!("回答{}", wanted.zh)),
+        ),
+        (Ok(answered), Some(accept)) if !accept.takes(&answered, of) => {
+            let wanted = accept.described();
+            not_met(
+                State::Unmet,
+                Some(evidence),
+                say(
+                    format!("The answer does not satisfy; what does: {}", wanted.en),
+                    format!("该回答不满足要求；可接受：{}", wanted.zh),
+                ),
+            )
+        }
+        (Ok(_), _) => met(evidence),
+    }
+}
+
+/// What a condition says, as a state, with the members it misses and why it does not hold.
+fn truth(condition: &Condition, facts: &Value) -> (State, Vec<String>, Option<Say>) {
+    let expression = match &condition.compiled {
+        Ok(expression) => expression,
+        Err(reason) => {
+            let why = say(
+                format!(
+                    "The condition can no longer be computed: {}. Its pipeline needs a new version",
+                    reason.en
+                ),
+                format!("条件已无法计算：{}。需要新的流程版本", reason.zh),
+            );
+            return (State::Unknown, Vec::new(), Some(why));
+        }
+    };
+    match expression.evaluate(facts) {
+        Truth::Met => (State::Met, Vec::new(), None),
+        Truth::Unmet => (
+            State::Unmet,
+            Vec::new(),
+            Some(say("The condition does not hold", "条件不成立")),
+        ),
+        Truth::Unknown { missing } => {
+            let why = say(
+                format!("Not yet known: {} is empty", missing.join(", ")),
+                format!("尚不确定：{} 为空", missing.join("、")),
+            );
+            (State::Unknown, missing, Some(why))
+        }
+        Truth::Failed { reason } => {
+            let why = say(
+                format!("The condition cannot be computed: {}", reason.en),
+                format!("条件无法计算：{}", reason.zh),
+            );
+            (State::Unknown, Vec::new(), Some(why))
+        }
+    }
+}
+
+fn field(condition: &Condition, facts: &Value) -> Outcome {
+    let (state, missing, reason) = truth(condition, facts);
+    Outcome {
+        state,
+        evidence: Some(Evidence::Field {
+            expression: condition.source.clone(),
+            values: values(condition, facts),
+            missing,
+        }),
+        reason,
+    }
+}
+
+/// The single values and short lists that a condition read.
+fn values(condition: &Condition, facts: &Value) -> Map<String, Value> {
+    condition
+        .members()
+        .filter_map(|path| Some((path.clone(), shown(at_path(facts, path)?)?)))
+        .collect()
+}
+
+/// The value at a dotted path.
+pub(super) fn at_path<'a>(facts: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(facts, |at, name| at.get(name))
+}
+
+fn shown(value: &Value) -> Option<Value> {
+    match value {
+        Value::Null | Value::Object(_) => None,
+        Value::Bool(_) | Value::Number(_) => Some(value.clone()),
+        Value::String(text) => Some(text.chars().take(MOST_CHARACTERS).collect::<String>().into()),
+        Value::Array(items) => items
+            .iter()
+            .take(MOST_IDS)
+            .map(|item| item.is_string().then(|| shown(item)).flatten())
+            .collect(),
+    }
+}
+
+fn record(counting: &Counting, standing: &Standing) -> Outcome {
+    let mut tally = Tally::default();
+    let records = standing.records.get(&counting.of);
+    for record in records.into_iter().flatten() {
+        if is_candidate(record, counting, standing) {
+            tally.count(record, counting, &standing.facts);
+        }
+    }
+    let needed = counting.at_least as usize;
+    let state = tally.state(needed);
+    let reason = match state {
+        State::Met => None,
+        State::Unmet | State::Unknown => Some(tally.reason(counting)),
+    };
+    Outcome {
+        state,
+        evidence: Some(Evidence::Record {
+            of: counting.of.clone(),
+            count: tally.counted.len(),
+            needed: counting.at_least,
+            record_ids: ids(&tally.counted),
+            failing_ids: ids(&tally.failing),
+        }),
+        reason,
+    }
+}
+
+/// Whether a record is live and, where that is asked for, made since the stage was entered.
+pub(super) fn is_candidate(record: &Value, counting: &Counting, standing: &Standing) -> bool {
+    let is_archived = record.get("archived_at").is_some_and(|at| !at.is_null());
+    let made_at = || {
+        let text = record.get("created_at")?.as_str()?;
+        DateTime::parse_from_rfc3339(text).ok()
+    };
+    !is_archived && (!counting.since_entry || made_at().is_some_and(|at| at >= standing.entered_at))
+}
+
+/// The state of a condition over one record.
+pub(super) fn over_record(
+    condition: Option<&Condition>,
+    record: &Value,
+    facts: &Value,
+) -> (State, Vec<String>) {
+    let Some(condition) = condition else {
+        return (State::Met, Vec::new());
+    };
+    let (state, missing, _) = truth(condition, &timed(condition, record, facts));
+    (state, missing)
+}
+
+/// The record with the time of the facts, where the condition reads it.
+fn timed<'a>(condition: &Condition, record: &'a Value, facts: &Value) -> Cow<'a, Value> {
+    let mut record = Cow::Borrowed(record);
+    for name in ["today", "now"] {
+        if condition.members().any(|member| member == name)
+            && let Some(time) = facts.get(name)
+            && let Value::Object(members) = record.to_mut()
+        {
+            members.insert(name.to_owned(), time.clone());
+        }
+    }
+    record
+}
+
+#[derive(Default)]
+struct Tally<'a> {
+    counted: Vec<&'a Value>,
+    /// Of which it is not yet known whether they count.
+    perhaps: usize,
+    /// Those counted, or perhaps counted, that are not known to fulfil `every`.
+    failing: Vec<&'a Value>,
+    has_unmet: bool,
+}
+
+impl<'a> Tally<'a> {
+    fn count(&mut self, record: &'a Value, counting: &Counting, facts: &Value) {
+        let (counts, _) = over_record(counting.filter.as_ref(), record, facts);
+        match counts {
+            State::Unmet => return,
+            State::Met => self.counted.push(record),
+            State::Unknown => self.perhaps += 1,
+        }
+        let (fulfils, _) = over_record(counting.every.as_ref(), record, facts);
+        if fulfils != State::Met {
+            self.failing.push(record);
+            self.has_unmet |= fulfils == State::Unmet && counts == State::Met;
+        }
+    }
+
+    fn state(&self, needed: usize) -> State {
+        if self.has_unmet || self.counted.len() + self.perhaps < needed {
+            State::Unmet
+        } else if self.counted.len() < needed || !self.failing.is_empty() {
+            State::Unknown
+        } else {
+            State::Met
+        }
+    }
+
+    fn reason(&self, counting: &Counting) -> Say {
+        let (count, needed, of) = (self.counted.len(), counting.at_least, &counting.of);
+        if count < needed as usize {
+            let (since_en, since_zh) = if counting.since_entry {
+                (" made since the stage was entered", "（进入本阶段后新建）")
+            } else {
+                ("", "")
+            };
+            let (more_en, more_zh) = if self.perhaps > 0 {
+                (
+                    format!("; of {} more it is not yet known", self.perhaps),
+                    format!("；另有 {} 条尚不确定", self.perhaps),
+                )
+            } else {
+                (String::new(), String::new())
+            };
+            return say(
+                format!("{needed} {of} needed{since_en}, {count} count{more_en}"),
+                format!("需要 {needed} 条 {of}{since_zh}，符合的有 {count} 条{more_zh}"),
+            );
+        }
+        let failing = self.failing.len();
+        say(
+            format!("{failing} {of} not known to fulfil the condition for each"),
+            format!("有 {failing} 条 {of} 未满足逐条条件"),
+        )
+    }
+}
+
+fn ids(records: &[&Value]) -> Vec<String> {
+    let ids = records.iter().filter_map(|record| record.get("id")?.as_str());
+    ids.take(MOST_IDS).map(str::to_owned).collect()
+}
+
+fn approval(approval: Option<&Approval>) -> Outcome {
+    let approval = approval.cloned().unwrap_or_default();
+    let state = approval.state;
+    let evidence = Evidence::Approval {
+        state,
+        request_id: approval.request_id,
+        waiting_for: approval.waiting_for,
+    };
+    let reason = match state {
+        ApprovalState::Approved => return met(evidence),
+        ApprovalState::NotAsked => say("The approval was not asked for", "尚未提交审批"),
+        ApprovalState::Pending => say("The approval is being decided", "审批进行中"),
+        ApprovalState::Rejected => say("The approval was rejected", "审批被驳回"),
+        ApprovalState::Returned => say("The approval was returned for changes", "审批被退回修改"),
+        ApprovalState::Withdrawn => say("The approval was withdrawn", "审批已撤回"),
+        ApprovalState::Lapsed => say(
+            "The approval lapsed: what was approved changed since",
+            "审批已失效：审批内容之后发生了变化",
+        ),
+    };
+    not_met(State::Unmet, Some(evidence), reason)
+}
+
+fn gate_state(root: Option<&Finding>) -> GateState {
+    let Some(root) = root.filter(|root| root.is_required && root.state != State::Met) else {
+        return GateState::Open;
+    };
+    match approvals_needed(root) {
+        None => GateState::Closed,
+        Some(needed) => {
+            let keys = |is_pending: bool| {
+                let those = needed.iter().filter(|it| it.is_pending == is_pending);
+                those.map(|it| it.key.to_owned()).collect::<Vec<_>>()
+            };
+            GateState::OnlyApprovalMissing {
+                to_ask: keys(false),
+                pending: keys(true),
+            }
+        }
+    }
+}
+
+struct Needed<'a> {
+    key: &'a str,
+    is_pending: bool,
+}
+
+/// The approvals with which this node would hold, of alternatives those with the fewest new requests; `None` when
+/// approvals alone cannot make it hold. A rejection is an answer: asking again is left to a person.
+fn approvals_needed(finding: &Finding) -> Option<Vec<Needed<'_>>> {
+    if !finding.is_required || finding.state == State::Met {
+        return Some(Vec::new());
+    }
+    if finding.is_criterion() {
+        let Some(Evidence::Approval { state, .. }) = &finding.evidence else {
+            return None;
+        };
+        let is_pending = match state {
+            ApprovalState::Pending => true,
+            ApprovalState::NotAsked
+            | ApprovalState::Returned
+            | ApprovalState::Withdrawn
+            | ApprovalState::Lapsed => false,
+            ApprovalState::Approved | ApprovalState::Rejected => return None,
+        };
+        return Some(vec![Needed {
+            key: &finding.key,
+            is_pending,
+        }]);
+    }
+    let counting = finding.of.iter().filter(|child| child.is_required);
+    let wanted = match finding.kind {
+        "any" => 1,
+        "at_least" => finding.count.unwrap_or_default() as usize,
+        _ => counting.clone().count(),
+    };
+    let mut ways: Vec<(usize, Vec<Needed<'_>>)> = counting
+        .enumerate()
+        .filter_map(|(place, child)| Some((place, approvals_needed(child)?)))
+        .collect();
+    if ways.len() < wanted {
+        return None;
+    }
+    ways.sort_by_key(|(_, needed)| (needed.iter().filter(|it| !it.is_pending).count(), needed.len()));
+    ways.truncate(wanted);
+    ways.sort_by_key(|(place, _)| *place);
+    Some(ways.into_iter().flat_map(|(_, needed)| needed).collect())
+}

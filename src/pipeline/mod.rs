@@ -1,0 +1,11 @@
+//! Pipelines: what a company's sales process is. The document of a version and its faults, the course of its stages,
+//! and the gate of each stage.
+
+pub mod answer;
+pub mod course;
+pub mod definition;
+pub mod faults;
+pub mod gate;
+pub mod records;
+pub mod templates;
+pub mod vocabulary;
