@@ -198,6 +198,13 @@ pub const SHIPPED_ROLES: &[ShippedRole] = &[
         },
     },
     ShippedRole {
+        key: "general_manager",
+        name: "General manager",
+        name_zh: "总经理",
+        description: "Reads everything in sales, decides the largest approvals",
+        grants: reviews,
+    },
+    ShippedRole {
         key: "sales_lead",
         name: "Sales lead",
         name_zh: "销售组长",
