@@ -184,9 +184,7 @@ impl Accept {
                 say(words.join(", "), words.join("、"))
             }
             Accept::Range { min, max } => match (min, max) {
-                (Some(min), Some(max)) => {
-                    say(format!("{min} to {max}"), format!("{min} 至 {max}"))
-                }
+                (Some(min), Some(max)) => say(format!("{min} to {max}"), format!("{min} 至 {max}")),
                 (Some(min), None) => say(format!("at least {min}"), format!("不小于 {min}")),
                 (None, Some(max)) => say(format!("at most {max}"), format!("不大于 {max}")),
                 (None, None) => say("any answer", "任意回答"),
@@ -244,10 +242,7 @@ pub fn check_answer(
                     "this criterion is of the kind {}; it follows from the data and is never ticked",
                     node.kind()
                 ),
-                format!(
-                    "此条件的类型为 {}，由数据得出，不能手工勾选",
-                    node.kind()
-                ),
+                format!("此条件的类型为 {}，由数据得出，不能手工勾选", node.kind()),
             ),
         )]),
     }

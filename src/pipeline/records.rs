@@ -37,9 +37,11 @@ pub static RECORD_KINDS: [RecordKind; 13] = [
         "lines",
         || json!({ "name": "…", "quantity": "1", "unit_price": "0.00" }),
     ),
-    kind("decision_chain_member", "decision-chain-members", || {
-        json!({ "title": "…", "role": "decision_maker", "influence": "0.6000" })
-    }),
+    kind(
+        "decision_chain_member",
+        "decision-chain-members",
+        || json!({ "title": "…", "role": "decision_maker", "influence": "0.6000" }),
+    ),
     kind(
         "need_analysis",
         "need-analyses",

@@ -338,7 +338,11 @@ fn summary(verdict: &Verdict) -> Say {
     let labels = labels.iter().map(|it| it.label.as_str());
     let labels = labels.collect::<Vec<_>>();
     say(
-        format!("{} criteria stand in the way: {}", labels.len(), labels.join("; ")),
+        format!(
+            "{} criteria stand in the way: {}",
+            labels.len(),
+            labels.join("; ")
+        ),
         format!("有 {} 项条件未满足：{}", labels.len(), labels.join("；")),
     )
 }

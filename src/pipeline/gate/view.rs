@@ -129,7 +129,9 @@ pub struct WhoView {
 pub struct CallView {
     #[schema(examples("PUT"))]
     pub method: &'static str,
-    #[schema(examples("/v1/opportunities/0190c4e0-0000-7000-8000-000000000001/criteria/intent_confirmed"))]
+    #[schema(examples(
+        "/v1/opportunities/0190c4e0-0000-7000-8000-000000000001/criteria/intent_confirmed"
+    ))]
     pub path: String,
     #[schema(examples(json!({ "answer": true })))]
     pub body: Value,
@@ -151,7 +153,7 @@ impl Verdict {
             state,
             to_ask,
             pending,
-            tree: self.root.as_ref().map(|root| NodeView::new(root, lang)),
+            tree: self.root.as_deref().map(|root| NodeView::new(root, lang)),
         }
     }
 
