@@ -8,5 +8,6 @@
 mod accounts;
 mod architecture;
 mod contract;
+mod platform;
 mod postgres;
 mod support;
