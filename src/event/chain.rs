@@ -121,7 +121,11 @@ struct Row {
 }
 
 /// The hash at a position; zero before the first.
-pub(super) async fn hash_at(conn: &mut AsyncPgConnection, tenant: Uuid, seq: i64) -> AppResult<Option<Vec<u8>>> {
+pub(super) async fn hash_at(
+    conn: &mut AsyncPgConnection,
+    tenant: Uuid,
+    seq: i64,
+) -> AppResult<Option<Vec<u8>>> {
     if seq == 0 {
         return Ok(Some(GENESIS.to_vec()));
     }
@@ -186,9 +190,16 @@ fn fault_of(row: &Row, expected: i64, before: &[u8]) -> Option<Break> {
         return Some(missing(expected));
     }
     let id = row.link.id;
-    let broken = |reason: String| Some(Break { seq: expected, reason });
+    let broken = |reason: String| {
+        Some(Break {
+            seq: expected,
+            reason,
+        })
+    };
     if row.link.hash(before) != row.position.hash {
-        return broken(format!("the hash of event {id} does not follow from it and the one before"));
+        return broken(format!(
+            "the hash of event {id} does not follow from it and the one before"
+        ));
     }
     if !row.has_payload {
         return broken(format!("the payload row of event {id} is gone"));
@@ -200,7 +211,9 @@ fn fault_of(row: &Row, expected: i64, before: &[u8]) -> Option<Break> {
     );
     if !is_whole {
         let digest = to_hex(&row.link.payload_digest);
-        return broken(format!("the payload of event {id} is not that of digest {digest}"));
+        return broken(format!(
+            "the payload of event {id} is not that of digest {digest}"
+        ));
     }
     None
 }
@@ -236,11 +249,26 @@ mod tests {
     fn every_column_and_the_event_before_it_enter_the_hash() {
         let hash = link().hash(&GENESIS);
         let variants = [
-            Link { kind: "lead.create".to_owned(), ..link() },
-            Link { cause: Some(String::new()), ..link() },
-            Link { actor_id: Some(Uuid::nil()), ..link() },
-            Link { payload_digest: vec![2; 32], ..link() },
-            Link { recorded_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::microseconds(1), ..link() },
+            Link {
+                kind: "lead.create".to_owned(),
+                ..link()
+            },
+            Link {
+                cause: Some(String::new()),
+                ..link()
+            },
+            Link {
+                actor_id: Some(Uuid::nil()),
+                ..link()
+            },
+            Link {
+                payload_digest: vec![2; 32],
+                ..link()
+            },
+            Link {
+                recorded_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::microseconds(1),
+                ..link()
+            },
         ];
         assert!(variants.iter().all(|variant| variant.hash(&GENESIS) != hash));
         assert_ne!(link().hash(&hash), hash);
@@ -248,8 +276,16 @@ mod tests {
 
     #[test]
     fn what_moves_from_one_column_to_the_next_changes_the_hash() {
-        let one = Link { kind: "ab".to_owned(), subject_kind: "c".to_owned(), ..link() };
-        let other = Link { kind: "a".to_owned(), subject_kind: "bc".to_owned(), ..link() };
+        let one = Link {
+            kind: "ab".to_owned(),
+            subject_kind: "c".to_owned(),
+            ..link()
+        };
+        let other = Link {
+            kind: "a".to_owned(),
+            subject_kind: "bc".to_owned(),
+            ..link()
+        };
         assert_ne!(one.hash(&GENESIS), other.hash(&GENESIS));
     }
 

@@ -51,7 +51,10 @@ pub(super) fn read<T: FromStr>(name: &str, value: &str, faults: &mut Vec<Fault>)
 }
 
 pub(super) fn read_limit(value: &str, faults: &mut Vec<Fault>) -> i64 {
-    let limit = value.parse().ok().filter(|limit| (1..=MOST_LIMIT).contains(limit));
+    let limit = value
+        .parse()
+        .ok()
+        .filter(|limit| (1..=MOST_LIMIT).contains(limit));
     if limit.is_none() {
         faults.push(Fault::out_of_range(
             "?limit",
@@ -99,7 +102,9 @@ impl Cursors<'_> {
     /// `bad_parameter` when it was altered or belongs to another list.
     pub fn open<T: FromStr>(&self, cursor: &str) -> AppResult<T> {
         let position = self.secrets.read_cursor(cursor, &self.binding());
-        let position = position.as_ref().and_then(|position| position.as_str()?.parse().ok());
+        let position = position
+            .as_ref()
+            .and_then(|position| position.as_str()?.parse().ok());
         position.ok_or_else(|| {
             bad_parameters(vec![Fault::invalid(
                 "?cursor",
@@ -113,7 +118,10 @@ impl Cursors<'_> {
 /// The parameters of the feed.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "the document's description of what `Asked::read` reads by hand")]
+#[expect(
+    dead_code,
+    reason = "the document's description of what `Asked::read` reads by hand"
+)]
 struct FeedParameters {
     /// Size of the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -221,12 +229,15 @@ impl Asked {
         ));
         sql.bind(Bind::Long(after));
         if !self.kinds.is_empty() {
-            sql.push(" AND e.kind = ANY(").bind(Bind::Texts(self.kinds.clone())).push(")");
+            sql.push(" AND e.kind = ANY(")
+                .bind(Bind::Texts(self.kinds.clone()))
+                .push(")");
         }
         for (condition, value) in &self.conditions {
             sql.push(" AND ").push(condition).bind(value.clone());
         }
-        sql.push(" ORDER BY p.seq LIMIT ").bind(Bind::Long(self.limit + 1));
+        sql.push(" ORDER BY p.seq LIMIT ")
+            .bind(Bind::Long(self.limit + 1));
         sql
     }
 }
@@ -239,7 +250,12 @@ impl Asked {
 /// permission over the whole company; whoever has less reads the timelines.
 #[utoipa::path(tag = "events", operation_id = "list_events", params(FeedParameters), security(("bearer" = ["event.read"])), responses((status = 200, body = EventPage)))]
 #[get("/v1/events")]
-pub async fn list_events(request: HttpRequest, db: web::Data<Db>, shared: Shared, ctx: Ctx) -> AppResult<Reply> {
+pub async fn list_events(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    ctx: Ctx,
+) -> AppResult<Reply> {
     require_all(&ctx)?;
     let asked = Asked::read(request.query_string())?;
     let cursors = Cursors {
@@ -270,7 +286,10 @@ pub async fn list_events(request: HttpRequest, db: web::Data<Db>, shared: Shared
 /// The parameters of the proof.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "the document's description of what `stretch` reads by hand")]
+#[expect(
+    dead_code,
+    reason = "the document's description of what `stretch` reads by hand"
+)]
 struct ChainParameters {
     /// First position to prove; by default so that the last 10,000 are proved.
     #[param(minimum = 1)]
@@ -337,7 +356,8 @@ fn stretch(query: &str, length: i64) -> AppResult<(i64, i64)> {
     if !faults.is_empty() {
         return Err(bad_parameters(faults));
     }
-    let to = to.unwrap_or_else(|| from.map_or(length, |from| length.min(from.saturating_add(MOST_PROVED - 1))));
+    let to =
+        to.unwrap_or_else(|| from.map_or(length, |from| length.min(from.saturating_add(MOST_PROVED - 1))));
     let from = from.unwrap_or_else(|| (to - MOST_PROVED + 1).max(1));
     if to - from >= MOST_PROVED {
         return Err(bad_parameters(vec![Fault::out_of_range(

@@ -102,13 +102,12 @@ async fn place(conn: &mut AsyncPgConnection, lease: &Lease, tenant: Uuid) -> App
     if links.is_empty() {
         return Ok(0);
     }
-    let last = sql_query(
-        "SELECT seq, hash FROM event_positions WHERE tenant_id = $1 ORDER BY seq DESC LIMIT 1",
-    )
-    .bind::<SqlUuid, _>(tenant)
-    .get_result::<Last>(conn)
-    .await
-    .optional()?;
+    let last =
+        sql_query("SELECT seq, hash FROM event_positions WHERE tenant_id = $1 ORDER BY seq DESC LIMIT 1")
+            .bind::<SqlUuid, _>(tenant)
+            .get_result::<Last>(conn)
+            .await
+            .optional()?;
     let (mut seq, mut hash) = last.map_or((0, GENESIS.to_vec()), |last| (last.seq, last.hash));
     let (mut seqs, mut ids, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
     for link in &links {

@@ -136,7 +136,8 @@ fn statement(ctx: &Ctx, resource: &Resource, id: Uuid, before: Option<Uuid>, lim
     if let Some(before) = before {
         sql.push(" AND s.event_id < ").bind(Bind::Id(before));
     }
-    sql.push(" ORDER BY s.event_id DESC LIMIT ").bind(Bind::Long(limit + 1));
+    sql.push(" ORDER BY s.event_id DESC LIMIT ")
+        .bind(Bind::Long(limit + 1));
     sql
 }
 

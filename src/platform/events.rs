@@ -7,8 +7,8 @@ use diesel::sql_query;
 use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
-use tokio::sync::Notify;
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Told after each commit that wrote events, so that the sequencer of this process need not wait for its next look.

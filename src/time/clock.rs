@@ -87,8 +87,10 @@ pub async fn move_clock(
     command: Command<MoveClock>,
 ) -> AppResult<Reply> {
     let Command { ctx, input } = command;
-    db.write(&ctx, async |tx| Reply::ok(&advance(tx, &ctx, handlers.0, input.now).await?))
-        .await
+    db.write(&ctx, async |tx| {
+        Reply::ok(&advance(tx, &ctx, handlers.0, input.now).await?)
+    })
+    .await
 }
 
 #[derive(QueryableByName)]

@@ -58,7 +58,12 @@ WHERE c.sandbox_now IS NOT NULL AND NOT t.is_real_time AND (t.retry_at IS NULL O
 async fn fire_due(db: &Db, stop: &Stop, handlers: Handlers) -> AppResult<()> {
     let now = real_now();
     let tenants: Vec<TenantRow> = db
-        .read(async |conn| Ok(sql_query(WITH_WORK).bind::<Timestamptz, _>(now).load(conn).await?))
+        .read(async |conn| {
+            Ok(sql_query(WITH_WORK)
+                .bind::<Timestamptz, _>(now)
+                .load(conn)
+                .await?)
+        })
         .await?;
     for TenantRow { tenant_id } in tenants {
         if let Err(error) = fire_in(db, stop, handlers, tenant_id).await {
@@ -91,7 +96,9 @@ async fn fire_in(db: &Db, stop: &Stop, handlers: Handlers, tenant: Uuid) -> AppR
 async fn claim(db: &Db, tenant: Uuid, now: DateTime<Utc>) -> AppResult<Vec<Timer>> {
     let real = real_now();
     // Claimed together, they share the back-off of a first attempt, then of a second, and so on up to the eighth.
-    let retries = (1..=8).map(|attempt| real + back_off(attempt)).collect::<Vec<_>>();
+    let retries = (1..=8)
+        .map(|attempt| real + back_off(attempt))
+        .collect::<Vec<_>>();
     let claimed = db
         .bookkeep(async |conn| {
             let query = format!(
@@ -152,7 +159,9 @@ async fn fire_claimed(
         Ok(Err(AppError::Internal(error))) if error.is::<Overtaken>() => {
             tracing::debug!(%kind, %subject, "timer left to others");
         }
-        Ok(Err(error)) => tracing::error!(%kind, %subject, attempts, %error, "a timer failed; it is tried again"),
+        Ok(Err(error)) => {
+            tracing::error!(%kind, %subject, attempts, %error, "a timer failed; it is tried again")
+        }
         Err(_) => tracing::error!(%kind, %subject, attempts, "a timer took too long; it is tried again"),
     }
 }

@@ -45,7 +45,8 @@ pub struct Timer {
 }
 
 /// The columns of [`Timer`].
-pub(super) const COLUMNS: &str = "id, kind, subject_kind, subject_id, due_at, is_real_time, details, attempts";
+pub(super) const COLUMNS: &str =
+    "id, kind, subject_kind, subject_id, due_at, is_real_time, details, attempts";
 
 /// How long nobody claims a timer again after its n-th claim: longer than a handler may take, then doubling, an hour at
 /// most.
