@@ -5,7 +5,7 @@ use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
-use crate::{catalog, crm, identity, opportunity};
+use crate::{catalog, crm, identity, opportunity, pipeline};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -40,6 +40,7 @@ pub fn resources() -> Vec<&'static Resource> {
         identity::RESOURCES,
         catalog::RESOURCES,
         crm::RESOURCES,
+        pipeline::RESOURCES,
         opportunity::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
@@ -53,6 +54,7 @@ fn rooms(config: &mut ServiceConfig) {
     pages::routes(config);
     identity::routes(config);
     crm::routes(config);
+    pipeline::routes(config);
     opportunity::routes(config);
 }
 
@@ -86,6 +88,7 @@ pub fn service(
     let app = App::new()
         .app_data(platform)
         .app_data(web::Data::new(db))
+        .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()
         .configure(rooms)

@@ -6,5 +6,6 @@
 )]
 
 mod accounts;
+mod pipelines;
 mod postgres;
 mod support;
