@@ -7,7 +7,7 @@ use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
-use crate::{catalog, crm, event, identity, opportunity, time};
+use crate::{catalog, crm, event, identity, opportunity, pipeline, time};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -42,6 +42,7 @@ pub fn resources() -> Vec<&'static Resource> {
         identity::RESOURCES,
         catalog::RESOURCES,
         crm::RESOURCES,
+        pipeline::RESOURCES,
         opportunity::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
@@ -58,6 +59,7 @@ fn rooms(config: &mut ServiceConfig) {
     pages::routes(config);
     identity::routes(config);
     crm::routes(config);
+    pipeline::routes(config);
     opportunity::routes(config);
     event::routes(config);
     time::routes(config);
@@ -94,6 +96,7 @@ pub fn service(
         .app_data(platform)
         .app_data(web::Data::new(db))
         .app_data(web::Data::new(TimerHandlers(TIMERS)))
+        .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()
         .configure(rooms)

@@ -8,6 +8,7 @@
 mod accounts;
 mod architecture;
 mod contract;
+mod pipelines;
 mod platform;
 mod postgres;
 mod support;
