@@ -3,6 +3,7 @@
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
+use crate::platform::hand_over::HandOver;
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::{catalog, crm, identity, opportunity};
@@ -43,6 +44,15 @@ pub fn resources() -> Vec<&'static Resource> {
         opportunity::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
+}
+
+/// What each area does when somebody hands everything over.
+pub fn hand_overs() -> Vec<HandOver> {
+    vec![
+        identity::handing::teams,
+        crm::hand_over::hand_over,
+        opportunity::hand_over::hand_over,
+    ]
 }
 
 /// The annotated operations of all rooms.

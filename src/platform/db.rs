@@ -263,6 +263,15 @@ impl Tx {
     pub fn record(&mut self, event: events::Event) {
         self.events.push(event);
     }
+
+    /// Writes what was recorded so far under other terms: for a command that also works in a second company.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn flush_for(&mut self, ctx: &Ctx) -> AppResult<()> {
+        let recorded = std::mem::take(&mut self.events);
+        events::flush(self, ctx, recorded).await
+    }
 }
 
 impl Deref for Tx {

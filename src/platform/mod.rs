@@ -7,6 +7,7 @@ pub mod db;
 pub mod document;
 pub mod events;
 pub mod gatekeeper;
+pub mod hand_over;
 pub mod idempotency;
 pub mod input;
 pub mod limits;
