@@ -6,5 +6,10 @@
 )]
 
 mod accounts;
+mod api_keys;
+mod company;
 mod postgres;
+mod roles;
+mod sign_in;
 mod support;
+mod users;
