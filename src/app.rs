@@ -5,6 +5,7 @@ use crate::approval::subjects::{Subject, Subjects};
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
+use crate::platform::hand_over::HandOver;
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
@@ -75,6 +76,14 @@ pub fn resources() -> Vec<&'static Resource> {
 
 /// What each kind of timer does.
 pub const TIMERS: Handlers = &[];
+/// What each area does when somebody hands everything over.
+pub fn hand_overs() -> Vec<HandOver> {
+    vec![
+        identity::handing::teams,
+        crm::hand_over::hand_over,
+        opportunity::hand_over::hand_over,
+    ]
+}
 
 /// The annotated operations of all rooms.
 fn rooms(config: &mut ServiceConfig) {

@@ -3,3 +3,4 @@
 pub mod app;
 pub mod db;
 pub mod make_pipelines;
+pub mod make_identity;
