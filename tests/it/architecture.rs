@@ -4,7 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Areas in the direction of the sales process: each may use those before it, and never one behind it.
-const ORDER: &[&str] = &["kernel", "platform", "identity", "catalog", "approval", "pipeline", "crm", "opportunity", "insight"];
+const ORDER: &[&str] = &[
+    "kernel",
+    "platform",
+    "identity",
+    "catalog",
+    "approval",
+    "pipeline",
+    "crm",
+    "opportunity",
+    "insight",
+];
 /// Called by all, and calling only the foundation.
 const SERVING: &[&str] = &["event", "time"];
 /// They assemble: nothing in an area may use them.
@@ -49,11 +59,19 @@ fn areas_know_only_those_before_them() {
     let mut broken = Vec::new();
     for file in files {
         let inner = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
-        let from = inner.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        let from = inner
+            .split('/')
+            .next()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned();
         let text = fs::read_to_string(&file).unwrap();
         for line in text.lines() {
             for part in line.split("crate::").skip(1) {
-                let to = part.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap();
+                let to = part
+                    .split(|c: char| !c.is_ascii_lowercase() && c != '_')
+                    .next()
+                    .unwrap();
                 if forbidden(&from, to) {
                     broken.push(format!("{inner}: {}", line.trim()));
                 }
@@ -66,11 +84,18 @@ fn areas_know_only_those_before_them() {
 #[test]
 fn the_kernel_knows_neither_http_nor_sql() {
     let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernel"), &mut files);
+    sources(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernel"),
+        &mut files,
+    );
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         for word in ["actix", "diesel"] {
-            assert!(!text.contains(&format!("use {word}")), "{} uses {word}", file.display());
+            assert!(
+                !text.contains(&format!("use {word}")),
+                "{} uses {word}",
+                file.display()
+            );
         }
     }
 }

@@ -10,4 +10,4 @@ pub mod spec;
 pub mod sql;
 pub mod store;
 
-pub use spec::{Access, Change, Hooks, Kind, Member, Resource, Verbs};
+pub use spec::{Access, Act, Change, Hooks, Kind, Member, Resource, Verbs};
