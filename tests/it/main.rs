@@ -8,5 +8,8 @@
 mod accounts;
 mod architecture;
 mod contract;
+mod crm;
+mod intake;
+mod leads;
 mod postgres;
 mod support;

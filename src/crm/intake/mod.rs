@@ -47,7 +47,6 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// What became of a delivery.
 #[derive(serde::Serialize, ToSchema)]
-#[expect(dead_code, reason = "the document's view of what `outcome` writes")]
 struct IntakeOutcome {
     /// The intake under which the delivery is kept.
     #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
