@@ -1,6 +1,7 @@
 //! The parts of an opportunity: everything that is noted while it is pushed forward. They can be read as long as the
 //! opportunity can, and change only while it is open.
 
+use super::part_hooks;
 use super::resources::OPPORTUNITY;
 use crate::catalog::resources::{COMPETITOR, PRODUCT};
 use crate::crm::resources::CONTACT;
@@ -35,7 +36,11 @@ const fn part(
     }
 }
 
-pub static LINE: Resource = part(
+const fn with(hooks: Hooks, part: Resource) -> Resource {
+    Resource { hooks, ..part }
+}
+
+pub static LINE: Resource = with(part_hooks::LINE, part(
     "line",
     "lines",
     "opportunity_lines",
@@ -47,11 +52,17 @@ pub static LINE: Resource = part(
         Member::text("unit", 30, "Unit.", "\"年\""),
         Member::decimal("unit_price", 4, "Price of one unit.", "\"220000\"").required(),
         Member::share("discount", "Discount as a share.", "\"0.1200\"").or("\"0\""),
+        Member::money("amount", "Quantity × price less the discount, rounded to the currency's minor unit.")
+            .or("\"0\"")
+            .computed(
+                "SELECT money_text(t.quantity * t.unit_price * (1 - t.discount), o.currency) FROM opportunities o \
+                 WHERE o.tenant_id = t.tenant_id AND o.id = t.opportunity_id",
+            ),
         Member::text("note", 1000, "Note.", "null"),
     ],
-);
+));
 
-pub static DECISION_CHAIN_MEMBER: Resource = part(
+pub static DECISION_CHAIN_MEMBER: Resource = with(part_hooks::DECISION_CHAIN_MEMBER, part(
     "decision_chain_member",
     "decision-chain-members",
     "decision_chain_members",
@@ -85,7 +96,7 @@ pub static DECISION_CHAIN_MEMBER: Resource = part(
         .or("\"unknown\""),
         Member::text("note", 1000, "Note.", "null"),
     ],
-);
+));
 
 pub static NEED_ANALYSIS: Resource = part(
     "need_analysis",
@@ -135,7 +146,7 @@ pub static NEED_ANALYSIS: Resource = part(
     ],
 );
 
-pub static SOLUTION_CHECKLIST_ITEM: Resource = part(
+pub static SOLUTION_CHECKLIST_ITEM: Resource = with(part_hooks::SOLUTION_CHECKLIST_ITEM, part(
     "solution_checklist_item",
     "solution-checklist-items",
     "solution_checklist_items",
@@ -156,7 +167,7 @@ pub static SOLUTION_CHECKLIST_ITEM: Resource = part(
         Member::to("responsible_id", &USER, "The user who does it."),
         Member::day("done_on", "When it was done."),
     ],
-);
+));
 
 pub static OBJECTION: Resource = part(
     "objection",
@@ -273,7 +284,7 @@ pub static RISK_LINE: Resource = part(
     ],
 );
 
-pub static CHANGE_REQUEST: Resource = part(
+pub static CHANGE_REQUEST: Resource = with(part_hooks::CHANGE_REQUEST, part(
     "change_request",
     "change-requests",
     "change_requests",
@@ -293,7 +304,7 @@ pub static CHANGE_REQUEST: Resource = part(
         Member::text("explanation", 2000, "Why.", "null"),
         Member::day("answered_on", "When it was answered."),
     ],
-);
+));
 
 pub static NEGOTIATION_PLAN: Resource = part(
     "negotiation_plan",
@@ -341,7 +352,7 @@ pub static NEGOTIATION_TEAM_MEMBER: Resource = part(
     ],
 );
 
-pub static RESULT_SHEET: Resource = part(
+pub static RESULT_SHEET: Resource = with(part_hooks::RESULT_SHEET, part(
     "result_sheet",
     "result-sheets",
     "result_sheets",
@@ -360,4 +371,4 @@ pub static RESULT_SHEET: Resource = part(
         Member::text("note", 2000, "Note.", "null"),
         Member::instant("frozen_at", "When it was frozen.").read_only(),
     ],
-);
+));

@@ -7,5 +7,6 @@ pub mod definition;
 pub mod faults;
 pub mod gate;
 pub mod records;
+pub mod service;
 pub mod templates;
 pub mod vocabulary;
