@@ -1,11 +1,13 @@
 //! Assembles the rooms: which resources and routes there are, and the document that follows from them.
 
+use crate::approval::definition::SubjectKind;
+use crate::approval::subjects::{Subject, Subjects};
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
-use crate::{catalog, crm, identity, opportunity};
+use crate::{approval, catalog, crm, identity, opportunity};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -34,6 +36,28 @@ pub const TAGS: &[Tag] = &[
     ("reference", "Problem codes, keys, schemas."),
 ];
 
+/// What can be approved, and whom to tell when a request ends.
+pub const SUBJECTS: Subjects = Subjects(&[
+    Subject {
+        kind: SubjectKind::Opportunity,
+        resource: &opportunity::resources::OPPORTUNITY,
+        parts: &[("lines", &opportunity::parts::LINE)],
+        decided: None,
+    },
+    Subject {
+        kind: SubjectKind::Lead,
+        resource: &crm::resources::LEAD,
+        parts: &[],
+        decided: None,
+    },
+    Subject {
+        kind: SubjectKind::ResultSheet,
+        resource: &opportunity::parts::RESULT_SHEET,
+        parts: &[],
+        decided: None,
+    },
+]);
+
 /// Every declared resource.
 pub fn resources() -> Vec<&'static Resource> {
     let areas = [
@@ -41,6 +65,7 @@ pub fn resources() -> Vec<&'static Resource> {
         catalog::RESOURCES,
         crm::RESOURCES,
         opportunity::RESOURCES,
+        approval::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
 }
@@ -54,6 +79,7 @@ fn rooms(config: &mut ServiceConfig) {
     identity::routes(config);
     crm::routes(config);
     opportunity::routes(config);
+    approval::routes(config);
 }
 
 /// The OpenAPI document.
@@ -86,6 +112,7 @@ pub fn service(
     let app = App::new()
         .app_data(platform)
         .app_data(web::Data::new(db))
+        .app_data(web::Data::new(SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()
         .configure(rooms)

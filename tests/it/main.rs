@@ -6,5 +6,7 @@
 )]
 
 mod accounts;
+mod architecture;
+mod contract;
 mod postgres;
 mod support;
