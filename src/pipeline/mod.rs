@@ -7,6 +7,5 @@ pub mod definition;
 pub mod faults;
 pub mod gate;
 pub mod records;
-pub mod service;
 pub mod templates;
 pub mod vocabulary;
