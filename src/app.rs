@@ -1,13 +1,12 @@
 //! Assembles the rooms: which resources and routes there are, and the document that follows from them.
 
-use crate::approval::definition::SubjectKind;
-use crate::approval::subjects::{Subject, Subjects};
+use crate::approval::subjects::Subjects;
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
-use crate::{approval, catalog, crm, identity, opportunity};
+use crate::{approval, catalog, crm, identity, insight, opportunity};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -37,26 +36,7 @@ pub const TAGS: &[Tag] = &[
 ];
 
 /// What can be approved, and whom to tell when a request ends.
-pub const SUBJECTS: Subjects = Subjects(&[
-    Subject {
-        kind: SubjectKind::Opportunity,
-        resource: &opportunity::resources::OPPORTUNITY,
-        parts: &[("lines", &opportunity::parts::LINE)],
-        decided: None,
-    },
-    Subject {
-        kind: SubjectKind::Lead,
-        resource: &crm::resources::LEAD,
-        parts: &[],
-        decided: None,
-    },
-    Subject {
-        kind: SubjectKind::ResultSheet,
-        resource: &opportunity::parts::RESULT_SHEET,
-        parts: &[],
-        decided: None,
-    },
-]);
+pub const SUBJECTS: Subjects = opportunity::APPROVAL_SUBJECTS;
 
 /// Every declared resource.
 pub fn resources() -> Vec<&'static Resource> {
@@ -79,6 +59,7 @@ fn rooms(config: &mut ServiceConfig) {
     identity::routes(config);
     crm::routes(config);
     opportunity::routes(config);
+    insight::routes(config);
     approval::routes(config);
 }
 

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod config;
 pub mod crm;
 pub mod identity;
+pub mod insight;
 pub mod kernel;
 pub mod opportunity;
 pub mod pipeline;

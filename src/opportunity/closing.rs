@@ -208,10 +208,10 @@ pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResu
                 ),
             ));
         }
-        let (version, stage) = entrance(tx, &ctx, head.pipeline_id).await?;
+        let entrance = entrance(tx, &ctx, Some(head.pipeline_id)).await?;
         let mut step = Move::of(MoveKind::Restart, &head)?;
-        step.to_version_id = version;
-        step.to_stage_id = stage;
+        step.to_version_id = entrance.version_id;
+        step.to_stage_id = entrance.stage_id;
         step.to_status = Status::Open;
         step.cycle = head.cycle + 1;
         step.begins_visit = true;

@@ -2,20 +2,23 @@
 
 use super::cycles;
 use super::moves::MoveKind;
-use super::lapse;
+use super::{SUBJECTS, lapse};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
+use crate::kernel::money;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
+use crate::pipeline::service::published;
 use crate::platform::db::Tx;
 use crate::platform::records::{Act, Change, Hooks};
 use crate::platform::records::sql::{Bind, Sql};
 use chrono::SecondsFormat;
-use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName};
+use diesel::QueryableByName;
+use diesel::sql_types::{Nullable, Numeric};
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -48,87 +51,63 @@ fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFu
 }
 
 #[derive(QueryableByName)]
-struct FirstStage {
-    #[diesel(sql_type = SqlUuid)]
-    pipeline_id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    version_id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    stage_id: Uuid,
-    #[diesel(sql_type = Text)]
-    probability: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    probability_calibrated: Option<String>,
+struct Chances {
+    #[diesel(sql_type = Nullable<Numeric>)]
+    calibrated: Option<Decimal>,
 }
 
-/// The first stage of the version now published: of the pipeline named, else of the company's default one.
-async fn first_stage(tx: &mut Tx, ctx: &Ctx, pipeline: Option<Uuid>) -> AppResult<Option<FirstStage>> {
-    let mut sql = Sql::of(ctx.tenant);
-    let wanted = match pipeline {
-        Some(id) => format!("p.id = {}", sql.place(Bind::Id(id))),
-        None => String::from("p.is_default"),
-    };
-    sql.push(&format!(
-        "SELECT p.id AS pipeline_id, s.version_id, s.stage_id, s.probability::text AS probability, s.probability_calibrated::text AS probability_calibrated \
-         FROM pipelines p JOIN version_stages s ON s.tenant_id = p.tenant_id AND s.version_id = p.published_version_id \
-         WHERE p.tenant_id = $1 AND p.archived_at IS NULL AND {wanted} ORDER BY s.position LIMIT 1"
-    ));
-    Ok(sql.query().get_result(&mut **tx).await.optional()?)
+/// Where a cycle begins: the version now published and its first stage.
+pub struct Entrance {
+    pub pipeline_id: Uuid,
+    pub version_id: Uuid,
+    pub stage_id: Uuid,
+    probability: Decimal,
 }
 
-/// Where a new cycle of a deal of this pipeline begins: the version now published and its first stage.
+/// The entrance of a pipeline, or of the company's default one.
 ///
 /// # Errors
-/// `conflict` when the pipeline is archived or has nothing published.
-pub async fn entrance(tx: &mut Tx, ctx: &Ctx, pipeline: Uuid) -> AppResult<(Uuid, Uuid)> {
-    let first = first_stage(tx, ctx, Some(pipeline)).await?;
-    first
-        .map(|first| (first.version_id, first.stage_id))
-        .ok_or_else(|| {
-            AppError::refuse(
-                Code::Conflict,
-                say(
-                    "Its pipeline has no published version any more",
-                    "其销售流程已没有已发布的版本",
-                ),
-            )
-        })
+/// A fault at `/pipeline_id` when there is none.
+pub async fn entrance(tx: &mut Tx, ctx: &Ctx, pipeline: Option<Uuid>) -> AppResult<Entrance> {
+    let definition = published(&mut &**tx, &SUBJECTS, ctx.tenant, pipeline).await?;
+    let first = definition
+        .course
+        .first()
+        .ok_or_else(|| AppError::internal("a published version without stages"))?;
+    Ok(Entrance {
+        pipeline_id: definition.pipeline_id,
+        version_id: definition.version_id,
+        stage_id: first.id,
+        probability: first.probability,
+    })
+}
+
+async fn calibrated(tx: &mut Tx, ctx: &Ctx, entrance: &Entrance) -> AppResult<Option<Decimal>> {
+    let mut sql = Sql::of(ctx.tenant);
+    let version = sql.place(Bind::Id(entrance.version_id));
+    let stage = sql.place(Bind::Id(entrance.stage_id));
+    sql.push(&format!(
+        "SELECT s.probability_calibrated AS calibrated FROM version_stages s \
+         WHERE s.tenant_id = $1 AND s.version_id = {version} AND s.stage_id = {stage}"
+    ));
+    let row: Chances = sql.query().get_result(&mut **tx).await?;
+    Ok(row.calibrated)
 }
 
 async fn enter(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
-    let pipeline = change.id_of("pipeline_id");
-    let Some(first) = first_stage(tx, ctx, pipeline).await? else {
-        let fault = match pipeline {
-            Some(_) => Fault::new(
-                "/pipeline_id",
-                "not_found",
-                say(
-                    "is no pipeline with a published version",
-                    "不是具有已发布版本的销售流程",
-                ),
-            ),
-            None => Fault::new(
-                "/pipeline_id",
-                "required",
-                say(
-                    "is required: the company has no published default pipeline",
-                    "为必填项：企业没有已发布的默认销售流程",
-                ),
-            ),
-        };
-        return Err(AppError::invalid(vec![fault]));
-    };
+    let entrance = entrance(tx, ctx, change.id_of("pipeline_id")).await?;
+    let calibrated = calibrated(tx, ctx, &entrance).await?;
     let now = ctx.now.to_rfc3339_opts(SecondsFormat::Micros, true);
     let members = [
-        ("pipeline_id", json!(first.pipeline_id)),
-        ("pipeline_version_id", json!(first.version_id)),
-        ("stage_id", json!(first.stage_id)),
+        ("pipeline_id", json!(entrance.pipeline_id)),
+        ("pipeline_version_id", json!(entrance.version_id)),
+        ("stage_id", json!(entrance.stage_id)),
         ("status", json!("open")),
         ("cycle", json!(1)),
         ("visit_id", json!(Uuid::now_v7())),
         ("stage_entered_at", json!(now)),
-        ("probability_default", json!(first.probability)),
-        ("probability_calibrated", json!(first.probability_calibrated)),
+        ("probability_default", json!(money::share_text(entrance.probability))),
+        ("probability_calibrated", json!(calibrated.map(money::share_text))),
     ];
     for (name, value) in members {
         change.after.insert(name.to_owned(), value);
