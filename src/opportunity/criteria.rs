@@ -44,14 +44,13 @@ pub struct GiveAnswer {
 #[derive(ToSchema)]
 #[schema(examples(true))]
 #[serde(untagged)]
-#[expect(dead_code, reason = "stands for a JSON value in the document only")]
 pub enum AnswerValue {
     /// A tick, or yes or no.
     Bool(bool),
     /// A whole number.
     Number(i64),
     /// A text, a decimal, a choice or a day.
-    Text(#[schema(max_length = 2000)] String),
+    Text(String),
 }
 
 /// What was ticked or answered.

@@ -9,9 +9,11 @@ use crate::kernel::fault::Fault;
 use crate::kernel::money;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
+use crate::pipeline::course::Course;
 use crate::pipeline::service::published;
 use crate::platform::db::Tx;
-use crate::platform::records::{Act, Change, Hooks};
+use crate::platform::records::spec::Act;
+use crate::platform::records::{Change, Hooks};
 use crate::platform::records::sql::{Bind, Sql};
 use chrono::SecondsFormat;
 use diesel::QueryableByName;
@@ -70,9 +72,7 @@ pub struct Entrance {
 /// A fault at `/pipeline_id` when there is none.
 pub async fn entrance(tx: &mut Tx, ctx: &Ctx, pipeline: Option<Uuid>) -> AppResult<Entrance> {
     let definition = published(&mut &**tx, &SUBJECTS, ctx.tenant, pipeline).await?;
-    let first = definition
-        .course
-        .first()
+    let first = Course::first(&definition.course)
         .ok_or_else(|| AppError::internal("a published version without stages"))?;
     Ok(Entrance {
         pipeline_id: definition.pipeline_id,
