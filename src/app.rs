@@ -6,7 +6,7 @@ use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
-use crate::{approval, catalog, crm, identity, insight, opportunity};
+use crate::{approval, catalog, crm, identity, insight, opportunity, pipeline};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -44,6 +44,7 @@ pub fn resources() -> Vec<&'static Resource> {
         identity::RESOURCES,
         catalog::RESOURCES,
         crm::RESOURCES,
+        pipeline::RESOURCES,
         opportunity::RESOURCES,
         approval::RESOURCES,
     ];
@@ -58,6 +59,7 @@ fn rooms(config: &mut ServiceConfig) {
     pages::routes(config);
     identity::routes(config);
     crm::routes(config);
+    pipeline::routes(config);
     opportunity::routes(config);
     insight::routes(config);
     approval::routes(config);
@@ -94,6 +96,7 @@ pub fn service(
         .app_data(platform)
         .app_data(web::Data::new(db))
         .app_data(web::Data::new(SUBJECTS))
+        .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()
         .configure(rooms)

@@ -102,6 +102,21 @@ pub async fn version_in(
     Ok(Cached(query).get_result(conn).await.optional()?)
 }
 
+/// The published version, or the draft while there is none.
+pub async fn version_to_export(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    pipeline: Uuid,
+) -> AppResult<Option<Version>> {
+    let text = format!(
+        "SELECT {COLUMNS} FROM pipeline_versions WHERE tenant_id = $1 AND pipeline_id = $2 AND state <> 'retired' ORDER BY state = 'published' DESC LIMIT 1"
+    );
+    let query = sql_query(text)
+        .bind::<SqlUuid, _>(tenant)
+        .bind::<SqlUuid, _>(pipeline);
+    Ok(Cached(query).get_result(conn).await.optional()?)
+}
+
 /// A published or retired version with what its runtime form needs.
 #[derive(QueryableByName)]
 pub struct PublishedVersion {

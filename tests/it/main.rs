@@ -8,5 +8,6 @@
 mod accounts;
 mod architecture;
 mod contract;
+mod pipelines;
 mod postgres;
 mod support;
