@@ -10,8 +10,11 @@
 pub mod content;
 pub mod definition;
 pub mod facts;
+mod http;
+mod listing;
 pub mod people;
 pub mod preview;
+mod process_http;
 pub mod processes;
 pub mod publishing;
 pub mod queries;
@@ -24,6 +27,7 @@ pub mod shipped;
 pub mod state;
 pub mod subjects;
 pub mod timers;
+pub mod wire;
 mod writing;
 
 use crate::platform::records::Resource;
@@ -33,7 +37,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub const RESOURCES: &[&Resource] = &[&processes::APPROVAL_PROCESS];
 
 /// The commands of this area.
-pub fn routes(_config: &mut ServiceConfig) {}
+pub fn routes(config: &mut ServiceConfig) {
+    process_http::routes(config);
+    http::routes(config);
+}
 
 #[cfg(test)]
 mod tests;

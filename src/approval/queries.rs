@@ -4,6 +4,8 @@ use super::definition::ProcessDocument;
 use super::people::{People, Person, Team};
 use super::rows::{ActRow, RequestRow, SeatRow, StepRow, word};
 use super::state::{RequestState, State};
+use super::subjects::Subjects;
+use super::wire::ApprovalRequest;
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::platform::db::Cached;
@@ -19,7 +21,7 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName, Se
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use rust_decimal::Decimal;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// A connection that only reads.
@@ -447,4 +449,32 @@ pub(super) async fn process_name(conn: Conn<'_, '_>, request: &RequestRow) -> Ap
     .get_result(conn)
     .await?;
     Ok(found)
+}
+
+/// A request with everything in it, as the caller may see it. Whether they see it at all was asked before.
+///
+/// # Errors
+/// `not_found`; database errors.
+pub async fn view(conn: Conn<'_, '_>, ctx: &Ctx, subjects: Subjects, id: Uuid) -> AppResult<ApprovalRequest> {
+    let loaded = load(conn, ctx.tenant, id).await?;
+    let process = process_name(conn, &loaded.request).await?;
+    let acts = acts(conn, ctx.tenant, id).await?;
+    let request = &loaded.request;
+    let seats = loaded
+        .state
+        .seats
+        .iter()
+        .flat_map(|seat| [Some(seat.user_id), seat.for_user_id]);
+    let people = acts
+        .iter()
+        .flat_map(|act| [act.actor_id, act.to_user_id, act.for_user_id])
+        .chain(seats)
+        .chain([Some(request.requester_id), request.subject_owner_id])
+        .flatten()
+        .collect::<BTreeSet<_>>();
+    let names = names(conn, ctx.tenant, people.into_iter().collect()).await?;
+    let snapshot = subjects
+        .get(request.kind()?)?
+        .masked(ctx, request.snapshot.clone());
+    ApprovalRequest::of(&loaded, &process, acts, &names, snapshot)
 }
