@@ -1,7 +1,6 @@
 //! Assembles the rooms: which resources and routes there are, and the document that follows from them.
 
-use crate::approval::definition::SubjectKind;
-use crate::approval::subjects::{Subject, Subjects};
+use crate::approval::subjects::Subjects;
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
@@ -10,7 +9,7 @@ use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
-use crate::{approval, catalog, crm, event, identity, opportunity, pipeline, time};
+use crate::{approval, catalog, crm, event, identity, insight, opportunity, pipeline, time};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -40,26 +39,7 @@ pub const TAGS: &[Tag] = &[
 ];
 
 /// What can be approved, and whom to tell when a request ends.
-pub const SUBJECTS: Subjects = Subjects(&[
-    Subject {
-        kind: SubjectKind::Opportunity,
-        resource: &opportunity::resources::OPPORTUNITY,
-        parts: &[("lines", &opportunity::parts::LINE)],
-        decided: None,
-    },
-    Subject {
-        kind: SubjectKind::Lead,
-        resource: &crm::resources::LEAD,
-        parts: &[],
-        decided: None,
-    },
-    Subject {
-        kind: SubjectKind::ResultSheet,
-        resource: &opportunity::parts::RESULT_SHEET,
-        parts: &[],
-        decided: None,
-    },
-]);
+pub const SUBJECTS: Subjects = opportunity::APPROVAL_SUBJECTS;
 
 /// Every declared resource.
 pub fn resources() -> Vec<&'static Resource> {
@@ -97,6 +77,7 @@ fn rooms(config: &mut ServiceConfig) {
     opportunity::routes(config);
     event::routes(config);
     time::routes(config);
+    insight::routes(config);
     approval::routes(config);
 }
 
