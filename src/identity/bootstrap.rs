@@ -82,7 +82,7 @@ pub async fn make_company(db: &Db, new: &NewCompany) -> AppResult<Made> {
 pub async fn make_company_in(tx: &mut Tx, new: &NewCompany, made: Made, hash: &str) -> AppResult<()> {
     let ctx = terms(new, made)?;
     insert_company(tx, &ctx, new, made, hash).await?;
-    tx.flush_for(&ctx).await
+    tx.flush_events(&ctx).await
 }
 
 /// The terms under which the system sets a company up.

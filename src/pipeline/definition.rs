@@ -1,14 +1,13 @@
 //! The pipeline document: what is exported, imported, edited as a draft and stored with each version.
 
-use crate::kernel::money;
-use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::borrow::Cow;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::SchemaType, schema::Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 
 mod closed;
+mod share;
+
+pub use share::Share;
 
 type ClosedGateNode = closed::Closed<GateNode>;
 type ClosedAnswerType = closed::Closed<AnswerType>;
@@ -476,43 +475,6 @@ impl GateNode {
         for child in self.children() {
             child.collect(found);
         }
-    }
-}
-
-/// A share 0–1 with at most four places; in JSON a text with four, `"0.6000"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Share(pub Decimal);
-
-impl Serialize for Share {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&money::share_text(self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        money::parse(&text)
-            .filter(|share| share.scale() <= 4)
-            .map(Share)
-            .ok_or_else(|| de::Error::custom("a share is a decimal text with at most four places"))
-    }
-}
-
-impl PartialSchema for Share {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::String))
-            .description(Some("A share 0–1 with at most four places"))
-            .pattern(Some(r"^(0(\.\d{1,4})?|1(\.0{1,4})?)$"))
-            .examples(["0.6000"])
-            .into()
-    }
-}
-
-impl ToSchema for Share {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Share")
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod evaluate;
 mod help;
+mod missing;
 mod standing;
 mod verdict;
 mod view;
@@ -54,7 +55,7 @@ pub struct Needs {
 #[derive(Debug)]
 enum Node {
     Group { how: How, of: Vec<Node> },
-    Leaf(Leaf),
+    Leaf(Box<Leaf>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +215,7 @@ fn node(from: &GateNode, known: &Known, needs: &mut Needs) -> AppResult<Node> {
         | GateNode::Approval { .. } => How::All,
     };
     if let Some(criterion) = from.as_criterion() {
-        return leaf(criterion, known, needs).map(Node::Leaf);
+        return Ok(Node::Leaf(Box::new(leaf(criterion, known, needs)?)));
     }
     let of = from.children().iter().map(|child| node(child, known, needs));
     Ok(Node::Group {

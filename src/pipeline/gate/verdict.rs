@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub struct Verdict {
     pub state: GateState,
     /// None for a stage that demands nothing.
-    pub root: Option<Finding>,
+    pub root: Option<Box<Finding>>,
 }
 
 /// Whether the gate lets a deal through.
@@ -141,7 +141,7 @@ impl Verdict {
     pub fn to_evidence(&self) -> Value {
         json!({
             "state": self.state.as_str(),
-            "tree": self.root.as_ref().map(Finding::to_evidence),
+            "tree": self.root.as_deref().map(Finding::to_evidence),
         })
     }
 }

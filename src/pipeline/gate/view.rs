@@ -151,7 +151,7 @@ impl Verdict {
             state,
             to_ask,
             pending,
-            tree: self.root.as_ref().map(|root| NodeView::new(root, lang)),
+            tree: self.root.as_deref().map(|root| NodeView::new(root, lang)),
         }
     }
 

@@ -1,11 +1,18 @@
 use super::*;
 use crate::kernel::expression::Vocabulary;
+use crate::pipeline::gate::{Answer, Gate, Standing};
 use crate::pipeline::vocabulary::Known;
 use rstest::rstest;
+use serde_json::json;
 
 fn known() -> Known {
     let processes = ["quote_approval", "contract_approval"].map(str::to_owned);
-    Known::new(Vocabulary::new(), Vocabulary::new(), processes)
+    Known::new(
+        &crate::opportunity::SUBJECTS,
+        Vocabulary::new(),
+        Vocabulary::new(),
+        processes,
+    )
 }
 
 #[test]
@@ -79,4 +86,54 @@ fn an_unknown_template_is_not_found() {
         super::template("nine_steps").unwrap_err().code(),
         crate::kernel::problem::Code::NotFound
     );
+}
+
+/// The worked example: what was recorded of the software deal in March 2024, stage by stage.
+#[test]
+fn the_worked_example_passes_the_gates_of_the_six_phases() {
+    let mut standing = Standing::new(uuid::Uuid::from_u128(1), chrono::DateTime::UNIX_EPOCH);
+    standing.facts = json!({ "amount": "220000.00", "currency": "CNY", "today": "2024-03-14" });
+    let mut records = |kind: &str, rows: serde_json::Value| {
+        let rows = rows.as_array().unwrap().clone();
+        standing.records.insert(kind.to_owned(), rows);
+    };
+    records(
+        "need_analysis",
+        json!([{ "explicit_needs": "统一的客户管理平台", "confirmation_sent_at": "2024-03-06T01:00:00Z" }]),
+    );
+    records(
+        "decision_chain_member",
+        json!([
+            { "role": "decision_maker", "influence": "0.6000" },
+            { "role": "procurement", "influence": "0.3000" },
+            { "role": "user", "influence": "0.1000" },
+        ]),
+    );
+    records(
+        "solution_checklist_item",
+        json!(vec![json!({ "is_done": true }); 6]),
+    );
+    records("objection", json!([{ "resolved_on": "2024-03-12" }]));
+    records("negotiation_record", json!([{ "way": "客户会议室" }]));
+    let answers = [
+        ("customer_feedback", json!("认可")),
+        ("result_reviewed", json!(true)),
+        ("terms_match", json!(true)),
+    ];
+    for (key, answer) in answers {
+        let answer = Answer {
+            answer,
+            note: Some("已核对".to_owned()),
+            by: None,
+            at: chrono::DateTime::UNIX_EPOCH,
+        };
+        standing.answers.insert(key.to_owned(), answer);
+    }
+    let document = template("six_phase").unwrap().document;
+    let states = document.stages.iter().map(|stage| {
+        let gate = Gate::compile(stage, &known()).unwrap();
+        gate.evaluate(&standing).state.as_str()
+    });
+    let expected = ["open", "open", "open", "only_approval_missing"];
+    assert_eq!(states.collect::<Vec<_>>(), expected);
 }
