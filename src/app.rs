@@ -5,7 +5,9 @@ use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
-use crate::{catalog, crm, identity, opportunity};
+use crate::time::clock::TimerHandlers;
+use crate::time::timer::Handlers;
+use crate::{catalog, crm, event, identity, opportunity, time};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -45,6 +47,9 @@ pub fn resources() -> Vec<&'static Resource> {
     areas.iter().flat_map(|area| area.iter().copied()).collect()
 }
 
+/// What each kind of timer does.
+pub const TIMERS: Handlers = &[];
+
 /// The annotated operations of all rooms.
 fn rooms(config: &mut ServiceConfig) {
     config
@@ -54,6 +59,8 @@ fn rooms(config: &mut ServiceConfig) {
     identity::routes(config);
     crm::routes(config);
     opportunity::routes(config);
+    event::routes(config);
+    time::routes(config);
 }
 
 /// The OpenAPI document.
@@ -86,6 +93,7 @@ pub fn service(
     let app = App::new()
         .app_data(platform)
         .app_data(web::Data::new(db))
+        .app_data(web::Data::new(TimerHandlers(TIMERS)))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()
         .configure(rooms)

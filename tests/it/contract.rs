@@ -27,11 +27,7 @@ impl Operation {
 
     /// `None`: open to everybody; empty: whoever is signed in.
     fn permission(&self) -> Option<String> {
-        let scopes = self.spec["security"]
-            .as_array()?
-            .iter()
-            .find_map(|scheme| scheme.get("bearer"))?;
-        Some(scopes[0].as_str().unwrap_or_default().to_owned())
+        self.spec["x-permission"].as_str().map(str::to_owned)
     }
 
     fn has_body(&self) -> bool {
@@ -250,11 +246,7 @@ async fn what_is_not_there_is_not_found() {
         .filter(|operation| operation.method == Method::GET && operation.path.contains("{id}"));
     let wrong = each(
         no_ids,
-        async |operation| {
-            admin
-                .get(&operation.somewhere().replace('-', "").replace("v1", "v1"))
-                .await
-        },
+        async |operation| admin.get(&operation.somewhere().replace('-', "")).await,
         |_, answer| answer.status == 404,
     )
     .await;

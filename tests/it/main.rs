@@ -11,5 +11,6 @@ mod contract;
 mod crm;
 mod intake;
 mod leads;
+mod platform;
 mod postgres;
 mod support;
