@@ -1,5 +1,6 @@
 //! Assembles the rooms: which resources and routes there are, and the document that follows from them.
 
+use crate::event::timeline::Owned;
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
@@ -45,6 +46,13 @@ pub fn resources() -> Vec<&'static Resource> {
         opportunity::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
+}
+
+/// Those whose records have owners.
+fn owned() -> Vec<&'static Resource> {
+    let mut resources = resources();
+    resources.retain(|resource| resource.is_owned());
+    resources
 }
 
 /// What each kind of timer does.
@@ -94,6 +102,7 @@ pub fn service(
         .app_data(platform)
         .app_data(web::Data::new(db))
         .app_data(web::Data::new(TimerHandlers(TIMERS)))
+        .app_data(web::Data::new(Owned(owned())))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()
         .configure(rooms)

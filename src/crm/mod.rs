@@ -1,6 +1,7 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
 pub mod resources;
+pub mod timelines;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -15,4 +16,9 @@ pub const RESOURCES: &[&Resource] = &[
 ];
 
 /// The commands of this area.
-pub fn routes(_config: &mut ServiceConfig) {}
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(timelines::list_account_timeline)
+        .service(timelines::list_contact_timeline)
+        .service(timelines::list_lead_timeline);
+}

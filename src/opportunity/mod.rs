@@ -3,6 +3,7 @@
 pub mod advance;
 pub mod parts;
 pub mod resources;
+pub mod timeline;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -26,4 +27,6 @@ pub const RESOURCES: &[&Resource] = &[
 ];
 
 /// The commands of this area.
-pub fn routes(_config: &mut ServiceConfig) {}
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(timeline::list_opportunity_timeline);
+}

@@ -7,6 +7,9 @@
 
 mod accounts;
 mod architecture;
+mod check;
 mod contract;
+mod events;
 mod postgres;
 mod support;
+mod timers;
