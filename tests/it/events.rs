@@ -79,7 +79,10 @@ async fn the_feed_tells_before_and_after_in_order_and_goes_on_where_one_stopped(
     feed_with(admin, &last).await;
 
     let told = feed_with(admin, &id).await["data"].as_array().unwrap().clone();
-    let kinds = told.iter().map(|event| event["kind"].as_str().unwrap()).collect::<Vec<_>>();
+    let kinds = told
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .collect::<Vec<_>>();
     assert_eq!(kinds, ["account.created", "account.updated"]);
     assert_eq!(
         told[1]["data"]["changes"],
@@ -92,7 +95,13 @@ async fn the_feed_tells_before_and_after_in_order_and_goes_on_where_one_stopped(
     let mut path = "/v1/events?limit=3".to_owned();
     loop {
         let page = admin.get(&path).await.expect(200);
-        seqs.extend(page["data"].as_array().unwrap().iter().map(|event| event["seq"].as_i64().unwrap()));
+        seqs.extend(
+            page["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|event| event["seq"].as_i64().unwrap()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => path = format!("/v1/events?limit=3&cursor={next}"),
             None => break,
@@ -149,7 +158,10 @@ async fn nothing_of_one_company_is_in_the_feed_of_another() {
         .await
         .expect(200);
     assert_eq!(foreign["data"], json!([]));
-    let timeline = other.administrator.get(&format!("/v1/accounts/{id}/timeline")).await;
+    let timeline = other
+        .administrator
+        .get(&format!("/v1/accounts/{id}/timeline"))
+        .await;
     assert_eq!(timeline.refused(404), "not_found");
 }
 
@@ -160,12 +172,18 @@ async fn the_chain_holds_until_an_event_is_tampered_with() {
     let id = account(admin, "甲").await;
     let event = feed_with(admin, &id).await["data"][0].clone();
     let whole = admin.get("/v1/events/chain").await.expect(200);
-    assert_eq!((&whole["holds"], &whole["broken_at"]), (&json!(true), &json!(null)));
+    assert_eq!(
+        (&whole["holds"], &whole["broken_at"]),
+        (&json!(true), &json!(null))
+    );
     assert_eq!(whole["length"], whole["to"]);
 
     tamper(&company, &event, "UPDATE events SET actor_id = NULL").await;
     let broken = admin.get("/v1/events/chain").await.expect(200);
-    assert_eq!((&broken["holds"], &broken["broken_at"]), (&json!(false), &event["seq"]));
+    assert_eq!(
+        (&broken["holds"], &broken["broken_at"]),
+        (&json!(false), &event["seq"])
+    );
     let seq = event["seq"].as_i64().unwrap();
     let before = admin
         .get(&format!("/v1/events/chain?to={}", seq - 1))
@@ -210,7 +228,12 @@ async fn a_timeline_tells_newest_first_page_by_page() {
     }
     assert_eq!(
         kinds,
-        ["contact.created", "account.updated", "account.updated", "account.created"]
+        [
+            "contact.created",
+            "account.updated",
+            "account.updated",
+            "account.created"
+        ]
     );
 }
 
@@ -220,7 +243,9 @@ async fn a_timeline_is_there_for_those_who_see_the_record_and_hides_what_they_ma
     let admin = &company.administrator;
     let representative = company.member("王芳", "sales_representative").await;
     let foreign = account(admin, "甲").await;
-    let refused = representative.get(&format!("/v1/accounts/{foreign}/timeline")).await;
+    let refused = representative
+        .get(&format!("/v1/accounts/{foreign}/timeline"))
+        .await;
     assert_eq!(refused.refused(404), "not_found");
 
     let own = account(&representative, "乙").await;
@@ -229,9 +254,14 @@ async fn a_timeline_is_there_for_those_who_see_the_record_and_hides_what_they_ma
         .await
         .expect(201);
     let kinds = async |person: &Person| {
-        let page = person.get(&format!("/v1/accounts/{own}/timeline")).await.expect(200);
+        let page = person
+            .get(&format!("/v1/accounts/{own}/timeline"))
+            .await
+            .expect(200);
         let kinds = page["data"].as_array().unwrap().iter();
-        kinds.map(|event| event["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        kinds
+            .map(|event| event["kind"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(kinds(admin).await, ["contact.created", "account.created"]);
     assert_eq!(kinds(&representative).await, ["account.created"]);

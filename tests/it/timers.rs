@@ -39,7 +39,12 @@ static HANDLERS: Handlers = &[
 ];
 
 fn ring(tx: &mut Tx, timer: &Timer) -> AppResult<()> {
-    tx.record(Event::new("note.rang", "note", timer.subject_id, timer.details.clone()));
+    tx.record(Event::new(
+        "note.rang",
+        "note",
+        timer.subject_id,
+        timer.details.clone(),
+    ));
     Ok(())
 }
 
@@ -98,7 +103,8 @@ async fn a_timer_that_fails_is_kept_for_later_leaves_no_trace_and_holds_nothing_
     set(&own, "ring", Uuid::now_v7(), due).await;
     let engine = engine::spawn(&own.url, HANDLERS).unwrap();
     own.until(RANG, 1).await;
-    own.until("SELECT count(*) AS number FROM timers WHERE attempts = 1", 2).await;
+    own.until("SELECT count(*) AS number FROM timers WHERE attempts = 1", 2)
+        .await;
     engine.stop().await;
     assert_eq!(own.number(TIMERS).await, 2);
     let later = "SELECT count(*) AS number FROM timers WHERE retry_at > now() + interval '20 seconds'";
@@ -118,8 +124,14 @@ async fn a_timer_set_again_is_moved_and_one_cancelled_never_fires() {
         Ok(Reply::no_content())
     });
     cancel.await.unwrap();
-    assert_eq!(advance(&own, "2024-03-15T09:30:00Z").await.unwrap()["fired_count"], 0);
-    assert_eq!(advance(&own, "2024-03-15T10:00:00Z").await.unwrap()["fired_count"], 1);
+    assert_eq!(
+        advance(&own, "2024-03-15T09:30:00Z").await.unwrap()["fired_count"],
+        0
+    );
+    assert_eq!(
+        advance(&own, "2024-03-15T10:00:00Z").await.unwrap()["fired_count"],
+        1
+    );
     assert_eq!(own.number(TIMERS).await, 0);
 }
 
@@ -145,7 +157,10 @@ async fn timers_on_the_way_fire_in_order_each_at_its_own_due_time() {
     set(&own, "break", Uuid::now_v7(), at("2024-03-16T10:00:00Z")).await;
     set(&own, "ring_out", Uuid::now_v7(), at("2024-03-16T11:00:00Z")).await;
     let moved = advance(&own, "2024-03-18T10:00:00Z").await.unwrap();
-    assert_eq!((&moved["fired_count"], &moved["failed_count"]), (&json!(5), &json!(1)));
+    assert_eq!(
+        (&moved["fired_count"], &moved["failed_count"]),
+        (&json!(5), &json!(1))
+    );
     let in_order = "SELECT count(*) AS number FROM (SELECT occurred_at, lag(occurred_at) OVER (ORDER BY id) AS before \
         FROM events WHERE kind = 'note.rang') e WHERE before > occurred_at";
     assert_eq!(own.number(in_order).await, 0);
@@ -159,9 +174,17 @@ async fn timers_on_the_way_fire_in_order_each_at_its_own_due_time() {
 async fn of_several_who_move_the_clock_at_once_each_timer_still_fires_once() {
     let own = Own::new(Some("2024-03-15T08:00:00Z")).await;
     for day in 16..26 {
-        set(&own, "ring", Uuid::now_v7(), at(&format!("2024-03-{day}T09:00:00Z"))).await;
+        set(
+            &own,
+            "ring",
+            Uuid::now_v7(),
+            at(&format!("2024-03-{day}T09:00:00Z")),
+        )
+        .await;
     }
-    let targets = (0..6).map(|step| format!("2024-03-{}T00:00:00Z", 22 + step)).collect::<Vec<_>>();
+    let targets = (0..6)
+        .map(|step| format!("2024-03-{}T00:00:00Z", 22 + step))
+        .collect::<Vec<_>>();
     let moves = join_all(targets.iter().map(|target| advance(&own, target))).await;
     assert!(moves.iter().any(Result::is_ok));
     assert_eq!(own.number(RANG).await, 10);
@@ -189,7 +212,9 @@ async fn the_clock_of_a_sandbox_company_is_moved_over_http_and_never_back() {
     let far = admin.post(path, json!({ "now": "3000-01-01T00:00:00Z" })).await;
     assert_eq!(far.faults(), [("/now".to_owned(), "out_of_range".to_owned())]);
     let representative = company.member("王芳", "sales_representative").await;
-    let refused = representative.post(path, json!({ "now": "2024-03-17T08:00:00Z" })).await;
+    let refused = representative
+        .post(path, json!({ "now": "2024-03-17T08:00:00Z" }))
+        .await;
     assert_eq!(refused.refused(403), "forbidden");
 }
 
@@ -197,9 +222,14 @@ async fn the_clock_of_a_sandbox_company_is_moved_over_http_and_never_back() {
 async fn the_clock_of_a_company_that_lives_by_real_time_is_not_moved() {
     let company = company().await;
     let admin = &company.administrator;
-    let refused = admin.post("/v1/company/clock", json!({ "now": "2900-01-01T00:00:00Z" })).await;
+    let refused = admin
+        .post("/v1/company/clock", json!({ "now": "2900-01-01T00:00:00Z" }))
+        .await;
     assert_eq!(refused.refused(409), "not_sandbox");
-    assert_eq!(admin.get("/v1/company/clock").await.expect(200)["is_sandbox"], false);
+    assert_eq!(
+        admin.get("/v1/company/clock").await.expect(200)["is_sandbox"],
+        false
+    );
 }
 
 #[tokio::test]

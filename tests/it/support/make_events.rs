@@ -58,7 +58,12 @@ impl Own {
         let ctx = self.ctx().await;
         let work = self.db.write(&ctx, async |tx| {
             for step in 0..count {
-                tx.record(Event::new("note.made", "note", Uuid::now_v7(), json!({ "step": step, "词": "中文" })));
+                tx.record(Event::new(
+                    "note.made",
+                    "note",
+                    Uuid::now_v7(),
+                    json!({ "step": step, "词": "中文" }),
+                ));
             }
             Ok(Reply::no_content())
         });
