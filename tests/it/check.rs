@@ -83,7 +83,7 @@ fn approval(own: &Own, ids: &Ids) -> String {
         seat,
         ..
     } = ids;
-    let document = serde_json::to_value(shipped::contract_approval()).unwrap();
+    let document = serde_json::to_value(&shipped::processes().unwrap()[0]).unwrap();
     let key = document["steps"][0]["key"].as_str().unwrap().to_owned();
     format!(
         "INSERT INTO approval_processes (tenant_id, id, key, name, subject_kind, created_at, updated_at) VALUES ('{tenant}', '{process}', 'p', 'p', 'opportunity', now(), now()); \
