@@ -7,7 +7,7 @@ use crate::platform::contract::Contract;
 use crate::platform::db::Db;
 use crate::platform::duty::Duty;
 use crate::platform::gatekeeper::Platform;
-use crate::platform::limits::Limits;
+use crate::platform::limits::{Limits, SignIns};
 use crate::platform::metrics::Metrics;
 use crate::platform::tokens::Secrets;
 use crate::{event, time};
@@ -51,6 +51,8 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
         auth: Auth::new(Arc::new(secrets)),
         contract: Contract::new(app::document()),
         limits: Limits::new(config.rate_per_user, config.rate_per_tenant),
+        sign_ins: SignIns::default(),
+        hand_overs: app::hand_overs(),
         metrics: Metrics::new()?,
     }))
 }

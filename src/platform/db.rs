@@ -249,8 +249,7 @@ impl Open {
 
     fn connection(&mut self) -> AppResult<&mut AsyncPgConnection> {
         self.connection
-            .as_mut()
-            .map(|object| &mut **object)
+            .as_deref_mut()
             .ok_or_else(|| AppError::internal("the transaction has ended"))
     }
 

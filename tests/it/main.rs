@@ -6,10 +6,17 @@
 )]
 
 mod accounts;
+mod api_keys;
 mod architecture;
 mod check;
+mod company;
 mod contract;
 mod events;
+mod pipelines;
+mod platform;
 mod postgres;
+mod roles;
+mod sign_in;
 mod support;
 mod timers;
+mod users;
