@@ -266,10 +266,7 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
             .collect::<Vec<_>>();
         let is_it =
             |finding: &&Finding| finding.invariant == invariant && finding.sentence.contains(sentence);
-        assert!(
-            fresh.iter().any(|finding| is_it(finding)),
-            "{statement}\nfound {fresh:#?}"
-        );
+        assert!(fresh.iter().any(is_it), "{statement}\nfound {fresh:#?}");
         known = found;
     }
 }
