@@ -1,6 +1,7 @@
 //! Assembles the rooms: which resources and routes there are, and the document that follows from them.
 
 use crate::approval::subjects::Subjects;
+use crate::event::timeline::Owned;
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
@@ -52,6 +53,13 @@ pub fn resources() -> Vec<&'static Resource> {
         approval::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
+}
+
+/// Those whose records have owners.
+fn owned() -> Vec<&'static Resource> {
+    let mut resources = resources();
+    resources.retain(|resource| resource.is_owned());
+    resources
 }
 
 /// What each kind of timer does.
@@ -112,6 +120,7 @@ pub fn service(
         .app_data(platform)
         .app_data(web::Data::new(db))
         .app_data(web::Data::new(TimerHandlers(TIMERS)))
+        .app_data(web::Data::new(Owned(owned())))
         .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::Data::new(SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))

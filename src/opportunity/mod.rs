@@ -16,6 +16,7 @@ pub mod resources;
 pub mod sharing;
 pub mod standing;
 pub mod views;
+pub mod timeline;
 
 use crate::approval;
 use crate::approval::definition::SubjectKind;
@@ -107,4 +108,5 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(history::list_opportunity_transitions)
         .service(history::list_opportunity_cycles)
         .service(convert::convert_lead);
+    config.service(timeline::list_opportunity_timeline);
 }

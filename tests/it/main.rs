@@ -8,9 +8,11 @@
 mod accounts;
 mod api_keys;
 mod architecture;
+mod check;
 mod company;
 mod contract;
 mod crm;
+mod events;
 mod intake;
 mod leads;
 mod pipelines;
@@ -19,4 +21,5 @@ mod postgres;
 mod roles;
 mod sign_in;
 mod support;
+mod timers;
 mod users;
