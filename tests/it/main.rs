@@ -6,6 +6,8 @@
 )]
 
 mod accounts;
+mod approval_processes;
+mod approvals;
 mod architecture;
 mod contract;
 mod postgres;
