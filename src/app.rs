@@ -5,9 +5,12 @@ use crate::approval::subjects::{Subject, Subjects};
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
+use crate::platform::hand_over::HandOver;
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
-use crate::{approval, catalog, crm, identity, opportunity};
+use crate::time::clock::TimerHandlers;
+use crate::time::timer::Handlers;
+use crate::{approval, catalog, crm, event, identity, opportunity, pipeline, time};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -64,10 +67,41 @@ pub fn resources() -> Vec<&'static Resource> {
         identity::RESOURCES,
         catalog::RESOURCES,
         crm::RESOURCES,
+        pipeline::RESOURCES,
         opportunity::RESOURCES,
         approval::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
+}
+
+/// What each kind of timer does.
+pub const TIMERS: Handlers = &[
+    (approval::timers::REMINDER, |tx, ctx, timer| {
+        Box::pin(approval::service::fire_reminder(
+            tx,
+            ctx,
+            SUBJECTS,
+            timer.subject_id,
+            &timer.details,
+        ))
+    }),
+    (approval::timers::DEADLINE, |tx, ctx, timer| {
+        Box::pin(approval::service::fire_deadline(
+            tx,
+            ctx,
+            SUBJECTS,
+            timer.subject_id,
+            &timer.details,
+        ))
+    }),
+];
+/// What each area does when somebody hands everything over.
+pub fn hand_overs() -> Vec<HandOver> {
+    vec![
+        identity::handing::teams,
+        crm::hand_over::hand_over,
+        opportunity::hand_over::hand_over,
+    ]
 }
 
 /// The annotated operations of all rooms.
@@ -78,7 +112,10 @@ fn rooms(config: &mut ServiceConfig) {
     pages::routes(config);
     identity::routes(config);
     crm::routes(config);
+    pipeline::routes(config);
     opportunity::routes(config);
+    event::routes(config);
+    time::routes(config);
     approval::routes(config);
 }
 
@@ -112,6 +149,8 @@ pub fn service(
     let app = App::new()
         .app_data(platform)
         .app_data(web::Data::new(db))
+        .app_data(web::Data::new(TimerHandlers(TIMERS)))
+        .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::Data::new(SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()

@@ -6,9 +6,16 @@
 )]
 
 mod accounts;
+mod api_keys;
 mod approval_processes;
 mod approvals;
 mod architecture;
+mod company;
 mod contract;
+mod pipelines;
+mod platform;
 mod postgres;
+mod roles;
+mod sign_in;
 mod support;
+mod users;

@@ -3,3 +3,5 @@
 pub mod app;
 pub mod db;
 pub mod make_approvals;
+pub mod make_identity;
+pub mod make_pipelines;
