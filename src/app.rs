@@ -63,7 +63,26 @@ fn owned() -> Vec<&'static Resource> {
 }
 
 /// What each kind of timer does.
-pub const TIMERS: Handlers = &[];
+pub const TIMERS: Handlers = &[
+    (approval::timers::REMINDER, |tx, ctx, timer| {
+        Box::pin(approval::service::fire_reminder(
+            tx,
+            ctx,
+            SUBJECTS,
+            timer.subject_id,
+            &timer.details,
+        ))
+    }),
+    (approval::timers::DEADLINE, |tx, ctx, timer| {
+        Box::pin(approval::service::fire_deadline(
+            tx,
+            ctx,
+            SUBJECTS,
+            timer.subject_id,
+            &timer.details,
+        ))
+    }),
+];
 /// What each area does when somebody hands everything over.
 pub fn hand_overs() -> Vec<HandOver> {
     vec![

@@ -7,7 +7,6 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
 use crate::time::timer;
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -34,27 +33,18 @@ pub(super) async fn follow(
     };
     let is_open = |step: &Step| step.state == StepState::Open;
     for step in after.steps.iter().filter(|step| is_open(step) && !was_open(step)) {
-        set(tx, ctx, REMINDER, request, step.id, reminder_at(process, step)).await?;
-        set(tx, ctx, DEADLINE, request, step.id, step.due_at).await?;
+        let due = [(REMINDER, reminder_at(process, step)), (DEADLINE, step.due_at)];
+        for (kind, at) in due {
+            if let Some(at) = at {
+                let details = json!({ "request_id": request });
+                timer::set(tx, ctx, kind, (SUBJECT, step.id), at, details).await?;
+            }
+        }
     }
     let closed = after.steps.iter().filter(|step| was_open(step) && !is_open(step));
     for step in closed {
-        for kind in [REMINDER, DEADLINE] {
-            timer::cancel(tx, ctx, kind, (SUBJECT, step.id)).await?;
-        }
+        timer::cancel(tx, ctx, REMINDER, (SUBJECT, step.id)).await?;
+        timer::cancel(tx, ctx, DEADLINE, (SUBJECT, step.id)).await?;
     }
     Ok(())
-}
-
-async fn set(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    kind: &'static str,
-    request: Uuid,
-    step: Uuid,
-    due_at: Option<DateTime<Utc>>,
-) -> AppResult<()> {
-    let Some(due_at) = due_at else { return Ok(()) };
-    let details = json!({ "request_id": request });
-    timer::set(tx, ctx, kind, (SUBJECT, step), due_at, details).await
 }

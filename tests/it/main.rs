@@ -7,6 +7,8 @@
 
 mod accounts;
 mod api_keys;
+mod approval_processes;
+mod approvals;
 mod architecture;
 mod check;
 mod company;
