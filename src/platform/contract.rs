@@ -96,18 +96,9 @@ impl Contract {
 impl Operation {
     fn new(template: &str, method: &str, operation: &Value, components: &Value) -> Operation {
         let permission = operation
-            .get("security")
-            .and_then(Value::as_array)
-            .and_then(|schemes| {
-                let first = schemes.iter().find_map(|scheme| scheme.get("bearer"))?;
-                Some(
-                    first
-                        .get(0)
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .to_owned(),
-                )
-            });
+            .get("x-permission")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         let content = operation.get("requestBody").and_then(|body| body.get("content"));
         let body_schema = content.and_then(|content| content.get("application/json")).and_then(|media| media.get("schema")).map(|schema| {
             json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema], "components": components })

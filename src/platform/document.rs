@@ -98,7 +98,7 @@ fn sort(members: &mut Map<String, Value>) {
     members.extend(sorted);
 }
 
-const PROBLEMS: [(&str, &str, &str); 13] = [
+const PROBLEMS: [(&str, &str, &str); 12] = [
     (
         "400",
         "BadRequest",
@@ -107,7 +107,6 @@ const PROBLEMS: [(&str, &str, &str); 13] = [
     ("401", "Unauthenticated", "Not signed in."),
     ("403", "Forbidden", "Known, but not permitted."),
     ("404", "NotFound", "Absent, or not visible to you."),
-    ("405", "MethodNotAllowed", "The path knows other methods."),
     ("409", "Conflict", "The resource's state forbids it."),
     ("412", "Stale", "If-Match names an older version."),
     ("413", "TooLarge", "The body is over the limit."),
@@ -154,6 +153,7 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
         operation.insert("security".to_owned(), json!([]));
     }
     say_permission(operation);
+    lift_permission(operation);
     path_parameters(path, operation);
     let is_write = method != "get";
     if is_write && !is_open {
@@ -186,6 +186,17 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
         }
         if let (true, Some(media)) = (method == "patch", content.get("application/json").cloned()) {
             content.insert("application/merge-patch+json".to_owned(), media);
+        }
+    }
+    let answers = operation.get_mut("responses").and_then(Value::as_object_mut);
+    for answer in answers
+        .into_iter()
+        .flat_map(|all| all.values_mut())
+        .filter_map(Value::as_object_mut)
+    {
+        let is_described = answer.get("description").is_some_and(|text| text != "");
+        if !answer.contains_key("$ref") && !is_described {
+            answer.insert("description".to_owned(), json!("The answer"));
         }
     }
     let answers = operation.get_mut("responses").and_then(Value::as_object_mut);
@@ -223,6 +234,18 @@ fn say_permission(operation: &mut Map<String, Value>) {
         let description = format!("{description}\n\n{line}").trim().to_owned();
         operation.insert("description".to_owned(), json!(description));
     }
+}
+
+/// An HTTP bearer scheme has no scopes of its own: the permission stands in `x-permission` (empty: whoever is signed in).
+fn lift_permission(operation: &mut Map<String, Value>) {
+    let scopes = operation["security"]
+        .as_array()
+        .and_then(|schemes| schemes.iter().find_map(|scheme| scheme.get("bearer")));
+    let Some(permission) = scopes.map(|scopes| scopes.get(0).cloned().unwrap_or(json!(""))) else {
+        return;
+    };
+    operation.insert("security".to_owned(), json!([{ "bearer": [] }]));
+    operation.insert("x-permission".to_owned(), permission);
 }
 
 fn path_parameters(path: &str, operation: &mut Map<String, Value>) {

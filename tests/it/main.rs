@@ -6,6 +6,8 @@
 )]
 
 mod accounts;
+mod architecture;
+mod contract;
 mod pipelines;
 mod postgres;
 mod support;
