@@ -1,6 +1,7 @@
 //! Room 5: running deals, their parts, their moves.
 
 pub mod advance;
+pub mod hand_over;
 pub mod parts;
 pub mod resources;
 

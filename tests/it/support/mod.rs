@@ -2,4 +2,5 @@
 
 pub mod app;
 pub mod db;
+pub mod make_identity;
 pub mod make_pipelines;
