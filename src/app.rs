@@ -4,9 +4,12 @@ use crate::approval::subjects::Subjects;
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
+use crate::platform::hand_over::HandOver;
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
-use crate::{approval, catalog, crm, identity, insight, opportunity, pipeline};
+use crate::time::clock::TimerHandlers;
+use crate::time::timer::Handlers;
+use crate::{approval, catalog, crm, event, identity, insight, opportunity, pipeline, time};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -51,6 +54,17 @@ pub fn resources() -> Vec<&'static Resource> {
     areas.iter().flat_map(|area| area.iter().copied()).collect()
 }
 
+/// What each kind of timer does.
+pub const TIMERS: Handlers = &[];
+/// What each area does when somebody hands everything over.
+pub fn hand_overs() -> Vec<HandOver> {
+    vec![
+        identity::handing::teams,
+        crm::hand_over::hand_over,
+        opportunity::hand_over::hand_over,
+    ]
+}
+
 /// The annotated operations of all rooms.
 fn rooms(config: &mut ServiceConfig) {
     config
@@ -62,6 +76,8 @@ fn rooms(config: &mut ServiceConfig) {
     pipeline::routes(config);
     opportunity::routes(config);
     insight::routes(config);
+    event::routes(config);
+    time::routes(config);
     approval::routes(config);
 }
 
@@ -95,8 +111,9 @@ pub fn service(
     let app = App::new()
         .app_data(platform)
         .app_data(web::Data::new(db))
-        .app_data(web::Data::new(SUBJECTS))
+        .app_data(web::Data::new(TimerHandlers(TIMERS)))
         .app_data(web::Data::new(opportunity::SUBJECTS))
+        .app_data(web::Data::new(SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()
         .configure(rooms)

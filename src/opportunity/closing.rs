@@ -99,7 +99,8 @@ pub async fn lose_opportunity(db: web::Data<Db>, id: Id, command: Command<Lose>)
             ..
         } = &end
         {
-            step.more.insert("loss_reason_id".to_owned(), json!(loss_reason_id));
+            step.more
+                .insert("loss_reason_id".to_owned(), json!(loss_reason_id));
             step.more.insert("competitor_id".to_owned(), json!(competitor_id));
             step.more.insert("debrief_on".to_owned(), json!(debrief_on));
         }
@@ -246,26 +247,11 @@ pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reop
     .await
 }
 
-/// The opportunity, in the generated document's words.
-pub struct OpportunityView;
-
-impl utoipa::PartialSchema for OpportunityView {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        utoipa::openapi::Ref::from_schema_name("Opportunity").into()
-    }
-}
-
-impl ToSchema for OpportunityView {
-    fn name() -> std::borrow::Cow<'static, str> {
-        std::borrow::Cow::Borrowed("Opportunity")
-    }
-}
-
 /// Give an opportunity to somebody
 ///
 /// Changes its owner and nothing else: stage, ticks and approvals stay.
 #[utoipa::path(tag = "opportunities", operation_id = "assign_opportunity", security(("bearer" = ["opportunity.assign"])), request_body = Assign,
-    responses((status = 200, body = OpportunityView)))]
+    responses((status = 200, description = "The opportunity", body = ref("#/components/schemas/Opportunity"))))]
 #[post("/v1/opportunities/{id}/assign")]
 pub async fn assign_opportunity(db: web::Data<Db>, id: Id, command: Command<Assign>) -> AppResult<Reply> {
     let Command { ctx, input } = command;

@@ -9,40 +9,29 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::{Db, Tx};
 use crate::platform::gatekeeper::{Command, Id};
-use crate::platform::records::store::{self, For};
 use crate::platform::records::Resource;
+use crate::platform::records::store::{self, For};
 use crate::platform::reply::Reply;
 use actix_web::{post, web};
 use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
+use utoipa::ToSchema;
 use utoipa::openapi::{Ref, RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-/// A schema that the declared resources give.
-macro_rules! declared {
-    ($name:ident, $schema:literal, $doc:literal) => {
-        #[doc = $doc]
-        pub struct $name;
-
-        impl PartialSchema for $name {
-            fn schema() -> RefOr<Schema> {
-                Ref::from_schema_name($schema).into()
-            }
-        }
-
-        impl ToSchema for $name {
-            fn name() -> Cow<'static, str> {
-                Cow::Borrowed($schema)
-            }
-        }
-    };
+/// The schema that a declared resource gives, of this name.
+fn declared(name: &str) -> RefOr<Schema> {
+    Ref::from_schema_name(name).into()
 }
 
-declared!(AccountInput, "AccountInput", "A new account, as `POST /v1/accounts` takes it.");
-declared!(ContactInput, "ContactInput", "A new contact, as `POST /v1/contacts` takes it.");
+fn account_input() -> RefOr<Schema> {
+    declared("AccountInput")
+}
+
+fn contact_input() -> RefOr<Schema> {
+    declared("ContactInput")
+}
 
 /// What a lead becomes.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -53,14 +42,14 @@ pub struct Convert {
     pub account_id: Option<Uuid>,
     /// The account to make; from the lead, when absent.
     #[serde(default)]
-    #[schema(value_type = Option<AccountInput>)]
+    #[schema(schema_with = account_input)]
     pub account: Option<Map<String, Value>>,
     /// The contact to link; else one is made.
     #[serde(default)]
     pub contact_id: Option<Uuid>,
     /// The contact to make; from the lead, when absent.
     #[serde(default)]
-    #[schema(value_type = Option<ContactInput>)]
+    #[schema(schema_with = contact_input)]
     pub contact: Option<Map<String, Value>>,
     /// The opportunity to make; what is absent comes from the lead.
     pub opportunity: ConvertOpportunity,
@@ -79,7 +68,11 @@ pub struct ConvertOpportunity {
     pub pipeline_id: Option<Uuid>,
     /// Expected amount; the lead's budget, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = "decimal", pattern = r"^(0|[1-9]\d{0,15})(\.\d{1,4})?$", examples("220000.00"))]
+    #[schema(
+        format = "decimal",
+        pattern = r"^(0|[1-9]\d{0,15})(\.\d{1,4})?$",
+        examples("220000.00")
+    )]
     pub amount: Option<String>,
     /// Currency of the amount; the company's, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,7 +143,10 @@ async fn convert(tx: &mut Tx, ctx: &Ctx, id: Uuid, input: Convert) -> AppResult<
     if lead.status == "disqualified" {
         return Err(AppError::refuse(
             Code::Conflict,
-            say("The lead is disqualified; reopen it first", "线索已判为无效，请先重新打开"),
+            say(
+                "The lead is disqualified; reopen it first",
+                "线索已判为无效，请先重新打开",
+            ),
         ));
     }
     contradictions(&input)?;
@@ -208,7 +204,13 @@ fn contradictions(input: &Convert) -> AppResult<()> {
     let faults = both
         .iter()
         .filter(|(_, is_both)| *is_both)
-        .map(|(pointer, _)| Fault::invalid(*pointer, "cannot stand beside the id of one", "不能与其 id 同时给出"))
+        .map(|(pointer, _)| {
+            Fault::invalid(
+                *pointer,
+                "cannot stand beside the id of one",
+                "不能与其 id 同时给出",
+            )
+        })
         .collect::<Vec<_>>();
     if faults.is_empty() {
         Ok(())

@@ -112,7 +112,11 @@ pub async fn answer_criterion(
         let asked = lock_asked(tx, &ctx, id.0, key).await?;
         let document = asked.definition.stage_document(asked.head.stage_id);
         let criterion = document.and_then(|stage| stage.criterion(key)).or_not_found()?;
-        let note = input.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
+        let note = input
+            .note
+            .as_deref()
+            .map(str::trim)
+            .filter(|note| !note.is_empty());
         let answer = check_answer(criterion.node, &input.answer, note).map_err(AppError::invalid)?;
         let old = keep(tx, &ctx, &asked, &answer, note).await?;
         record(tx, &asked, key, old, json!({ "answer": answer, "note": note }));

@@ -13,8 +13,8 @@ use crate::pipeline::course::Course;
 use crate::pipeline::service::published;
 use crate::platform::db::Tx;
 use crate::platform::records::spec::Act;
-use crate::platform::records::{Change, Hooks};
 use crate::platform::records::sql::{Bind, Sql};
+use crate::platform::records::{Change, Hooks};
 use chrono::SecondsFormat;
 use diesel::QueryableByName;
 use diesel::sql_types::{Nullable, Numeric};
@@ -44,7 +44,11 @@ fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFu
     Box::pin(async move {
         match change.act {
             Act::Create => note_entry(tx, ctx, change).await,
-            Act::Update if ["amount", "currency", "account_id"].iter().any(|name| change.changed(name)) => {
+            Act::Update
+                if ["amount", "currency", "account_id"]
+                    .iter()
+                    .any(|name| change.changed(name)) =>
+            {
                 lapse::changed(tx, ctx, change.id).await
             }
             Act::Update | Act::Archive | Act::Restore => Ok(()),
@@ -106,7 +110,10 @@ async fn enter(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
         ("cycle", json!(1)),
         ("visit_id", json!(Uuid::now_v7())),
         ("stage_entered_at", json!(now)),
-        ("probability_default", json!(money::share_text(entrance.probability))),
+        (
+            "probability_default",
+            json!(money::share_text(entrance.probability)),
+        ),
         ("probability_calibrated", json!(calibrated.map(money::share_text))),
     ];
     for (name, value) in members {
@@ -157,9 +164,15 @@ fn may_change(change: &Change) -> AppResult<()> {
 
 /// A probability set by hand needs a permission over the deal, and a reason; without one there is no reason either.
 fn probability(ctx: &Ctx, change: &mut Change) -> AppResult<()> {
-    let is_set = change.after.get("probability_by_hand").is_some_and(|share| !share.is_null());
+    let is_set = change
+        .after
+        .get("probability_by_hand")
+        .is_some_and(|share| !share.is_null());
     if !is_set {
-        let has_reason = change.after.get("probability_reason").is_some_and(|reason| !reason.is_null());
+        let has_reason = change
+            .after
+            .get("probability_reason")
+            .is_some_and(|reason| !reason.is_null());
         if has_reason && change.act == Act::Create {
             return Err(AppError::invalid(vec![Fault::required("/probability_by_hand")]));
         }

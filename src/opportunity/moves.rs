@@ -225,7 +225,9 @@ fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> Sql 
         "actor_id": ctx.actor_id, "reason": step.reason, "evidence": step.evidence,
     })));
     let cleared = match step.kind {
-        MoveKind::Restart => ", probability_by_hand = NULL, probability_reason = NULL, forecast_category = NULL",
+        MoveKind::Restart => {
+            ", probability_by_hand = NULL, probability_reason = NULL, forecast_category = NULL"
+        }
         _ => "",
     };
     let dwell = if was_open { DWELL } else { "NULL::bigint" };

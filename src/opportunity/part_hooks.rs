@@ -11,8 +11,8 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
-use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::spec::Act;
+use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::{Change, Hooks};
 use diesel::sql_types::{Numeric, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName};
@@ -91,7 +91,10 @@ fn decision_chain_member<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Chang
                 say("is required when there is no contact", "未指定联系人时为必填项"),
             ));
         }
-        let own = change.text("influence").and_then(money::parse).unwrap_or_default();
+        let own = change
+            .text("influence")
+            .and_then(money::parse)
+            .unwrap_or_default();
         let others = others_influence(tx, ctx, change).await?;
         if own + others > Decimal::ONE {
             let left = money::share_text(Decimal::ONE - others);

@@ -1,8 +1,8 @@
 //! How a deal stands, as the database has it: its row, and whatever the gate of its stage looks at.
 
-use super::{RESOURCES, SUBJECTS};
 use super::advance::rules::{Deal, Status};
 use super::resources::OPPORTUNITY;
+use super::{RESOURCES, SUBJECTS};
 use crate::approval::definition::SubjectKind;
 use crate::approval::service as approvals;
 use crate::approval::state::RequestState;
@@ -170,7 +170,8 @@ async fn complete(
     expect_needs(ctx.tenant, head.stage_id, gate.needs());
     let mut standing = standing(ctx, &head, &record, &definition, facts)?;
     if !gate.needs().approvals.is_empty() {
-        standing.approvals = approvals_of(conn, ctx, &head, &definition, &subject(&record, &standing)).await?;
+        standing.approvals =
+            approvals_of(conn, ctx, &head, &definition, &subject(&record, &standing)).await?;
     }
     Ok(Present {
         head,
@@ -255,9 +256,9 @@ async fn read_facts(
 const LINES: &str = "line";
 
 fn records_sql(needs: &Needs) -> String {
-    let kinds = RESOURCES
-        .iter()
-        .filter(|part| needs.records.contains(part.singular) || (part.singular == LINES && !needs.approvals.is_empty()));
+    let kinds = RESOURCES.iter().filter(|part| {
+        needs.records.contains(part.singular) || (part.singular == LINES && !needs.approvals.is_empty())
+    });
     let members = kinds.map(|part| {
         format!(
             "'{}', (SELECT coalesce(json_agg({}::json ORDER BY t.created_at, t.id), '[]') FROM {} t \
@@ -330,10 +331,7 @@ fn members(
 }
 
 fn given(row: GivenAnswer) -> (String, Answer) {
-    let by = row
-        .by
-        .zip(row.name)
-        .map(|(id, name)| Person { id, name });
+    let by = row.by.zip(row.name).map(|(id, name)| Person { id, name });
     let answer = Answer {
         answer: row.answer,
         note: row.note,
@@ -360,9 +358,14 @@ async fn approvals_of(
     definition: &Definition,
     subject: &Value,
 ) -> AppResult<BTreeMap<String, Approval>> {
-    let found = approvals::standings(conn, ctx.tenant, SubjectKind::Opportunity, head.id, head.visit_id).await?;
+    let found =
+        approvals::standings(conn, ctx.tenant, SubjectKind::Opportunity, head.id, head.visit_id).await?;
     let criteria = definition.stage(head.stage_id).map(|stage| &stage.criteria);
-    let key_of = |id: Uuid| criteria?.iter().find_map(|(key, known)| (*known == id).then(|| key.clone()));
+    let key_of = |id: Uuid| {
+        criteria?
+            .iter()
+            .find_map(|(key, known)| (*known == id).then(|| key.clone()))
+    };
     let asked = found.into_iter().filter_map(|found| {
         let key = key_of(found.criterion_id?)?;
         let state = match found.state {

@@ -17,7 +17,9 @@ impl PartialSchema for MovedView {
             .property("transition", Ref::from_schema_name("TransitionView"))
             .required("transition");
         AllOfBuilder::new()
-            .description(Some("The opportunity after a move, with the move as `transition`."))
+            .description(Some(
+                "The opportunity after a move, with the move as `transition`.",
+            ))
             .item(Ref::from_schema_name("Opportunity"))
             .item(transition)
             .into()

@@ -6,8 +6,18 @@
 )]
 
 mod accounts;
+mod advance;
+mod api_keys;
 mod architecture;
+mod company;
 mod contract;
+mod convert;
+mod opportunities;
 mod pipelines;
+mod platform;
 mod postgres;
+mod roles;
+mod sign_in;
+mod snapshot;
 mod support;
+mod users;

@@ -50,11 +50,7 @@ pub struct ApprovalAskedView {
 #[utoipa::path(tag = "opportunities", operation_id = "advance_opportunity", security(("bearer" = ["opportunity.advance"])), request_body = Advance,
     responses((status = 200, body = MovedView), (status = 202, body = ApprovalAskedView, description = "Approval asked; `Location` is the request")))]
 #[post("/v1/opportunities/{id}/advance")]
-pub async fn advance_opportunity(
-    db: web::Data<Db>,
-    id: Id,
-    command: Command<Advance>,
-) -> AppResult<Reply> {
+pub async fn advance_opportunity(db: web::Data<Db>, id: Id, command: Command<Advance>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     let wish = Wish {
         from_stage_id: input.from_stage_id,
@@ -69,11 +65,7 @@ pub async fn advance_opportunity(
     .await
 }
 
-fn asked_reply(
-    ctx: &Ctx,
-    requests: Vec<Uuid>,
-    gate: &crate::pipeline::gate::Verdict,
-) -> AppResult<Reply> {
+fn asked_reply(ctx: &Ctx, requests: Vec<Uuid>, gate: &crate::pipeline::gate::Verdict) -> AppResult<Reply> {
     let first = requests.first().copied().unwrap_or_default();
     let view = ApprovalAskedView {
         approval_request_ids: requests,

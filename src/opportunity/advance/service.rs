@@ -3,8 +3,8 @@
 use super::rules::{self, Decision, Status, Wish};
 use crate::approval::definition::SubjectKind;
 use crate::approval::service::{self as approvals, NewRequest, Process};
-use crate::approval::subjects::Ended;
 use crate::approval::state::RequestState;
+use crate::approval::subjects::Ended;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -148,9 +148,15 @@ pub async fn ask(
     let stage = present.definition.stage(head.stage_id);
     let criterion_id = stage.and_then(|stage| stage.criteria.get(key)).copied();
     let (Some(process), Some(criterion_id)) = (process, criterion_id) else {
-        return Err(no_approval(document.map(|stage| stage.criteria()).unwrap_or_default().iter().filter_map(
-            |criterion| matches!(criterion.node, GateNode::Approval { .. }).then_some(criterion.key),
-        )));
+        return Err(no_approval(
+            document
+                .map(|stage| stage.criteria())
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|criterion| {
+                    matches!(criterion.node, GateNode::Approval { .. }).then_some(criterion.key)
+                }),
+        ));
     };
     let text = |name: &str| present.record.get(name).and_then(Value::as_str);
     let step = present.definition.step(head.stage_id);
@@ -177,7 +183,10 @@ fn no_approval<'a>(known: impl Iterator<Item = &'a str>) -> AppError {
         say("the present stage demands no approval", "当前阶段不需要审批")
     } else {
         say(
-            format!("is no approval of the present stage; there is: {}", known.join(", ")),
+            format!(
+                "is no approval of the present stage; there is: {}",
+                known.join(", ")
+            ),
             format!("不是当前阶段的审批；可选：{}", known.join("、")),
         )
     };

@@ -156,12 +156,7 @@ async fn lock_even_archived(
          FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} FOR UPDATE OF t",
         resource.table
     ));
-    let locked: Locked = sql
-        .query()
-        .get_result(conn)
-        .await
-        .optional()?
-        .or_not_found()?;
+    let locked: Locked = sql.query().get_result(conn).await.optional()?.or_not_found()?;
     if !locked.is_readable {
         return Err(AppError::not_found());
     }
@@ -519,13 +514,10 @@ async fn reference_faults(
         let mut sql = Sql::of(ctx.tenant);
         let scope = sql::scope(&mut sql, target, "t", ctx, Intent::Read);
         let place = sql.place(Bind::Id(id));
-        let live = if target.has_archive() {
-            " AND t.archived_at IS NULL"
-        } else {
-            ""
-        };
+        let live = live_condition(target);
+        // The lock that the foreign key takes anyway, taken here, so that what is being archived is waited for.
         sql.push(&format!(
-            "SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope}",
+            "SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope} FOR KEY SHARE OF t",
             target.table
         ));
         let found: Option<Seen> = sql.query().get_result(&mut **tx).await.optional()?;
@@ -534,6 +526,15 @@ async fn reference_faults(
         }
     }
     Ok(faults)
+}
+
+/// What can newly be referred to: what is not archived, and who is active.
+fn live_condition(target: &Resource) -> &'static str {
+    match target.singular {
+        "user" => " AND t.is_active",
+        _ if target.has_archive() => " AND t.archived_at IS NULL",
+        _ => "",
+    }
 }
 
 async fn write(

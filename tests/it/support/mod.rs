@@ -2,4 +2,6 @@
 
 pub mod app;
 pub mod db;
+pub mod make_deals;
+pub mod make_identity;
 pub mod make_pipelines;
