@@ -125,7 +125,7 @@ struct Lead {
 /// Makes or links an account and a contact, makes an opportunity and marks the lead converted, all or nothing. A second
 /// call answers what the first one made.
 #[utoipa::path(tag = "leads", operation_id = "convert_lead", security(("bearer" = ["lead.convert"])), request_body = Convert,
-    responses((status = 200, body = ConvertedView)))]
+    responses((status = 200, description = "What the lead became", body = ConvertedView)))]
 #[post("/v1/leads/{id}/convert")]
 pub async fn convert_lead(db: web::Data<Db>, id: Id, command: Command<Convert>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
