@@ -128,7 +128,7 @@ pub async fn pipelines(admin: &Caller, templates: &[&str]) -> Result<Vec<String>
             )
             .await?;
     }
-    let own = [json!({ "document": direct_sales(), "is_default": true })];
+    let own = [json!({ "document": direct_sales() })];
     let bodies = own
         .into_iter()
         .chain(templates.iter().map(|template| json!({ "template": template })));

@@ -92,7 +92,7 @@ fn every_fault_is_named_at_once_with_its_place() {
 #[case::a_condition_that_does_not_parse(json!({"kind": "field", "key": "a", "label": "a", "expression": "amount >"}), &[("/stages/0/gate/expression", "expression_syntax")])]
 #[case::a_condition_that_is_none(json!({"kind": "field", "key": "a", "label": "a", "expression": "amount"}), &[("/stages/0/gate/expression", "not_a_condition")])]
 #[case::conditions_over_a_record(
-    json!({"kind": "record", "key": "a", "label": "a", "of": "line", "where": "nope > 1", "every": "amount > 1"}),
+    json!({"kind": "record", "key": "a", "label": "a", "of": "line", "where": "nope > 1", "every": "neither > 1"}),
     &[("/stages/0/gate/where", "unknown_member"), ("/stages/0/gate/every", "unknown_member")]
 )]
 #[case::a_count_of_nothing(json!({"kind": "record", "key": "a", "label": "a", "of": "line", "at_least": 0}), &[("/stages/0/gate/at_least", "always_met")])]
