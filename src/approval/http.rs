@@ -59,13 +59,11 @@ async fn list_approval_requests(
     responses((status = 200, description = "The request", body = ApprovalRequest)))]
 #[get("/v1/approval-requests/{id}")]
 async fn get_approval_request(
-    request: HttpRequest,
     db: web::Data<Db>,
     subjects: web::Data<Subjects>,
     ctx: Ctx,
     id: Id,
 ) -> AppResult<Reply> {
-    listing::no_parameters(&request)?;
     db.snapshot(async |conn| {
         let conn = &mut &*conn;
         queries::about(conn, &ctx, id.0).await?;

@@ -63,22 +63,6 @@ pub(super) struct Parameters {
     waiting_for_me: Option<bool>,
 }
 
-/// Refuses any query parameter.
-///
-/// # Errors
-/// `bad_parameter`.
-pub(super) fn no_parameters(request: &HttpRequest) -> AppResult<()> {
-    let mut faults = Vec::new();
-    for (name, _) in pairs(request.query_string(), &mut faults) {
-        faults.push(unknown(&name, ""));
-    }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(bad_parameters(faults))
-    }
-}
-
 fn unknown(name: &str, known: &str) -> Fault {
     let message = if known.is_empty() {
         say(

@@ -2,7 +2,6 @@
 
 use super::definition::ProcessDocument;
 use super::facts::{Conditions, FrozenAmount, facts};
-use super::listing::no_parameters;
 use super::processes::{self, APPROVAL_PROCESS, VersionRow};
 use super::seating::Parties;
 use super::subjects::Subjects;
@@ -113,8 +112,7 @@ async fn process_reply(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<Reply> {
 #[utoipa::path(tag = "approvals", operation_id = "list_approval_process_templates", security(("bearer" = ["process.read"])),
     responses((status = 200, description = "The templates", body = ApprovalProcessTemplatePage)))]
 #[get("/v1/approval-process-templates")]
-async fn list_approval_process_templates(request: HttpRequest) -> AppResult<Reply> {
-    no_parameters(&request)?;
+async fn list_approval_process_templates() -> AppResult<Reply> {
     let all = shipped::processes().map_err(AppError::internal)?;
     let data = all.into_iter().map(|document| ApprovalProcessTemplate {
         key: document.key.clone(),
@@ -134,13 +132,7 @@ async fn list_approval_process_templates(request: HttpRequest) -> AppResult<Repl
 #[utoipa::path(tag = "approvals", operation_id = "list_approval_process_versions", security(("bearer" = ["process.read"])),
     responses((status = 200, description = "The versions", body = ApprovalProcessVersionPage)))]
 #[get("/v1/approval-processes/{id}/versions")]
-async fn list_approval_process_versions(
-    request: HttpRequest,
-    db: web::Data<Db>,
-    ctx: Ctx,
-    id: Id,
-) -> AppResult<Reply> {
-    no_parameters(&request)?;
+async fn list_approval_process_versions(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<Reply> {
     let rows = db
         .read(async |conn| processes::versions(conn, ctx.tenant, id.0).await)
         .await?;
@@ -179,7 +171,6 @@ async fn get_approval_process_version(
     ctx: Ctx,
     id: Id,
 ) -> AppResult<Reply> {
-    no_parameters(&request)?;
     let number = number(&request)?;
     let row = db
         .read(async |conn| processes::version(conn, ctx.tenant, id.0, number).await)

@@ -107,7 +107,7 @@ fn bad_credentials() -> AppError {
 /// Answers an access token for a few minutes and a refresh token for the next. A wrong e-mail and a wrong password are
 /// not told apart. After ten failures in a row an account is slowed down for that source, never locked. When the e-mail
 /// is known in several companies and the password is right, 422 asks for `tenant`.
-#[utoipa::path(tag = "sign-in", operation_id = "login", security(()), request_body = SignIn, responses((status = 200, body = Tokens)))]
+#[utoipa::path(tag = "sign-in", operation_id = "sign_in", security(()), request_body = SignIn, responses((status = 200, body = Tokens)))]
 #[post("/v1/auth/login")]
 pub async fn login(
     request: HttpRequest,
@@ -197,7 +197,7 @@ async fn hold_with_password(tx: &mut Tx, ctx: &Ctx, hash: Option<&str>) -> AppRe
 ///
 /// Spends a refresh token for a fresh pair. A repetition within ten seconds gets the same successor; any other reuse of a
 /// spent token ends the whole session.
-#[utoipa::path(tag = "sign-in", operation_id = "refresh", security(()), request_body = Refresh, responses((status = 200, body = Tokens)))]
+#[utoipa::path(tag = "sign-in", operation_id = "refresh_tokens", security(()), request_body = Refresh, responses((status = 200, body = Tokens)))]
 #[post("/v1/auth/refresh")]
 pub async fn refresh(db: web::Data<Db>, shared: Shared, Input(input): Input<Refresh>) -> AppResult<Reply> {
     let secrets = &shared.auth.secrets;
@@ -249,7 +249,7 @@ fn session_of(request: &HttpRequest) -> AppResult<Uuid> {
 /// Sign out
 ///
 /// Ends this session: its refresh token and its access tokens are void at once.
-#[utoipa::path(tag = "sign-in", operation_id = "logout", security(("bearer" = [])), responses((status = 204, description = "Signed out")))]
+#[utoipa::path(tag = "sign-in", operation_id = "sign_out", security(("bearer" = [])), responses((status = 204, description = "Signed out")))]
 #[post("/v1/auth/logout")]
 pub async fn logout(request: HttpRequest, db: web::Data<Db>, shared: Shared, ctx: Ctx) -> AppResult<Reply> {
     let session = session_of(&request)?;

@@ -3,6 +3,7 @@
 
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::money;
+use crate::platform::records::query;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -16,6 +17,8 @@ pub struct Operation {
     segments: Vec<String>,
     /// `None`: anybody; `Some("")`: whoever is signed in; else the permission.
     pub permission: Option<String>,
+    /// Whether it has query parameters.
+    takes_parameters: bool,
     body_schema: Option<Value>,
     /// Whether the body may be left out.
     pub is_body_optional: bool,
@@ -101,6 +104,12 @@ impl Operation {
             .get("x-permission")
             .and_then(Value::as_str)
             .map(str::to_owned);
+        let mut parameters = operation
+            .get("parameters")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let takes_parameters = parameters.any(|parameter| parameter["in"] == "query");
         let content = operation.get("requestBody").and_then(|body| body.get("content"));
         let body_schema = content.and_then(|content| content.get("application/json")).and_then(|media| media.get("schema")).map(|schema| {
             json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema], "components": components })
@@ -119,6 +128,7 @@ impl Operation {
                 .map(str::to_owned)
                 .collect(),
             permission,
+            takes_parameters,
             body_schema,
             is_body_optional: operation
                 .get("requestBody")
@@ -142,6 +152,25 @@ impl Operation {
             .iter()
             .filter(|segment| !segment.starts_with('{'))
             .count()
+    }
+
+    /// Refuses any query where none is taken: a misspelt parameter must never look like success. Operations that take
+    /// parameters name all faults of theirs at once, the unknown ones among them.
+    ///
+    /// # Errors
+    /// `bad_parameter` with all faults.
+    pub fn check_query(&self, query: &str) -> AppResult<()> {
+        if query.is_empty() || self.takes_parameters {
+            return Ok(());
+        }
+        let mut faults = Vec::new();
+        let sent = query::pairs(query, &mut faults);
+        faults.extend(sent.iter().map(|(name, _)| query::unknown_parameter(name, &[])));
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(query::bad_parameters(faults))
+        }
     }
 
     pub fn has_body(&self) -> bool {

@@ -287,7 +287,10 @@ pub struct Tx {
 impl Tx {
     /// Notes that a record changed; written with the transaction, one event a record.
     pub fn record(&mut self, event: events::Event) {
-        self.events.push(event);
+        match self.events.iter_mut().find(|known| known.is_about(&event)) {
+            Some(known) => known.absorb(event),
+            None => self.events.push(event),
+        }
     }
 
     /// Writes what was recorded so far under these terms: for a transaction that does more than one command's work, each

@@ -30,6 +30,7 @@ pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Va
             }
         }
     }
+    schemas.values_mut().for_each(lift_array_examples);
     for (path, item) in &mut paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             if let Some(operation) = operation.as_object_mut() {
@@ -88,6 +89,23 @@ fn point_inside(schema: &mut Value) {
             members.values_mut().for_each(point_inside);
         }
         Value::Array(items) => items.iter_mut().for_each(point_inside),
+        _ => {}
+    }
+}
+
+/// The annotations put the example of a list on its items; it belongs to the list.
+fn lift_array_examples(schema: &mut Value) {
+    let is_misplaced = |items: &Value| items["type"] != "array" && items["examples"][0].is_array();
+    if schema.get("items").is_some_and(is_misplaced)
+        && let Some(examples) = schema["items"]
+            .as_object_mut()
+            .and_then(|items| items.shift_remove("examples"))
+    {
+        schema["examples"] = examples;
+    }
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(lift_array_examples),
+        Value::Array(items) => items.iter_mut().for_each(lift_array_examples),
         _ => {}
     }
 }
@@ -307,7 +325,7 @@ fn example_of(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Val
     {
         return example.clone();
     }
-    if depth > 8 {
+    if depth > 16 {
         return Value::Null;
     }
     if let Some(name) = schema
@@ -327,7 +345,10 @@ fn example_of(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Val
     if let Some(first) = schema.get("enum").and_then(|options| options.get(0)) {
         return first.clone();
     }
-    for word in ["allOf", "oneOf", "anyOf"] {
+    if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
+        return whole_of(parts, schemas, depth);
+    }
+    for word in ["oneOf", "anyOf"] {
         let options = schema.get(word).and_then(Value::as_array).into_iter().flatten();
         if let Some(option) = options.into_iter().find(|option| option["type"] != "null") {
             return example_of(option, schemas, depth + 1);
@@ -387,4 +408,16 @@ fn example_of(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Val
         },
         _ => Value::Null,
     }
+}
+
+/// An example of all parts at once: what flattened members make.
+fn whole_of(parts: &[Value], schemas: &Map<String, Value>, depth: usize) -> Value {
+    let mut whole = Map::new();
+    for part in parts {
+        match example_of(part, schemas, depth + 1) {
+            Value::Object(members) => whole.extend(members),
+            other => return other,
+        }
+    }
+    Value::Object(whole)
 }

@@ -42,6 +42,26 @@ impl Event {
         }
     }
 
+    pub fn is_about(&self, other: &Event) -> bool {
+        self.subject_kind == other.subject_kind && self.subject_id == other.subject_id
+    }
+
+    /// Takes in what the same command did to the same record afterwards: a command leaves one event for each record. The
+    /// more telling kind stays; of a member changed twice, the first `before` and the last `after`.
+    pub fn absorb(&mut self, later: Event) {
+        if self.kind.ends_with(".updated") {
+            self.kind = later.kind;
+        }
+        merge(&mut self.data, later.data);
+        for (permission, part) in later.sensitive {
+            merge(
+                self.sensitive.entry(permission).or_insert_with(|| json!({})),
+                part,
+            );
+        }
+        self.also.extend(later.also);
+    }
+
     /// Puts the event on another record's timeline too.
     #[must_use]
     pub fn and_on(mut self, kind: &'static str, id: Option<Uuid>) -> Event {
@@ -49,6 +69,26 @@ impl Event {
             self.also.push((kind, id));
         }
         self
+    }
+}
+
+fn merge(earlier: &mut Value, later: Value) {
+    match (earlier, later) {
+        (Value::Object(earlier), Value::Object(later)) => {
+            let is_change = earlier.contains_key("before") && later.contains_key("before");
+            for (name, value) in later {
+                if is_change && name == "before" {
+                    continue;
+                }
+                match earlier.get_mut(&name) {
+                    Some(known) => merge(known, value),
+                    None => {
+                        earlier.insert(name, value);
+                    }
+                }
+            }
+        }
+        (earlier, later) => *earlier = later,
     }
 }
 
@@ -160,6 +200,26 @@ pub async fn flush(tx: &mut Tx, ctx: &Ctx, events: Vec<Event>) -> AppResult<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_changed_twice_in_a_command_has_one_event_from_first_to_last() {
+        let id = Uuid::now_v7();
+        let step = |kind: &str, before: i32, after: i32| {
+            Event::new(
+                kind,
+                "user",
+                id,
+                json!({ "changes": { "level": { "before": before, "after": after } } }),
+            )
+        };
+        let mut event = step("user.updated", 1, 2);
+        event.absorb(step("user.promoted", 2, 3));
+        assert_eq!(event.kind, "user.promoted");
+        assert_eq!(
+            event.data,
+            json!({ "changes": { "level": { "before": 1, "after": 3 } } })
+        );
+    }
 
     #[test]
     fn the_order_of_members_does_not_change_a_digest() {

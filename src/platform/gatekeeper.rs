@@ -166,7 +166,7 @@ async fn admit_to(
     asked: &Asked,
 ) -> AppResult<()> {
     let Some(permission) = &operation.permission else {
-        return Ok(());
+        return operation.check_query(request.query_string());
     };
     let db = request
         .app_data::<web::Data<Db>>()
@@ -181,6 +181,7 @@ async fn admit_to(
     if !permission.is_empty() && !caller.principal.grants.contains_key(permission) {
         return Err(AppError::forbidden(permission));
     }
+    operation.check_query(request.query_string())?;
     let now = auth::business_now(db, caller.principal.tenant, &caller.principal.company).await?;
     let headers = request.headers();
     let ctx = Ctx {

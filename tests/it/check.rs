@@ -18,6 +18,8 @@ struct Ids {
     advanced: Uuid,
     request: Uuid,
     seat: Uuid,
+    pipeline: Uuid,
+    process: Uuid,
 }
 
 /// A deal that advanced through a gate, and an approval that one person granted.
@@ -29,12 +31,21 @@ async fn furnish(own: &Own) -> Ids {
         advanced: Uuid::now_v7(),
         request: Uuid::now_v7(),
         seat: Uuid::now_v7(),
+        pipeline: Uuid::now_v7(),
+        process: Uuid::now_v7(),
     };
     let statements = deal(own, &ids) + &approval(own, &ids);
     let ctx = own.ctx().await;
     let made = own.db.write(&ctx, async |tx| {
         tx.batch_execute(&statements).await?;
-        tx.record(Event::new("account.created", "account", ids.account, json!({})));
+        let made = [
+            ("account", ids.account),
+            ("pipeline", ids.pipeline),
+            ("approval_process", ids.process),
+        ];
+        for (kind, id) in made {
+            tx.record(Event::new(format!("{kind}.created"), kind, id, json!({})));
+        }
         tx.record(Event::new(
             "opportunity.created",
             "opportunity",
@@ -49,8 +60,9 @@ async fn furnish(own: &Own) -> Ids {
 
 fn deal(own: &Own, ids: &Ids) -> String {
     let (tenant, user) = (own.tenant, own.administrator);
-    let [pipeline, version, one, two] = [0; 4].map(|_| Uuid::now_v7());
+    let [version, one, two] = [0; 3].map(|_| Uuid::now_v7());
     let Ids {
+        pipeline,
         opportunity,
         account,
         entered,
@@ -76,8 +88,9 @@ fn deal(own: &Own, ids: &Ids) -> String {
 
 fn approval(own: &Own, ids: &Ids) -> String {
     let (tenant, user) = (own.tenant, own.administrator);
-    let [process, version, step, asked, opened, seated, decided] = [0; 7].map(|_| Uuid::now_v7());
+    let [version, step, asked, opened, seated, decided] = [0; 6].map(|_| Uuid::now_v7());
     let Ids {
+        process,
         opportunity,
         request,
         seat,

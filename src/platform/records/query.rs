@@ -176,26 +176,6 @@ pub fn pairs(query: &str, faults: &mut Vec<Fault>) -> Vec<(String, String)> {
     pairs
 }
 
-/// Refuses every query parameter: for reads that take none.
-///
-/// # Errors
-/// `bad_parameter` naming each.
-pub fn none(query: &str) -> AppResult<()> {
-    let mut faults = Vec::new();
-    for (name, _) in pairs(query, &mut faults) {
-        faults.push(Fault::new(
-            format!("?{name}"),
-            "unknown_parameter",
-            say("is not known here; this takes none", "未知参数;此操作不接受参数"),
-        ));
-    }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(bad_parameters(faults))
-    }
-}
-
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     let mut bytes = Vec::with_capacity(spaced.len());
@@ -286,15 +266,24 @@ fn filter(resource: &Resource, name: &str, value: &str) -> Result<Filter, Fault>
             )));
         }
     }
-    let allowed = parameter_names(resource).join(", ");
-    Err(Fault::new(
+    Err(unknown_parameter(name, &parameter_names(resource)))
+}
+
+/// The fault of a parameter that an operation does not know.
+pub fn unknown_parameter(name: &str, known: &[String]) -> Fault {
+    let allowed = if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    };
+    Fault::new(
         format!("?{name}"),
         "unknown_parameter",
         say(
-            format!("is not known here; known are {allowed}"),
+            format!("is not known here; known: {allowed}"),
             format!("未知参数;可用参数:{allowed}"),
         ),
-    ))
+    )
 }
 
 fn wrong_form(name: &str) -> Fault {
