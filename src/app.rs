@@ -94,14 +94,14 @@ pub fn hand_overs() -> Vec<HandOver> {
 
 /// The annotated operations of all rooms.
 fn rooms(config: &mut ServiceConfig) {
+    opportunity::routes(config);
+    crm::routes(config);
     config
         .service(problem::list_problems)
         .service(problem::get_problem);
     pages::routes(config);
     identity::routes(config);
-    crm::routes(config);
     pipeline::routes(config);
-    opportunity::routes(config);
     event::routes(config);
     time::routes(config);
     insight::routes(config);
@@ -143,13 +143,14 @@ pub fn service(
         .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::Data::new(SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
+        // The router tries one path after the other, so what is asked most stands first.
+        .configure(|config| records::http::routes(&opportunity::resources::OPPORTUNITY, config))
         .into_utoipa_app()
         .configure(rooms)
         .into_app();
     app.configure(|config| {
-        resources()
-            .into_iter()
-            .for_each(|resource| records::http::routes(resource, config))
+        let others = resources().into_iter().filter(|resource| resource.singular != "opportunity");
+        others.for_each(|resource| records::http::routes(resource, config))
     })
     .configure(pages::documentation)
     .wrap(actix_web::middleware::from_fn(front_door))

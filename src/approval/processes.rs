@@ -214,10 +214,13 @@ struct Head {
     version: i32,
 }
 
+/// Key, subject kind, name, published number, version, and when it was archived.
+type HeadRow = (String, String, String, Option<i32>, i32, Option<DateTime<Utc>>);
+
 /// Locks a process for a change of its versions.
 async fn lock(tx: &mut Tx, ctx: &Ctx, process: Uuid) -> AppResult<Head> {
     use approval_processes as t;
-    let found: Option<(String, String, String, Option<i32>, i32, Option<DateTime<Utc>>)> = t::table
+    let found: Option<HeadRow> = t::table
         .find((ctx.tenant, process))
         .for_update()
         .select((
@@ -252,7 +255,7 @@ async fn lock(tx: &mut Tx, ctx: &Ctx, process: Uuid) -> AppResult<Head> {
 pub async fn new_draft(tx: &mut Tx, ctx: &Ctx, process: Uuid) -> AppResult<VersionRow> {
     let head = lock(tx, ctx, process).await?;
     let all = versions(&mut &**tx, ctx.tenant, process).await?;
-    let newest = all.iter().next().or_not_found()?;
+    let newest = all.as_slice().first().or_not_found()?;
     let base = all
         .iter()
         .find(|version| Some(version.number) == head.published_number)

@@ -170,7 +170,7 @@ async fn hold(tx: &mut Tx, ctx: &Ctx, mut asked: Vec<Uuid>) -> AppResult<()> {
 fn event(loaded: &Loaded, outcome: &Outcome) -> Event {
     let request = &loaded.request;
     let after = outcome.state.state;
-    let first = outcome.acts.iter().next().map(|act| act.kind);
+    let first = outcome.acts.as_slice().first().map(|act| act.kind);
     let state: &'static str = after.into();
     let kind = if after == loaded.state.state {
         first.map_or("updated", happened)

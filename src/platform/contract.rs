@@ -112,7 +112,9 @@ impl Operation {
         let takes_parameters = parameters.any(|parameter| parameter["in"] == "query");
         let content = operation.get("requestBody").and_then(|body| body.get("content"));
         let body_schema = content.and_then(|content| content.get("application/json")).and_then(|media| media.get("schema")).map(|schema| {
-            json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema], "components": components })
+            let mut schemas = Map::new();
+            gather(schema, &components["schemas"], &mut schemas);
+            json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema], "components": { "schemas": schemas } })
         });
         Operation {
             id: operation
@@ -188,6 +190,24 @@ impl Operation {
         compiled
             .as_ref()
             .ok_or_else(|| AppError::internal(format!("{} has no body schema that compiles", self.id)))
+    }
+}
+
+/// Collects the component schemas that a schema refers to, theirs too, and no others: a body's validator keeps a copy.
+fn gather(schema: &Value, known: &Value, found: &mut Map<String, Value>) {
+    match schema {
+        Value::Object(members) => {
+            let name = members.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next());
+            if let Some((name, target)) = name.and_then(|name| Some((name, known.get(name)?)))
+                && !found.contains_key(name)
+            {
+                found.insert(name.to_owned(), target.clone());
+                gather(target, known, found);
+            }
+            members.values().for_each(|member| gather(member, known, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| gather(item, known, found)),
+        _ => {}
     }
 }
 
