@@ -1,11 +1,16 @@
 //! Assembles the rooms: which resources and routes there are, and the document that follows from them.
 
+use crate::approval::definition::SubjectKind;
+use crate::approval::subjects::{Subject, Subjects};
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
+use crate::platform::hand_over::HandOver;
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
-use crate::{catalog, crm, identity, opportunity};
+use crate::time::clock::TimerHandlers;
+use crate::time::timer::Handlers;
+use crate::{approval, catalog, crm, event, identity, opportunity, pipeline, time};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -34,15 +39,50 @@ pub const TAGS: &[Tag] = &[
     ("reference", "Problem codes, keys, schemas."),
 ];
 
+/// What can be approved, and whom to tell when a request ends.
+pub const SUBJECTS: Subjects = Subjects(&[
+    Subject {
+        kind: SubjectKind::Opportunity,
+        resource: &opportunity::resources::OPPORTUNITY,
+        parts: &[("lines", &opportunity::parts::LINE)],
+        decided: None,
+    },
+    Subject {
+        kind: SubjectKind::Lead,
+        resource: &crm::resources::LEAD,
+        parts: &[],
+        decided: None,
+    },
+    Subject {
+        kind: SubjectKind::ResultSheet,
+        resource: &opportunity::parts::RESULT_SHEET,
+        parts: &[],
+        decided: None,
+    },
+]);
+
 /// Every declared resource.
 pub fn resources() -> Vec<&'static Resource> {
     let areas = [
         identity::RESOURCES,
         catalog::RESOURCES,
         crm::RESOURCES,
+        pipeline::RESOURCES,
         opportunity::RESOURCES,
+        approval::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
+}
+
+/// What each kind of timer does.
+pub const TIMERS: Handlers = &[];
+/// What each area does when somebody hands everything over.
+pub fn hand_overs() -> Vec<HandOver> {
+    vec![
+        identity::handing::teams,
+        crm::hand_over::hand_over,
+        opportunity::hand_over::hand_over,
+    ]
 }
 
 /// The annotated operations of all rooms.
@@ -53,7 +93,11 @@ fn rooms(config: &mut ServiceConfig) {
     pages::routes(config);
     identity::routes(config);
     crm::routes(config);
+    pipeline::routes(config);
     opportunity::routes(config);
+    event::routes(config);
+    time::routes(config);
+    approval::routes(config);
 }
 
 /// The OpenAPI document.
@@ -86,6 +130,9 @@ pub fn service(
     let app = App::new()
         .app_data(platform)
         .app_data(web::Data::new(db))
+        .app_data(web::Data::new(TimerHandlers(TIMERS)))
+        .app_data(web::Data::new(opportunity::SUBJECTS))
+        .app_data(web::Data::new(SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .into_utoipa_app()
         .configure(rooms)

@@ -3,8 +3,10 @@
 pub mod app;
 pub mod approval;
 pub mod catalog;
+pub mod check;
 pub mod config;
 pub mod crm;
+pub mod event;
 pub mod identity;
 pub mod kernel;
 pub mod opportunity;
@@ -12,3 +14,4 @@ pub mod pipeline;
 pub mod platform;
 pub mod schema;
 pub mod server;
+pub mod time;

@@ -357,6 +357,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Events that have no position yet: written with the event, deleted in the transaction that gives it its position.
+    event_queue (tenant_id, event_id) {
+        tenant_id -> Uuid,
+        event_id -> Uuid,
+    }
+}
+
+diesel::table! {
     /// Which records' timelines an event belongs to besides its own subject's, e.g. the account of a deal.
     event_subjects (tenant_id, subject_kind, subject_id, event_id) {
         tenant_id -> Uuid,
@@ -952,6 +960,10 @@ diesel::table! {
         due_at -> Timestamptz,
         is_real_time -> Bool,
         details -> Jsonb,
+        /// How often it was claimed; it counts before the attempt, so that one which brings a server down backs off too.
+        attempts -> Int4,
+        /// Real time before which nobody claims it (again).
+        retry_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -1,14 +1,16 @@
-//! Runs the service: workers, each with its own connections, and the metrics on a port of their own.
+//! Runs the service: workers, each with its own connections, the background duties, and the metrics on a port of their own.
 
 use crate::app;
 use crate::config::Config;
 use crate::platform::auth::Auth;
 use crate::platform::contract::Contract;
 use crate::platform::db::Db;
+use crate::platform::duty::Duty;
 use crate::platform::gatekeeper::Platform;
-use crate::platform::limits::Limits;
+use crate::platform::limits::{Limits, SignIns};
 use crate::platform::metrics::Metrics;
 use crate::platform::tokens::Secrets;
+use crate::{event, time};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use std::net::{SocketAddr, TcpListener};
@@ -23,12 +25,16 @@ pub struct Running {
     pub platform: web::Data<Platform>,
     handle: ServerHandle,
     metrics: Option<ServerHandle>,
+    duties: Vec<Duty>,
 }
 
 impl Running {
-    /// Stops accepting, lets requests under way finish, then returns.
+    /// Stops accepting, lets requests and background duties under way finish, then returns.
     pub async fn stop(self) {
         self.handle.stop(true).await;
+        for duty in self.duties {
+            duty.stop().await;
+        }
         if let Some(metrics) = self.metrics {
             metrics.stop(false).await;
         }
@@ -45,6 +51,8 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
         auth: Auth::new(Arc::new(secrets)),
         contract: Contract::new(app::document()),
         limits: Limits::new(config.rate_per_user, config.rate_per_tenant),
+        sign_ins: SignIns::default(),
+        hand_overs: app::hand_overs(),
         metrics: Metrics::new()?,
     }))
 }
@@ -56,6 +64,11 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
 pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) -> Result<Running, Failure> {
     let listener = TcpListener::bind(config.listen)?;
     let address = listener.local_addr()?;
+    let duties = vec![
+        event::sequencer::spawn(url)?,
+        time::engine::spawn(url, app::TIMERS)?,
+        time::maintenance::spawn(url)?,
+    ];
     let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
     // A first pool proves here that the settings are possible; the workers make their own, on their own runtimes.
     Db::new(&url, connections)?;
@@ -85,6 +98,7 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
         platform,
         handle,
         metrics,
+        duties,
     })
 }
 

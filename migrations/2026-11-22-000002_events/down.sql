@@ -1,4 +1,5 @@
 DROP TABLE timers;
+DROP TABLE event_queue;
 DROP TABLE event_positions;
 DROP TABLE event_subjects;
 DROP TABLE event_payloads;

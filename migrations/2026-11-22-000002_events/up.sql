@@ -54,6 +54,14 @@ CREATE TABLE event_positions (
 );
 SELECT place('event_positions', 'tenant');
 COMMENT ON TABLE event_positions IS 'The order of a company''s events, appended after commit by the one leased sequencer: gap-free, and a hash chain.';
+CREATE TABLE event_queue (
+    tenant_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    CONSTRAINT event_queue_pkey PRIMARY KEY (tenant_id, event_id)
+);
+ALTER TABLE event_queue SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+SELECT place('event_queue', 'tenant');
+COMMENT ON TABLE event_queue IS 'Events that have no position yet: written with the event, deleted in the transaction that gives it its position.';
 CREATE TABLE timers (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -63,11 +71,16 @@ CREATE TABLE timers (
     due_at timestamptz NOT NULL,
     is_real_time boolean NOT NULL DEFAULT false,
     details jsonb NOT NULL DEFAULT '{}',
+    attempts integer NOT NULL DEFAULT 0,
+    retry_at timestamptz,
     CONSTRAINT timers_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT timers_subject_key UNIQUE (tenant_id, kind, subject_kind, subject_id)
 );
 ALTER TABLE timers SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
 SELECT place('timers', 'tenant');
 CREATE INDEX timers_due_idx ON timers (due_at);
+CREATE INDEX timers_tenant_due_idx ON timers (tenant_id, due_at);
 COMMENT ON TABLE timers IS 'What is to happen later. A fired timer is deleted in the transaction of what it did, so it fires exactly once.';
 COMMENT ON COLUMN timers.due_at IS 'By the company''s clock, or by real time where is_real_time.';
+COMMENT ON COLUMN timers.attempts IS 'How often it was claimed; it counts before the attempt, so that one which brings a server down backs off too.';
+COMMENT ON COLUMN timers.retry_at IS 'Real time before which nobody claims it (again).';

@@ -29,7 +29,7 @@ CREATE TABLE users (
     away_from timestamptz,
     away_until timestamptz,
     delegate_id uuid,
-    sessions_valid_from timestamptz NOT NULL,
+    sessions_valid_from timestamptz NOT NULL DEFAULT 'epoch',
     version integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,

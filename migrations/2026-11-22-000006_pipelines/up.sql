@@ -36,6 +36,7 @@ CREATE TABLE pipeline_versions (
     CONSTRAINT pipeline_versions_published_check CHECK ((state = 'draft') = (published_at IS NULL))
 );
 SELECT place('pipeline_versions', 'tenant');
+CREATE UNIQUE INDEX pipeline_versions_draft_key ON pipeline_versions (tenant_id, pipeline_id) WHERE state = 'draft';
 CREATE UNIQUE INDEX pipeline_versions_published_key ON pipeline_versions (tenant_id, pipeline_id) WHERE state = 'published';
 ALTER TABLE pipelines ADD CONSTRAINT pipelines_published_version_fkey FOREIGN KEY (tenant_id, published_version_id) REFERENCES pipeline_versions (tenant_id, id);
 CREATE INDEX pipelines_published_version_idx ON pipelines (tenant_id, published_version_id);

@@ -52,8 +52,8 @@ pub struct ProcessDocument {
     /// Whether the subject's owner may sit in a step; false separates the duties.
     #[serde(default)]
     pub may_owner_decide: bool,
-    /// At least one. Their order is that of their positions.
-    #[schema(min_items = 1, max_items = 50)]
+    /// At least one when it is published. Their order is that of their positions.
+    #[schema(max_items = 50)]
     pub steps: Vec<ProcessStep>,
 }
 
@@ -130,7 +130,7 @@ pub enum Mode {
 pub enum Approver {
     /// These people.
     Users {
-        #[schema(min_items = 1, max_items = 100)]
+        #[schema(max_items = 100)]
         user_ids: Vec<Uuid>,
     },
     /// Everybody who has this role when the step opens.
@@ -180,9 +180,10 @@ fn approvers_schema() -> Schema {
             Approver::schema(),
             "One way to name people who are asked.",
         ))
-        .min_items(Some(1))
         .max_items(Some(50))
-        .description(Some("Who is asked. A person named in several ways has one seat."))
+        .description(Some(
+            "Who is asked; somebody, when it is published. A person named in several ways has one seat.",
+        ))
         .build()
         .into()
 }

@@ -76,6 +76,14 @@ impl People {
             .is_some_and(|person| person.is_active && person.roles.contains(ADMINISTRATOR))
     }
 
+    /// Everybody who is active, by id.
+    pub fn active(&self) -> impl Iterator<Item = Uuid> {
+        self.persons
+            .values()
+            .filter(|person| person.is_active)
+            .map(|person| person.id)
+    }
+
     /// The active people with a role, by id.
     #[must_use]
     pub fn with_role(&self, role: &str) -> Vec<Uuid> {

@@ -36,9 +36,17 @@ pub enum Refusal {
 
 impl From<Refusal> for AppError {
     fn from(refusal: Refusal) -> AppError {
+        refusal.about("/user_id")
+    }
+}
+
+impl Refusal {
+    /// The refusal of a command that names a person at this pointer of its body.
+    #[must_use]
+    pub fn about(self, person: &str) -> AppError {
         let refuse = |code, en: &str, zh: &str| AppError::refuse(code, say(en, zh));
-        let of_person = |en: &str, zh: &str| AppError::invalid(vec![Fault::invalid("/user_id", en, zh)]);
-        match refusal {
+        let of_person = |en: &str, zh: &str| AppError::invalid(vec![Fault::invalid(person, en, zh)]);
+        match self {
             Refusal::RequestClosed => refuse(
                 Code::RequestClosed,
                 "This approval request is closed",
@@ -75,7 +83,7 @@ impl From<Refusal> for AppError {
                 "该步骤已升级处理",
             ),
             Refusal::StepRequired => AppError::invalid(vec![Fault::new(
-                "/step_id",
+                "/step_key",
                 "required",
                 say(
                     "is required: you sit in several open steps of this request",

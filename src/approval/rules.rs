@@ -170,10 +170,24 @@ pub fn withdraw(
     if who != state.parties.requester_id {
         return Err(Refusal::NotRequester);
     }
+    call_off(state, setting, Some(who), comment)
+}
+
+/// Takes a pending request back because its subject went another way (it was taken back a stage, or lost), whoever
+/// brought that about.
+///
+/// # Errors
+/// [`Refusal::RequestClosed`].
+pub fn call_off(
+    state: &State,
+    setting: Setting<'_>,
+    who: Option<Uuid>,
+    comment: Option<String>,
+) -> Result<Outcome, Refusal> {
     pending(state)?;
     let mut draft = Draft::of(state.clone(), setting);
     draft.record(Act {
-        actor_id: Some(who),
+        actor_id: who,
         comment,
         ..draft.act(ActKind::Withdraw)
     });

@@ -1,5 +1,6 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
+pub mod hand_over;
 pub mod resources;
 
 use crate::platform::records::Resource;

@@ -48,11 +48,45 @@ pub struct Made {
     pub administrator: Uuid,
 }
 
+impl Made {
+    /// Ids for a company to be.
+    pub fn fresh() -> Made {
+        Made {
+            tenant: Uuid::now_v7(),
+            administrator: Uuid::now_v7(),
+        }
+    }
+}
+
 /// Makes a company in a transaction of its own.
 ///
 /// # Errors
 /// `invalid` when a setting cannot be used.
 pub async fn make_company(db: &Db, new: &NewCompany) -> AppResult<Made> {
+    let hash = passwords::hash(&new.administrator.password).await?;
+    let made = Made::fresh();
+    let ctx = terms(new, made)?;
+    db.write(&ctx, async |tx| {
+        insert_company(tx, &ctx, new, made, &hash).await?;
+        Ok(Reply::no_content())
+    })
+    .await?;
+    Ok(made)
+}
+
+/// Makes a company within another's command. `hash`: of the administrator's password. Events recorded before it in the
+/// transaction would be written as the new company's; record the command's own afterwards.
+///
+/// # Errors
+/// `invalid` when a setting cannot be used.
+pub async fn make_company_in(tx: &mut Tx, new: &NewCompany, made: Made, hash: &str) -> AppResult<()> {
+    let ctx = terms(new, made)?;
+    insert_company(tx, &ctx, new, made, hash).await?;
+    tx.flush_events(&ctx).await
+}
+
+/// The terms under which the system sets a company up.
+fn terms(new: &NewCompany, made: Made) -> AppResult<Ctx> {
     let time_zone = new.time_zone.parse::<chrono_tz::Tz>();
     let time_zone = time_zone.map_err(|_| {
         AppError::invalid(vec![Fault::invalid(
@@ -61,13 +95,7 @@ pub async fn make_company(db: &Db, new: &NewCompany) -> AppResult<Made> {
             "不是有效的 IANA 时区",
         )])
     })?;
-    let hash = passwords::hash(&new.administrator.password).await?;
-    let made = Made {
-        tenant: Uuid::now_v7(),
-        administrator: Uuid::now_v7(),
-    };
     let recorded_at = clock::real_now();
-    let now = new.sandbox_now.unwrap_or(recorded_at);
     let company = Company {
         name: new.name.clone(),
         currency: new.currency.clone(),
@@ -77,19 +105,13 @@ pub async fn make_company(db: &Db, new: &NewCompany) -> AppResult<Made> {
         grade_b_months: 6,
         is_sandbox: new.sandbox_now.is_some(),
     };
-    let ctx = Ctx::system(
+    Ok(Ctx::system(
         Arc::new(company),
         made.tenant,
         ActorKind::System,
-        now,
+        new.sandbox_now.unwrap_or(recorded_at),
         recorded_at,
-    );
-    db.write(&ctx, async |tx| {
-        insert_company(tx, &ctx, new, made, &hash).await?;
-        Ok(Reply::no_content())
-    })
-    .await?;
-    Ok(made)
+    ))
 }
 
 async fn insert_company(tx: &mut Tx, ctx: &Ctx, new: &NewCompany, made: Made, hash: &str) -> AppResult<()> {

@@ -1,5 +1,6 @@
-//! Users, teams and roles as the API shows them.
+//! Users, teams, roles and API keys as the API shows them.
 
+use super::hooks;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
 const LOCALES: &[&str] = &["en", "zh-CN", "ru"];
@@ -43,9 +44,23 @@ pub static USER: Resource = Resource {
             &USER,
             "Who decides approvals for them while they are away.",
         ),
+        Member::json(
+            "role_ids",
+            "[]",
+            r#"{"type":"array","items":{"type":"string","format":"uuid"},"maxItems":50}"#,
+            "Their roles; set by `PUT /v1/users/{id}/roles`.",
+            r#"["0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"]"#,
+        )
+        .computed(
+            "SELECT coalesce(json_agg(ur.role_id ORDER BY ur.role_id), '[]'::json) FROM user_roles ur \
+             WHERE ur.tenant_id = t.tenant_id AND ur.user_id = t.id",
+        ),
     ],
     default_sort: "name",
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        before: Some(hooks::before_user),
+        after: None,
+    },
 };
 
 pub static TEAM: Resource = Resource {
@@ -66,7 +81,10 @@ pub static TEAM: Resource = Resource {
         Member::to("leader_id", &USER, "The team's leader."),
     ],
     default_sort: "name",
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        before: Some(hooks::before_team),
+        after: None,
+    },
 };
 
 pub static ROLE: Resource = Resource {
@@ -109,5 +127,34 @@ pub static ROLE: Resource = Resource {
         ),
     ],
     default_sort: "key",
+    hooks: Hooks {
+        before: Some(hooks::before_role),
+        after: None,
+    },
+};
+
+pub static API_KEY: Resource = Resource {
+    singular: "api_key",
+    plural: "api-keys",
+    table: "api_keys",
+    tag: "sign-in",
+    about: "A key for programs; it acts as its user, limited to its role. Its times are real.",
+    permission: "key",
+    access: Access::Shared,
+    verbs: Verbs::READ,
+    members: &[
+        Member::text("name", 100, "What it is for.", "\"官网表单\"")
+            .required()
+            .search()
+            .sort(),
+        Member::to("user_id", &USER, "As whom it acts.").required(),
+        Member::to("role_id", &ROLE, "The role beyond which it does not reach."),
+        Member::text("prefix", 12, "Its visible beginning.", "\"psk_AZfJoF0-\"").required(),
+        Member::instant("expires_at", "When it ends."),
+        Member::instant("last_used_at", "When it was last used, to a few seconds."),
+        Member::instant("revoked_at", "When it was revoked; null while it is good.")
+            .computed("t.archived_at"),
+    ],
+    default_sort: "name",
     hooks: Hooks::NONE,
 };

@@ -6,6 +6,19 @@ pub mod course;
 pub mod definition;
 pub mod faults;
 pub mod gate;
+mod http;
+mod queries;
 pub mod records;
+pub mod resources;
+mod runtime;
+pub mod service;
 pub mod templates;
 pub mod vocabulary;
+mod wire;
+
+pub use http::routes;
+
+use crate::platform::records::Resource;
+
+/// The declared resources of this area.
+pub const RESOURCES: &[&Resource] = &[&resources::PIPELINE];

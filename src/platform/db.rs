@@ -17,9 +17,11 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How often a transaction is tried again after a serialization failure or a deadlock.
 const MOST_TRIES: u32 = 5;
@@ -178,14 +180,15 @@ impl Db {
         let mut tx = Tx {
             open,
             events: Vec::new(),
+            wrote_events: false,
+            touched: BTreeSet::new(),
         };
         let reply = match work(&mut tx).await {
             Ok(reply) => reply,
             Err(error) => return Err(tx.open.abandon(error).await),
         };
         let finished = async {
-            let recorded = std::mem::take(&mut tx.events);
-            events::flush(&mut tx, ctx, recorded).await?;
+            tx.flush_events(ctx).await?;
             if let Some(key) = key {
                 idempotency::store(&mut tx, ctx, key, &reply).await?;
             }
@@ -200,7 +203,29 @@ impl Db {
             return Ok(reply.with_header("preference-applied", "dry-run"));
         }
         tx.open.end("COMMIT").await?;
+        if tx.wrote_events {
+            events::COMMITTED.notify_one();
+        }
         Ok(reply)
+    }
+
+    /// Runs the system's own bookkeeping (leases, positions, expiry) in one transaction: no events, no idempotency key,
+    /// no repetition.
+    ///
+    /// # Errors
+    /// What the closure answers (nothing is then changed), and outages.
+    pub async fn bookkeep<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> AppResult<T>,
+    ) -> AppResult<T> {
+        let mut open = Open::begin(self.connection().await?, "BEGIN").await?;
+        match work(open.connection()?).await {
+            Ok(done) => {
+                open.end("COMMIT").await?;
+                Ok(done)
+            }
+            Err(error) => Err(open.abandon(error).await),
+        }
     }
 }
 
@@ -224,8 +249,7 @@ impl Open {
 
     fn connection(&mut self) -> AppResult<&mut AsyncPgConnection> {
         self.connection
-            .as_mut()
-            .map(|object| &mut **object)
+            .as_deref_mut()
             .ok_or_else(|| AppError::internal("the transaction has ended"))
     }
 
@@ -256,12 +280,41 @@ impl Drop for Open {
 pub struct Tx {
     open: Open,
     events: Vec<events::Event>,
+    wrote_events: bool,
+    touched: BTreeSet<Uuid>,
 }
 
 impl Tx {
     /// Notes that a record changed; written with the transaction, one event a record.
     pub fn record(&mut self, event: events::Event) {
         self.events.push(event);
+    }
+
+    /// Writes what was recorded so far under these terms: for a transaction that does more than one command's work, each
+    /// with its own actor and instant. What is recorded afterwards goes under the terms of the transaction as ever.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn flush_events(&mut self, ctx: &Ctx) -> AppResult<()> {
+        let recorded = std::mem::take(&mut self.events);
+        self.wrote_events |= !recorded.is_empty();
+        events::flush(self, ctx, recorded).await
+    }
+
+    /// Notes that this transaction itself changed or deleted a row, for a later step of it that would otherwise take the
+    /// row's new state for somebody else's doing.
+    pub fn touch(&mut self, id: Uuid) {
+        self.touched.insert(id);
+    }
+
+    pub fn has_touched(&self, id: Uuid) -> bool {
+        self.touched.contains(&id)
+    }
+
+    /// Forgets what was recorded and not yet written, and what was touched: its work was rolled back to a savepoint.
+    pub fn forget(&mut self) {
+        self.events.clear();
+        self.touched.clear();
     }
 }
 

@@ -2,6 +2,7 @@
 //! for every operation (errors, headers, examples), added here once so that none can lack it.
 
 use super::records::{Resource, docs};
+use crate::kernel::error::{AppError, AppResult};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
@@ -60,6 +61,35 @@ pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Va
     });
     document["paths"] = Value::Object(paths);
     document
+}
+
+/// A component's schema as a JSON Schema (2020-12) that stands by itself.
+///
+/// # Errors
+/// When the components cannot be written as JSON.
+pub fn standalone(components: &OpenApi, name: &str) -> AppResult<Value> {
+    let mut document = serde_json::to_value(components).map_err(AppError::internal)?;
+    let mut schemas = document["components"]["schemas"].take();
+    point_inside(&mut schemas);
+    Ok(json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": name,
+        "$ref": format!("#/$defs/{name}"),
+        "$defs": schemas,
+    }))
+}
+
+fn point_inside(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get_mut("$ref") {
+                *reference = reference.replacen("#/components/schemas/", "#/$defs/", 1);
+            }
+            members.values_mut().for_each(point_inside);
+        }
+        Value::Array(items) => items.iter_mut().for_each(point_inside),
+        _ => {}
+    }
 }
 
 fn sort(members: &mut Map<String, Value>) {

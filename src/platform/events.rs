@@ -8,7 +8,12 @@ use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 use uuid::Uuid;
+
+/// Told after each commit that wrote events, so that the sequencer of this process need not wait for its next look.
+/// A hint only: nothing depends on its arrival.
+pub static COMMITTED: Notify = Notify::const_new();
 
 /// One changed record.
 #[derive(Debug, Clone)]
@@ -56,6 +61,8 @@ WITH e AS (
 ), payloads AS (
     INSERT INTO event_payloads (tenant_id, event_id, data, sensitive)
     SELECT $1, e.id, e.v->'data', nullif(e.v->'sensitive', '{}'::jsonb) FROM e
+), queued AS (
+    INSERT INTO event_queue (tenant_id, event_id) SELECT $1, e.id FROM e
 )
 INSERT INTO event_subjects (tenant_id, subject_kind, subject_id, event_id)
 SELECT DISTINCT $1, s.value->>0, (s.value->>1)::uuid, e.id FROM e, jsonb_array_elements(e.v->'subjects') AS s (value)";
@@ -89,6 +96,8 @@ fn canonical(value: &Value, hasher: &mut Sha256) {
             }
             hasher.update(b"]");
         }
+        // The database keeps no sign of zero.
+        Value::Number(number) if number.as_f64() == Some(0.0) && number.is_f64() => hasher.update("0.0"),
         plain => hasher.update(plain.to_string()),
     }
 }

@@ -6,7 +6,8 @@ use super::auth::{self, Auth};
 use super::clock;
 use super::contract::{Contract, Operation};
 use super::db::Db;
-use super::limits::Limits;
+use super::hand_over::HandOver;
+use super::limits::{Limits, SignIns};
 use super::metrics::Metrics;
 use super::problem::{Asked, Bare, render_refusal};
 use crate::kernel::ctx::{Ctx, IdempotencyKey, IfMatch};
@@ -37,6 +38,9 @@ pub struct Platform {
     pub auth: Auth,
     pub contract: Contract,
     pub limits: Limits,
+    pub sign_ins: SignIns,
+    /// What each area does when somebody hands everything over.
+    pub hand_overs: Vec<HandOver>,
     pub metrics: Metrics,
 }
 

@@ -77,8 +77,14 @@ pub fn render_refusal(refusal: &Refusal, asked: &Asked) -> HttpResponse {
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header(("www-authenticate", "Bearer realm=\"penstock\""));
     }
-    if let Some(allow) = refusal.more.get("allow").and_then(Value::as_str) {
-        response.insert_header(("allow", allow));
+    for (header, member) in [
+        ("allow", "allow"),
+        ("ratelimit", "rate_limit"),
+        ("ratelimit-policy", "rate_limit_policy"),
+    ] {
+        if let Some(value) = refusal.more.get(member).and_then(Value::as_str) {
+            response.insert_header((header, value));
+        }
     }
     response.body(document(refusal, asked).to_string())
 }

@@ -6,7 +6,14 @@
 )]
 
 mod accounts;
+mod api_keys;
 mod architecture;
+mod company;
 mod contract;
+mod pipelines;
+mod platform;
 mod postgres;
+mod roles;
+mod sign_in;
 mod support;
+mod users;

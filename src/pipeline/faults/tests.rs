@@ -3,7 +3,12 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 fn known() -> Known {
-    Known::new(Vocabulary::new(), Vocabulary::new(), ["p".to_owned()])
+    Known::new(
+        &crate::opportunity::SUBJECTS,
+        Vocabulary::new(),
+        Vocabulary::new(),
+        ["p".to_owned()],
+    )
 }
 
 fn faults(document: Value) -> Vec<(String, &'static str)> {

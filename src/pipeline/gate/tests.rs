@@ -19,7 +19,12 @@ fn at(text: &str) -> DateTime<Utc> {
 
 fn known() -> Known {
     let custom = Vocabulary::new().with("budget_confirmed", Kind::Bool);
-    Known::new(custom, Vocabulary::new(), ["p".to_owned()])
+    Known::new(
+        &crate::opportunity::SUBJECTS,
+        custom,
+        Vocabulary::new(),
+        ["p".to_owned()],
+    )
 }
 
 fn gate(node: Value) -> Gate {

@@ -7,7 +7,12 @@ use serde_json::json;
 
 fn known() -> Known {
     let processes = ["quote_approval", "contract_approval"].map(str::to_owned);
-    Known::new(Vocabulary::new(), Vocabulary::new(), processes)
+    Known::new(
+        &crate::opportunity::SUBJECTS,
+        Vocabulary::new(),
+        Vocabulary::new(),
+        processes,
+    )
 }
 
 #[test]

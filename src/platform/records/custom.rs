@@ -10,7 +10,7 @@ use crate::platform::db::{Cached, Tx};
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -33,14 +33,18 @@ pub struct Definition {
 ///
 /// # Errors
 /// Database errors.
-pub async fn definitions(tx: &mut Tx, tenant: Uuid, resource: &str) -> AppResult<Vec<Definition>> {
+pub async fn definitions(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    resource: &str,
+) -> AppResult<Vec<Definition>> {
     let query = sql_query(
         "SELECT key, kind, choices, is_required, is_filterable FROM field_definitions \
          WHERE tenant_id = $1 AND resource = $2 AND archived_at IS NULL ORDER BY key",
     )
     .bind::<SqlUuid, _>(tenant)
     .bind::<Text, _>(resource);
-    Ok(Cached(query).load(&mut **tx).await?)
+    Ok(Cached(query).load(conn).await?)
 }
 
 /// Checks `custom` of a change against the definitions. Values of archived fields may stay as they are.
@@ -48,7 +52,7 @@ pub async fn definitions(tx: &mut Tx, tenant: Uuid, resource: &str) -> AppResult
 /// # Errors
 /// `invalid` with all faults.
 pub async fn check(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &mut Change) -> AppResult<()> {
-    let definitions = definitions(tx, ctx.tenant, resource).await?;
+    let definitions = definitions(&mut &**tx, ctx.tenant, resource).await?;
     let empty = Map::new();
     let before = change
         .before
@@ -172,7 +176,7 @@ pub async fn store(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &Change) -> A
     if !change.changed("custom") {
         return Ok(());
     }
-    let definitions = definitions(tx, ctx.tenant, resource).await?;
+    let definitions = definitions(&mut &**tx, ctx.tenant, resource).await?;
     let empty = Map::new();
     let values = change
         .after

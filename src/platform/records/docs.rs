@@ -139,7 +139,7 @@ fn input(resource: &Resource, is_patch: bool) -> Value {
     let mut required = Vec::new();
     let writable = resource
         .columns()
-        .filter(|member| !member.is_read_only && !(is_patch && member.is_fixed));
+        .filter(|member| !(member.is_read_only || is_patch && member.is_fixed));
     for member in writable {
         properties.insert(member.name.to_owned(), property(member, member.is_nullable()));
         if member.is_required && !is_patch {

@@ -95,7 +95,11 @@ struct TotalRow {
     total: i64,
 }
 
-async fn list(
+/// A page of a resource's list, for a route of one's own.
+///
+/// # Errors
+/// `bad_parameter` with all faults; `not_found` when the caller does not see the parent.
+pub async fn list(
     resource: &'static Resource,
     request: HttpRequest,
     db: web::Data<Db>,
@@ -233,15 +237,19 @@ async fn get(
 }
 
 fn expand_of(resource: &Resource, request: &HttpRequest) -> AppResult<Vec<String>> {
+    expand_among(&store::expandable(resource), request)
+}
+
+/// What `expand` asks for, of these names; no other parameter is taken.
+///
+/// # Errors
+/// `bad_parameter` with all faults.
+pub fn expand_among(expandable: &[&str], request: &HttpRequest) -> AppResult<Vec<String>> {
     let mut faults = Vec::new();
     let mut names = Vec::new();
     for (name, value) in query::pairs(request.query_string(), &mut faults) {
         if name == "expand" {
-            names.extend(query::read_expand(
-                &value,
-                &store::expandable(resource),
-                &mut faults,
-            ));
+            names.extend(query::read_expand(&value, expandable, &mut faults));
         } else {
             faults.push(crate::kernel::fault::Fault::new(
                 format!("?{name}"),

@@ -9,5 +9,6 @@ pub mod rules;
 pub mod spec;
 pub mod sql;
 pub mod store;
+pub mod vocabulary;
 
 pub use spec::{Access, Change, Hooks, Kind, Member, Resource, Verbs};

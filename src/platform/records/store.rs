@@ -505,13 +505,10 @@ async fn reference_faults(
         let mut sql = Sql::of(ctx.tenant);
         let scope = sql::scope(&mut sql, target, "t", ctx, Intent::Read);
         let place = sql.place(Bind::Id(id));
-        let live = if target.has_archive() {
-            " AND t.archived_at IS NULL"
-        } else {
-            ""
-        };
+        let live = live_condition(target);
+        // The lock that the foreign key takes anyway, taken here, so that what is being archived is waited for.
         sql.push(&format!(
-            "SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope}",
+            "SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope} FOR KEY SHARE OF t",
             target.table
         ));
         let found: Option<Seen> = sql.query().get_result(&mut **tx).await.optional()?;
@@ -520,6 +517,15 @@ async fn reference_faults(
         }
     }
     Ok(faults)
+}
+
+/// What can newly be referred to: what is not archived, and who is active.
+fn live_condition(target: &Resource) -> &'static str {
+    match target.singular {
+        "user" => " AND t.is_active",
+        _ if target.has_archive() => " AND t.archived_at IS NULL",
+        _ => "",
+    }
 }
 
 async fn write(

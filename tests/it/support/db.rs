@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
@@ -278,9 +278,7 @@ fn age_by_name(name: &str) -> Option<Duration> {
 }
 
 fn now() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("it is later than 1970")
+    Duration::from_secs(penstock::platform::clock::real_now().timestamp().unsigned_abs())
 }
 
 /// Changes with the name or content of any file below the folder.

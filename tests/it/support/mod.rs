@@ -2,3 +2,5 @@
 
 pub mod app;
 pub mod db;
+pub mod make_pipelines;
+pub mod make_identity;

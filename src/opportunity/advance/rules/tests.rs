@@ -56,7 +56,12 @@ impl Scene {
 
     fn of(document: PipelineDocument, stage: &str) -> Scene {
         let course = course_of(&document);
-        let known = Known::new(Vocabulary::new(), Vocabulary::new(), ["p".to_owned()]);
+        let known = Known::new(
+            &crate::opportunity::SUBJECTS,
+            Vocabulary::new(),
+            Vocabulary::new(),
+            ["p".to_owned()],
+        );
         let gate = Gate::compile(document.stage(stage).unwrap(), &known).unwrap();
         let stage_id = course.steps().iter().find(|step| step.key == stage);
         let stage_id = stage_id.unwrap().id;

@@ -1,0 +1,315 @@
+//! The operations of approval requests.
+
+use super::listing::{self, Parameters};
+use super::queries::{self, Loaded};
+use super::refusal::Refusal;
+use super::rules::{self, Outcome, Setting};
+use super::service::{self, Rule};
+use super::state::{Decision, State};
+use super::subjects::Subjects;
+use super::wire::{
+    AddApprover, ApprovalRequest, ApprovalRequestPage, Approve, Comment, Delegate, Reject, Remind,
+    ReturnForChanges, Withdraw,
+};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::platform::db::Db;
+use crate::platform::gatekeeper::{Command, Id, Shared};
+use crate::platform::reply::Reply;
+use actix_web::{HttpRequest, get, post, web};
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(list_approval_requests)
+        .service(get_approval_request)
+        .service(approve_approval_request)
+        .service(reject_approval_request)
+        .service(return_approval_request)
+        .service(delegate_approval_request)
+        .service(withdraw_approval_request)
+        .service(add_approver_to_approval_request)
+        .service(comment_on_approval_request)
+        .service(remind_approval_request);
+}
+
+/// Lists approval requests
+///
+/// Those that you made, those in which you have or had a seat, and those that your `approval.read` reaches by requester
+/// or owner. The newest first.
+#[utoipa::path(tag = "approvals", operation_id = "list_approval_requests", params(Parameters), security(("bearer" = [])),
+    responses((status = 200, description = "A page", body = ApprovalRequestPage)))]
+#[get("/v1/approval-requests")]
+async fn list_approval_requests(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    ctx: Ctx,
+) -> AppResult<Reply> {
+    listing::list(&request, &db, &shared, &ctx).await
+}
+
+/// Reads an approval request
+///
+/// With its steps, who sits in them, everything that was done, and the subject as it was when it was asked. Seeing a
+/// request gives no right to the record that it is about.
+#[utoipa::path(tag = "approvals", operation_id = "get_approval_request", security(("bearer" = [])),
+    responses((status = 200, description = "The request", body = ApprovalRequest)))]
+#[get("/v1/approval-requests/{id}")]
+async fn get_approval_request(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    ctx: Ctx,
+    id: Id,
+) -> AppResult<Reply> {
+    listing::no_parameters(&request)?;
+    db.snapshot(async |conn| {
+        let conn = &mut &*conn;
+        queries::about(conn, &ctx, id.0).await?;
+        shown(conn, &ctx, **subjects, id.0).await
+    })
+    .await
+}
+
+/// A request as the caller may see it.
+async fn shown(conn: queries::Conn<'_, '_>, ctx: &Ctx, subjects: Subjects, id: Uuid) -> AppResult<Reply> {
+    let view = queries::view(conn, ctx, subjects, id).await?;
+    let subject = subjects.get(view.summary.subject_kind)?;
+    let reply = Reply::ok(&view)?;
+    Ok(if subject.is_masked(ctx) {
+        reply.with_weak_tag()
+    } else {
+        reply.with_version(view.summary.version)
+    })
+}
+
+async fn act(db: &Db, ctx: &Ctx, subjects: Subjects, id: Uuid, rule: Rule<'_>) -> AppResult<Reply> {
+    db.write(ctx, async |tx| {
+        service::act(tx, ctx, subjects, id, rule).await?;
+        shown(&mut &**tx, ctx, subjects, id).await
+    })
+    .await
+}
+
+/// The step that a key means.
+fn step(state: &State, key: Option<&str>) -> AppResult<Option<Uuid>> {
+    let Some(key) = key else { return Ok(None) };
+    let found = state.steps.iter().find(|step| step.key == key);
+    let found = found.ok_or_else(|| AppError::invalid(vec![Fault::not_found("/step_key")]));
+    found.map(|step| Some(step.id))
+}
+
+/// Approves
+///
+/// In the step where you sit. When that decides the last step the request is granted, and what waited for it goes on in
+/// the same transaction.
+#[utoipa::path(tag = "approvals", operation_id = "approve_approval_request", security(("bearer" = ["approval.decide"])), request_body = Approve,
+    responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
+#[post("/v1/approval-requests/{id}/approve")]
+async fn approve_approval_request(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<Approve>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        let step = step(&loaded.state, input.step_key.as_deref())?;
+        let opinion = input.opinion.clone();
+        let outcome = rules::decide(&loaded.state, setting, ctx.user, step, Decision::Approve, opinion);
+        Ok(outcome?)
+    };
+    act(&db, &ctx, **subjects, id.0, &rule).await
+}
+
+/// Rejects
+///
+/// In the step where you sit. A rejected step ends the request and closes the steps beside it.
+#[utoipa::path(tag = "approvals", operation_id = "reject_approval_request", security(("bearer" = ["approval.decide"])), request_body = Reject,
+    responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
+#[post("/v1/approval-requests/{id}/reject")]
+async fn reject_approval_request(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<Reject>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        let step = step(&loaded.state, input.step_key.as_deref())?;
+        let opinion = said(&input.opinion, "/opinion")?;
+        let outcome = rules::decide(
+            &loaded.state,
+            setting,
+            ctx.user,
+            step,
+            Decision::Reject,
+            Some(opinion),
+        );
+        Ok(outcome?)
+    };
+    act(&db, &ctx, **subjects, id.0, &rule).await
+}
+
+/// Words that may not be blank.
+fn said(words: &str, pointer: &str) -> AppResult<String> {
+    let words = words.trim();
+    if words.is_empty() {
+        Err(AppError::invalid(vec![Fault::required(pointer)]))
+    } else {
+        Ok(words.to_owned())
+    }
+}
+
+/// Returns for changes
+///
+/// Ends the request; what is asked again later is a new request, linked to this one.
+#[utoipa::path(tag = "approvals", operation_id = "return_approval_request", security(("bearer" = ["approval.decide"])), request_body = ReturnForChanges,
+    responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
+#[post("/v1/approval-requests/{id}/return")]
+async fn return_approval_request(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<ReturnForChanges>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        let step = step(&loaded.state, input.step_key.as_deref())?;
+        let comment = said(&input.comment, "/comment")?;
+        Ok(rules::return_(
+            &loaded.state,
+            setting,
+            ctx.user,
+            step,
+            Some(comment),
+        )?)
+    };
+    act(&db, &ctx, **subjects, id.0, &rule).await
+}
+
+/// Hands your seat to somebody else
+///
+/// They decide in your place. Whoever requested or owns the subject cannot be named, unless the process says so.
+#[utoipa::path(tag = "approvals", operation_id = "delegate_approval_request", security(("bearer" = ["approval.decide"])), request_body = Delegate,
+    responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
+#[post("/v1/approval-requests/{id}/delegate")]
+async fn delegate_approval_request(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<Delegate>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        let step = step(&loaded.state, input.step_key.as_deref())?;
+        let (to, comment) = (input.to_user_id, input.comment.clone());
+        about(
+            rules::delegate(&loaded.state, setting, ctx.user, step, to, comment),
+            "/to_user_id",
+        )
+    };
+    act(&db, &ctx, **subjects, id.0, &rule).await
+}
+
+fn about(outcome: Result<Outcome, Refusal>, person: &str) -> AppResult<Outcome> {
+    outcome.map_err(|refusal| refusal.about(person))
+}
+
+/// Asks one more person
+///
+/// In the step where you have yet to decide; an administrator may do it in any open step.
+#[utoipa::path(tag = "approvals", operation_id = "add_approver_to_approval_request", security(("bearer" = ["approval.decide"])), request_body = AddApprover,
+    responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
+#[post("/v1/approval-requests/{id}/add-approver")]
+async fn add_approver_to_approval_request(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<AddApprover>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        let step = step(&loaded.state, input.step_key.as_deref())?;
+        let (to, comment) = (input.user_id, input.comment.clone());
+        about(
+            rules::add_approver(&loaded.state, setting, ctx.user, step, to, comment),
+            "/user_id",
+        )
+    };
+    act(&db, &ctx, **subjects, id.0, &rule).await
+}
+
+/// Takes a request back
+///
+/// Only whoever made it, and only while it is pending.
+#[utoipa::path(tag = "approvals", operation_id = "withdraw_approval_request", security(("bearer" = ["approval.request"])), request_body = Withdraw,
+    responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
+#[post("/v1/approval-requests/{id}/withdraw")]
+async fn withdraw_approval_request(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<Withdraw>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        let comment = input.comment.clone();
+        Ok(rules::withdraw(&loaded.state, setting, ctx.user, comment)?)
+    };
+    act(&db, &ctx, **subjects, id.0, &rule).await
+}
+
+/// Says something about a request
+///
+/// Changes nothing else; also after its end. Whoever sees the request may do it, with `approval.request` or
+/// `approval.decide`.
+#[utoipa::path(tag = "approvals", operation_id = "comment_on_approval_request", security(("bearer" = [])), request_body = Comment,
+    responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
+#[post("/v1/approval-requests/{id}/comment")]
+async fn comment_on_approval_request(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<Comment>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    if !ctx.holds("approval.decide") {
+        ctx.require("approval.request")?;
+    }
+    let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        let comment = said(&input.comment, "/comment")?;
+        Ok(rules::comment(&loaded.state, setting, ctx.user, comment))
+    };
+    act(&db, &ctx, **subjects, id.0, &rule).await
+}
+
+/// Reminds those who have yet to decide
+///
+/// Recorded for each of them. Whoever sees the request may do it.
+#[utoipa::path(tag = "approvals", operation_id = "remind_approval_request", security(("bearer" = ["approval.request"])), request_body = Remind,
+    responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
+#[post("/v1/approval-requests/{id}/remind")]
+async fn remind_approval_request(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<Remind>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        let step = step(&loaded.state, input.step_key.as_deref())?;
+        let comment = input.comment.clone();
+        Ok(rules::remind(
+            &loaded.state,
+            setting,
+            Some(ctx.user),
+            step,
+            comment,
+        )?)
+    };
+    act(&db, &ctx, **subjects, id.0, &rule).await
+}

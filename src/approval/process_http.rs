@@ -1,0 +1,350 @@
+//! The operations of approval processes beyond the plain ones that their declaration gives.
+
+use super::definition::ProcessDocument;
+use super::facts::{Conditions, FrozenAmount, facts};
+use super::listing::no_parameters;
+use super::processes::{self, APPROVAL_PROCESS, VersionRow};
+use super::seating::Parties;
+use super::subjects::Subjects;
+use super::wire::{
+    ApprovalPreview, ApprovalProcessTemplate, ApprovalProcessTemplatePage, ApprovalProcessVersion,
+    ApprovalProcessVersionPage, CreateApprovalProcess, PreviewApproval, UpdateApprovalProcessVersion, people,
+};
+use super::{preview, queries, shipped};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::money;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::{Db, Tx};
+use crate::platform::gatekeeper::{Command, Id};
+use crate::platform::records::sql::{self, Bind, DocRow, Sql};
+use crate::platform::reply::Reply;
+use actix_web::{HttpRequest, get, patch, post, web};
+use diesel_async::RunQueryDsl;
+use rust_decimal::Decimal;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(create_approval_process)
+        .service(list_approval_process_templates)
+        .service(list_approval_process_versions)
+        .service(create_approval_process_version)
+        .service(get_approval_process_version)
+        .service(update_approval_process_version)
+        .service(publish_approval_process_version)
+        .service(preview_approval_process);
+}
+
+/// The number of a version in the path; what is no number is not there.
+fn number(request: &HttpRequest) -> AppResult<i32> {
+    let text = request.match_info().get("number").unwrap_or_default();
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| is_plain)
+        .ok_or_else(AppError::not_found)
+}
+
+fn shown(status: u16, row: &VersionRow) -> AppResult<Reply> {
+    let view = ApprovalProcessVersion::of(row)?;
+    Ok(Reply::json(status, &view)?.with_version(row.version))
+}
+
+fn path_of(row: &VersionRow) -> String {
+    format!(
+        "/v1/approval-processes/{}/versions/{}",
+        row.process_id, row.number
+    )
+}
+
+/// Makes an approval process
+///
+/// With its first draft, version 1: of a document of your own, or of a shipped one. Publish that to use it.
+#[utoipa::path(tag = "approvals", operation_id = "create_approval_process", security(("bearer" = ["process.write"])), request_body = CreateApprovalProcess,
+    responses((status = 201, description = "The process", body = ref("#/components/schemas/ApprovalProcess"))))]
+#[post("/v1/approval-processes")]
+async fn create_approval_process(
+    db: web::Data<Db>,
+    command: Command<CreateApprovalProcess>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let document = first_document(input)?;
+    db.write(&ctx, async |tx| {
+        let draft = processes::create(tx, &ctx, &document).await?;
+        let reply = process_reply(tx, &ctx, draft.process_id).await?;
+        Ok(reply.with_location(format!("/v1/approval-processes/{}", draft.process_id)))
+    })
+    .await
+}
+
+fn first_document(input: CreateApprovalProcess) -> AppResult<ProcessDocument> {
+    match (input.document, input.template) {
+        (Some(document), None) => Ok(document),
+        (None, Some(template)) => processes::template(&template),
+        (None, None) | (Some(_), Some(_)) => Err(AppError::invalid(vec![Fault::invalid(
+            "",
+            "takes exactly one of document and template",
+            "document 与 template 须且只能提供一个",
+        )])),
+    }
+}
+
+/// The process as a plain resource: whoever made it may see what they made.
+async fn process_reply(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<Reply> {
+    let mut sql = Sql::of(ctx.tenant);
+    let document = sql::document(&APPROVAL_PROCESS, ctx);
+    sql.push(&format!(
+        "SELECT {document} AS doc, t.version FROM approval_processes t WHERE t.tenant_id = $1 AND t.id = "
+    ))
+    .bind(Bind::Id(id));
+    let row: DocRow = sql.query().get_result(&mut **tx).await?;
+    Ok(Reply::raw(201, row.doc).with_version(row.version))
+}
+
+/// Lists the shipped approval processes
+///
+/// The templates that a company can start from, with their documents.
+#[utoipa::path(tag = "approvals", operation_id = "list_approval_process_templates", security(("bearer" = ["process.read"])),
+    responses((status = 200, description = "The templates", body = ApprovalProcessTemplatePage)))]
+#[get("/v1/approval-process-templates")]
+async fn list_approval_process_templates(request: HttpRequest) -> AppResult<Reply> {
+    no_parameters(&request)?;
+    let all = shipped::processes().map_err(AppError::internal)?;
+    let data = all.into_iter().map(|document| ApprovalProcessTemplate {
+        key: document.key.clone(),
+        name: document.name.clone(),
+        document,
+    });
+    Ok(Reply::ok(&ApprovalProcessTemplatePage {
+        data: data.collect(),
+        next_cursor: None,
+    })?
+    .with_weak_tag())
+}
+
+/// Lists the versions of an approval process
+///
+/// All of them with their documents, the newest first.
+#[utoipa::path(tag = "approvals", operation_id = "list_approval_process_versions", security(("bearer" = ["process.read"])),
+    responses((status = 200, description = "The versions", body = ApprovalProcessVersionPage)))]
+#[get("/v1/approval-processes/{id}/versions")]
+async fn list_approval_process_versions(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    ctx: Ctx,
+    id: Id,
+) -> AppResult<Reply> {
+    no_parameters(&request)?;
+    let rows = db
+        .read(async |conn| processes::versions(conn, ctx.tenant, id.0).await)
+        .await?;
+    let data = rows.iter().map(ApprovalProcessVersion::of);
+    Ok(Reply::ok(&ApprovalProcessVersionPage {
+        data: data.collect::<AppResult<_>>()?,
+        next_cursor: None,
+    })?
+    .with_weak_tag())
+}
+
+/// Begins a new draft of an approval process
+///
+/// A copy of the published version, else of the newest draft, under the next number.
+#[utoipa::path(tag = "approvals", operation_id = "create_approval_process_version", security(("bearer" = ["process.write"])),
+    responses((status = 201, description = "The draft", body = ApprovalProcessVersion)))]
+#[post("/v1/approval-processes/{id}/versions")]
+async fn create_approval_process_version(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<Reply> {
+    db.write(&ctx, async |tx| {
+        let row = processes::new_draft(tx, &ctx, id.0).await?;
+        Ok(shown(201, &row)?.with_location(path_of(&row)))
+    })
+    .await
+}
+
+/// Reads a version of an approval process
+///
+/// With its document.
+#[utoipa::path(tag = "approvals", operation_id = "get_approval_process_version", security(("bearer" = ["process.read"])),
+    params(("number" = i32, Path, description = "Number of the version.", minimum = 1, example = 1)),
+    responses((status = 200, description = "The version", body = ApprovalProcessVersion)))]
+#[get("/v1/approval-processes/{id}/versions/{number}")]
+async fn get_approval_process_version(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    ctx: Ctx,
+    id: Id,
+) -> AppResult<Reply> {
+    no_parameters(&request)?;
+    let number = number(&request)?;
+    let row = db
+        .read(async |conn| processes::version(conn, ctx.tenant, id.0, number).await)
+        .await?;
+    shown(200, &row)
+}
+
+/// Changes a draft of an approval process
+///
+/// Replaces its document. A draft may be incomplete; publishing names what it lacks. Key and kind of subject stay.
+#[utoipa::path(tag = "approvals", operation_id = "update_approval_process_version", security(("bearer" = ["process.write"])), request_body = UpdateApprovalProcessVersion,
+    params(("number" = i32, Path, description = "Number of the version.", minimum = 1, example = 1)),
+    responses((status = 200, description = "The version after it", body = ApprovalProcessVersion)))]
+#[patch("/v1/approval-processes/{id}/versions/{number}")]
+async fn update_approval_process_version(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    id: Id,
+    command: Command<UpdateApprovalProcessVersion>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let number = number(&request)?;
+    db.write(&ctx, async |tx| {
+        shown(
+            200,
+            &processes::edit(tx, &ctx, id.0, number, &input.document).await?,
+        )
+    })
+    .await
+}
+
+/// Publishes a draft of an approval process
+///
+/// New requests freeze it from now on; those that run keep the version they froze. Refused with every fault that keeps
+/// it from being used: no approvers, unknown people, roles and teams, conditions that do not compile, and so on.
+#[utoipa::path(tag = "approvals", operation_id = "publish_approval_process_version", security(("bearer" = ["process.write"])),
+    params(("number" = i32, Path, description = "Number of the version.", minimum = 1, example = 1)),
+    responses((status = 200, description = "The version after it", body = ApprovalProcessVersion)))]
+#[post("/v1/approval-processes/{id}/versions/{number}/publish")]
+async fn publish_approval_process_version(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    ctx: Ctx,
+    id: Id,
+) -> AppResult<Reply> {
+    let number = number(&request)?;
+    db.write(&ctx, async |tx| {
+        shown(
+            200,
+            &processes::publish(tx, &ctx, **subjects, id.0, number).await?,
+        )
+    })
+    .await
+}
+
+/// Previews the chain that a request would take
+///
+/// Who would be asked in which step and why, who stands in for somebody absent, which steps do not take part, and
+/// which find too few people. Nothing is stored.
+#[utoipa::path(tag = "approvals", operation_id = "preview_approval_process", security(("bearer" = ["process.read"])), request_body = PreviewApproval,
+    responses((status = 200, description = "The chain", body = ApprovalPreview)))]
+#[post("/v1/approval-processes/{id}/preview")]
+async fn preview_approval_process(
+    db: web::Data<Db>,
+    subjects: web::Data<Subjects>,
+    id: Id,
+    command: Command<PreviewApproval>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    db.write(&ctx, async |tx| {
+        Reply::ok(&chain(tx, &ctx, **subjects, id.0, &input).await?)
+    })
+    .await
+}
+
+async fn chain(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    subjects: Subjects,
+    process: Uuid,
+    input: &PreviewApproval,
+) -> AppResult<ApprovalPreview> {
+    let version = previewed(tx, ctx, process, input.number).await?;
+    let document = processes::read(&version)?;
+    let staff = queries::people(&mut &**tx, ctx.tenant).await?;
+    let parties = Parties {
+        requester_id: input.requester_id.unwrap_or(ctx.user),
+        owner_id: input.owner_id,
+    };
+    let strangers = [
+        ("/requester_id", Some(parties.requester_id)),
+        ("/owner_id", parties.owner_id),
+    ];
+    let strangers = strangers
+        .iter()
+        .filter(|(_, id)| id.is_some_and(|id| staff.get(id).is_none()))
+        .map(|(pointer, _)| Fault::not_found(*pointer))
+        .collect::<Vec<_>>();
+    if !strangers.is_empty() {
+        return Err(AppError::invalid(strangers));
+    }
+    let amount = frozen(tx, ctx, input).await?;
+    let company = &ctx.principal.company;
+    let given = Value::Object(input.facts.clone());
+    let facts = facts(
+        &given,
+        amount.as_ref(),
+        &company.currency,
+        ctx.now,
+        company.time_zone,
+    );
+    let vocabulary = subjects.get(document.subject_kind)?.vocabulary(tx, ctx).await?;
+    let conditions = Conditions {
+        vocabulary: &vocabulary,
+        facts: &facts,
+    };
+    let steps = preview::preview(&document, parties, conditions, &staff, ctx.now);
+    let named = steps
+        .iter()
+        .flat_map(|step| &step.seats)
+        .flat_map(|seat| [Some(seat.user_id), seat.for_user_id])
+        .flatten()
+        .collect::<BTreeSet<_>>();
+    let names = queries::names(&mut &**tx, ctx.tenant, named.into_iter().collect()).await?;
+    let converted = amount.and_then(|amount| amount.converted(&company.currency));
+    Ok(ApprovalPreview {
+        number: version.number,
+        amount_in_company_currency: converted.map(|amount| money::to_text(amount, &company.currency)),
+        steps,
+        people: people(&names),
+    })
+}
+
+/// The version that is previewed: the one named, else the published one.
+async fn previewed(tx: &mut Tx, ctx: &Ctx, process: Uuid, number: Option<i32>) -> AppResult<VersionRow> {
+    if let Some(number) = number {
+        return processes::version(&mut &**tx, ctx.tenant, process, number).await;
+    }
+    let all = processes::versions(&mut &**tx, ctx.tenant, process).await?;
+    let published = all.into_iter().find(|version| version.state == "published");
+    published.ok_or_else(|| {
+        let detail = say(
+            "No version is published; name the number of a draft",
+            "没有已发布的版本,请指定草稿编号",
+        );
+        AppError::refuse(Code::Conflict, detail)
+    })
+}
+
+async fn frozen(tx: &mut Tx, ctx: &Ctx, input: &PreviewApproval) -> AppResult<Option<FrozenAmount>> {
+    let Some(text) = &input.amount else {
+        return Ok(None);
+    };
+    let amount = money::parse(text).ok_or_else(|| {
+        let fault = Fault::out_of_range("/amount", "has too many digits", "位数过多");
+        AppError::invalid(vec![fault])
+    })?;
+    let exchange_rate = match input.currency.as_deref() {
+        None => Some(Decimal::ONE),
+        Some(currency) if currency == ctx.currency() => Some(Decimal::ONE),
+        Some(currency) => queries::exchange_rate(&mut &**tx, ctx.tenant, currency, ctx.today()).await?,
+    };
+    Ok(Some(FrozenAmount {
+        amount,
+        exchange_rate,
+    }))
+}

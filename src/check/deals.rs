@@ -1,0 +1,112 @@
+//! Invariants 2 and 3: deals, their transitions and cycles; and what intakes and leads became.
+
+use super::{Finding, select_all};
+use crate::kernel::error::AppResult;
+use diesel_async::AsyncPgConnection;
+
+const STATEMENTS: &[(u8, &str)] = &[
+    (2, WITHOUT_TRANSITION),
+    (2, NOT_AS_LAST_TRANSITION),
+    (2, ORDINAL_GAP),
+    (2, BROKEN_COURSE),
+    (2, FOREIGN_VISIT),
+    (2, CYCLE_MISSING),
+    (2, CYCLE_NOT_AS_STATUS),
+    (2, EARLIER_CYCLE_OPEN),
+    (3, GATE_NOT_OPEN),
+    (3, REGRESS_FORWARD),
+    (6, CONVERTED_TO_NOTHING),
+    (6, ACCEPTED_WITHOUT_LEAD),
+];
+
+const WITHOUT_TRANSITION: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record, 'it has no transition' AS sentence FROM opportunities o
+WHERE NOT EXISTS (SELECT 1 FROM transitions t WHERE t.tenant_id = o.tenant_id AND t.opportunity_id = o.id)";
+
+const NOT_AS_LAST_TRANSITION: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record,
+    'its ' || concat_ws(', ',
+        CASE WHEN o.stage_id <> t.to_stage_id THEN 'stage' END,
+        CASE WHEN o.status <> t.to_status THEN 'status' END,
+        CASE WHEN o.visit_id <> t.visit_id THEN 'visit' END,
+        CASE WHEN o.cycle <> t.cycle THEN 'cycle' END,
+        CASE WHEN o.pipeline_version_id <> t.pipeline_version_id THEN 'pipeline version' END)
+    || ' is not what its last transition ' || t.id || ' names' AS sentence
+FROM opportunities o
+JOIN (SELECT DISTINCT ON (tenant_id, opportunity_id) * FROM transitions ORDER BY tenant_id, opportunity_id, ordinal DESC) t
+    ON t.tenant_id = o.tenant_id AND t.opportunity_id = o.id
+WHERE (o.stage_id, o.status, o.visit_id, o.cycle, o.pipeline_version_id)
+    IS DISTINCT FROM (t.to_stage_id, t.to_status, t.visit_id, t.cycle, t.pipeline_version_id)";
+
+const ORDINAL_GAP: &str = "\
+SELECT tenant_id, 'opportunity ' || opportunity_id AS record,
+    'its ' || count(*) || ' transitions are numbered ' || min(ordinal) || ' to ' || max(ordinal) AS sentence
+FROM transitions GROUP BY tenant_id, opportunity_id HAVING min(ordinal) <> 1 OR max(ordinal) <> count(*)";
+
+const BROKEN_COURSE: &str = "\
+SELECT tenant_id, 'opportunity ' || opportunity_id AS record,
+    'transition ' || id || ' leaves another stage or status than the one before it reached' AS sentence
+FROM (SELECT t.*, lag(to_stage_id) OVER w AS stage_before, lag(to_status) OVER w AS status_before FROM transitions t
+    WINDOW w AS (PARTITION BY tenant_id, opportunity_id ORDER BY ordinal)) t
+WHERE ordinal > 1 AND kind NOT IN ('restart', 'import')
+    AND (from_stage_id <> stage_before OR from_status <> status_before)";
+
+const FOREIGN_VISIT: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record,
+    'its visit ' || o.visit_id || ' began with a transition of another opportunity' AS sentence
+FROM opportunities o JOIN transitions v ON v.tenant_id = o.tenant_id AND v.id = o.visit_id WHERE v.opportunity_id <> o.id";
+
+const CYCLE_MISSING: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record, 'its cycle ' || o.cycle || ' has no row' AS sentence
+FROM opportunities o WHERE NOT EXISTS
+    (SELECT 1 FROM cycles c WHERE c.tenant_id = o.tenant_id AND c.opportunity_id = o.id AND c.number = o.cycle)";
+
+const CYCLE_NOT_AS_STATUS: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record,
+    'it is ' || o.status || ', its cycle ' || o.cycle || ' is ' || coalesce(c.outcome, 'open') AS sentence
+FROM opportunities o JOIN cycles c ON c.tenant_id = o.tenant_id AND c.opportunity_id = o.id AND c.number = o.cycle
+WHERE o.status <> coalesce(c.outcome, 'open') OR (o.status = 'open') <> (c.ended_at IS NULL)";
+
+const EARLIER_CYCLE_OPEN: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record,
+    'cycle ' || c.number || CASE WHEN c.number > o.cycle THEN ' is later than its present one' ELSE ' never ended' END AS sentence
+FROM opportunities o JOIN cycles c ON c.tenant_id = o.tenant_id AND c.opportunity_id = o.id
+WHERE c.number > o.cycle OR (c.number < o.cycle AND c.ended_at IS NULL)";
+
+/// A stage is gated when the definition under which the deal left it has a gate.
+const GATE_NOT_OPEN: &str = "\
+SELECT t.tenant_id, 'opportunity ' || t.opportunity_id AS record,
+    'transition ' || t.id || ' (' || t.kind || ') left the gated stage ' || s.key || ' with its gate '
+    || coalesce(t.evidence->>'state', 'not on record') AS sentence
+FROM transitions t
+JOIN stages s ON s.tenant_id = t.tenant_id AND s.id = t.from_stage_id
+JOIN pipeline_versions v ON v.tenant_id = t.tenant_id AND v.id = t.pipeline_version_id
+WHERE t.kind IN ('advance', 'win') AND t.evidence->>'state' IS DISTINCT FROM 'open'
+    AND (t.evidence->>'state' IS NOT NULL OR EXISTS (
+        SELECT 1 FROM jsonb_array_elements(v.document->'stages') AS d (stage)
+        WHERE d.stage->>'key' = s.key AND jsonb_typeof(d.stage->'gate') = 'object'))";
+
+const REGRESS_FORWARD: &str = "\
+SELECT t.tenant_id, 'opportunity ' || t.opportunity_id AS record,
+    'transition ' || t.id || ' is a regress that does not lead back' AS sentence
+FROM transitions t
+JOIN version_stages a ON a.tenant_id = t.tenant_id AND a.version_id = t.pipeline_version_id AND a.stage_id = t.from_stage_id
+JOIN version_stages b ON b.tenant_id = t.tenant_id AND b.version_id = t.pipeline_version_id AND b.stage_id = t.to_stage_id
+WHERE t.kind = 'regress' AND b.position >= a.position";
+
+const CONVERTED_TO_NOTHING: &str = "\
+SELECT tenant_id, 'lead ' || id AS record, 'it is converted and names no account' AS sentence
+FROM leads WHERE status = 'converted' AND converted_account_id IS NULL
+UNION ALL
+SELECT tenant_id, 'lead ' || id AS record, 'it names what it was converted to and is ' || status AS sentence
+FROM leads WHERE status <> 'converted'
+    AND coalesce(converted_account_id, converted_contact_id, converted_opportunity_id) IS NOT NULL";
+
+const ACCEPTED_WITHOUT_LEAD: &str = "\
+SELECT tenant_id, 'intake ' || id AS record,
+    'it is ' || status || CASE WHEN lead_id IS NULL THEN ' and has no lead' ELSE ' and has a lead' END AS sentence
+FROM intakes WHERE (status = 'accepted') <> (lead_id IS NOT NULL)";
+
+pub(super) async fn check(conn: &mut AsyncPgConnection) -> AppResult<Vec<Finding>> {
+    select_all(conn, STATEMENTS).await
+}

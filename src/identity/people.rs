@@ -1,0 +1,486 @@
+//! Commands on people: making them, their roles and passwords, leaving and coming back. Lock order: the queue, the user,
+//! roles, what is handed over.
+
+use super::handing::{self, HandOverView};
+use super::resources::USER;
+use super::rights;
+use super::sessions;
+use super::sign_in::{store_hash, usable_hash};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::{Cached, Db, Tx};
+use crate::platform::events::Event;
+use crate::platform::gatekeeper::{Command, Id, Shared};
+use crate::platform::hand_over::HandOver;
+use crate::platform::records::store::{self, For};
+use crate::platform::reply::{Reply, add_warnings};
+use actix_web::{post, put, web};
+use diesel::sql_query;
+use diesel::sql_types::{Array, Bool, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Stands for the declared schema `User` in the document.
+#[derive(ToSchema)]
+#[schema(as = User)]
+pub struct UserBody {}
+
+/// Somebody who joins.
+#[derive(Deserialize, Clone, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// Name.
+    #[schema(max_length = 100, min_length = 1, example = "李伟")]
+    name: String,
+    /// Sign-in name, unique in the company.
+    #[schema(max_length = 254, format = "email", example = "li@example.com")]
+    email: String,
+    /// First password, at least 15 characters; without one they cannot sign in yet.
+    #[schema(
+        max_length = 256,
+        min_length = 1,
+        format = "password",
+        example = "correct horse battery staple"
+    )]
+    password: Option<String>,
+    /// Job title.
+    #[schema(max_length = 100, example = "销售代表")]
+    job_title: Option<String>,
+    /// Office phone.
+    #[schema(max_length = 50, min_length = 1, example = "+86 10 6552 9988")]
+    phone: Option<String>,
+    /// The team they belong to.
+    team_id: Option<Uuid>,
+    /// Language of what is sent to them.
+    #[schema(pattern = "^(en|zh-CN|ru)$", example = "zh-CN")]
+    locale: Option<String>,
+    /// Roles by id.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    role_ids: Vec<Uuid>,
+    /// Roles by key; the two lists add up.
+    #[serde(default)]
+    #[schema(max_items = 50, example = json!(["sales_representative"]))]
+    role_keys: Vec<String>,
+}
+
+/// The roles that somebody is to have.
+#[derive(Deserialize, Clone, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleSet {
+    /// All of them; what is not named is taken away.
+    #[schema(max_items = 50)]
+    role_ids: Vec<Uuid>,
+}
+
+/// A password for somebody else.
+#[derive(Deserialize, Clone, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// At least 15 characters, none of the common ones.
+    #[schema(
+        max_length = 256,
+        min_length = 1,
+        format = "password",
+        example = "another horse battery staple"
+    )]
+    password: String,
+}
+
+/// How somebody leaves.
+#[derive(Deserialize, Clone, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Leaving {
+    /// Who takes everything over; needed when there is something.
+    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
+    successor_id: Option<Uuid>,
+}
+
+/// Who takes over.
+#[derive(Deserialize, Clone, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandingOver {
+    /// An active colleague.
+    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
+    to_user_id: Uuid,
+}
+
+/// Make a user
+///
+/// Nobody gives a role that grants more than they hold themselves.
+#[utoipa::path(tag = "identity", operation_id = "create_user", security(("bearer" = ["user.write"])), request_body = NewUser, responses((status = 201, body = UserBody)))]
+#[post("/v1/users")]
+pub async fn create_user(db: web::Data<Db>, shared: Shared, command: Command<NewUser>) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let hash = match &input.password {
+        Some(password) => Some(usable_hash("/password", password).await?),
+        None => None,
+    };
+    let reply = db
+        .write(&ctx, async |tx| {
+            let written = store::create(tx, &ctx, &USER, None, members_of(&input)).await?;
+            let roles = roles_to_give(tx, &ctx, &input.role_ids, &input.role_keys).await?;
+            replace_roles(tx, &ctx, written.id, &[], &roles).await?;
+            if let Some(hash) = &hash {
+                set_first_password(tx, &ctx, written.id, hash).await?;
+            }
+            let reply = user_reply(tx, &ctx, 201, written.id, &written.warnings).await?;
+            Ok(reply.with_location(format!("/v1/users/{}", written.id)))
+        })
+        .await?;
+    shared.auth.forget_principals();
+    Ok(reply)
+}
+
+fn members_of(input: &NewUser) -> Map<String, Value> {
+    let members = json!({
+        "name": input.name,
+        "email": input.email,
+        "job_title": input.job_title,
+        "phone": input.phone,
+        "team_id": input.team_id,
+        "locale": input.locale,
+    });
+    match members {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+async fn set_first_password(tx: &mut Tx, ctx: &Ctx, user: Uuid, hash: &str) -> AppResult<()> {
+    let query = sql_query("UPDATE users SET password_hash = $3 WHERE tenant_id = $1 AND id = $2")
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<SqlUuid, _>(user)
+        .bind::<Text, _>(hash);
+    Cached(query).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// The answer with a user as they now are.
+async fn user_reply(tx: &mut Tx, ctx: &Ctx, status: u16, id: Uuid, warnings: &[Fault]) -> AppResult<Reply> {
+    let mut conn: &AsyncPgConnection = tx;
+    let row = store::find(&mut conn, ctx, &USER, id, None).await?;
+    let mut record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    add_warnings(&mut record, warnings, ctx.lang);
+    Ok(Reply::json(status, &record)?.with_version(row.version))
+}
+
+/// The roles named, each of which the caller may give; all that cannot be found are named at once.
+async fn roles_to_give(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    ids: &[Uuid],
+    keys: &[String],
+) -> AppResult<Vec<rights::Role>> {
+    let roles = rights::hold_roles(tx, ctx, ids, keys).await?;
+    let unknown_ids = ids
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| !roles.iter().any(|role| role.id == **id))
+        .map(|(index, _)| Fault::not_found(format!("/role_ids/{index}")));
+    let unknown_keys = keys
+        .iter()
+        .enumerate()
+        .filter(|(_, key)| !roles.iter().any(|role| role.key == **key))
+        .map(|(index, _)| Fault::not_found(format!("/role_keys/{index}")));
+    let faults = unknown_ids.chain(unknown_keys).collect::<Vec<_>>();
+    if faults.is_empty() {
+        Ok(roles)
+    } else {
+        Err(AppError::invalid(faults))
+    }
+}
+
+/// Gives exactly these roles; those that are new must lie within the caller's own rights.
+async fn replace_roles(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    user: Uuid,
+    before: &[Uuid],
+    roles: &[rights::Role],
+) -> AppResult<()> {
+    for role in roles.iter().filter(|role| !before.contains(&role.id)) {
+        rights::require_within_own(ctx, &role.grants()?)?;
+    }
+    let ids = roles.iter().map(|role| role.id).collect::<Vec<_>>();
+    if ids == before {
+        return Ok(());
+    }
+    let take =
+        sql_query("DELETE FROM user_roles WHERE tenant_id = $1 AND user_id = $2 AND role_id <> ALL($3)")
+            .bind::<SqlUuid, _>(ctx.tenant)
+            .bind::<SqlUuid, _>(user)
+            .bind::<Array<SqlUuid>, _>(ids.clone());
+    Cached(take).execute(&mut **tx).await?;
+    let give = sql_query(
+        "INSERT INTO user_roles (tenant_id, user_id, role_id) SELECT $1, $2, unnest($3) ON CONFLICT DO NOTHING",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(user)
+    .bind::<Array<SqlUuid>, _>(ids.clone());
+    Cached(give).execute(&mut **tx).await?;
+    let changes = json!({ "changes": { "role_ids": { "before": before, "after": ids } } });
+    tx.record(Event::new("user.roles_changed", "user", user, changes));
+    Ok(())
+}
+
+/// The roles of a locked user, sorted by id.
+fn role_ids(record: &Map<String, Value>) -> Vec<Uuid> {
+    let ids = record.get("role_ids").and_then(Value::as_array);
+    ids.into_iter()
+        .flatten()
+        .filter_map(|id| Uuid::parse_str(id.as_str()?).ok())
+        .collect()
+}
+
+fn is_active(record: &Map<String, Value>) -> bool {
+    record.get("is_active") == Some(&Value::Bool(true))
+}
+
+async fn touch(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()> {
+    let query =
+        sql_query("UPDATE users SET version = version + 1, updated_at = $3 WHERE tenant_id = $1 AND id = $2")
+            .bind::<SqlUuid, _>(ctx.tenant)
+            .bind::<SqlUuid, _>(user)
+            .bind::<Timestamptz, _>(ctx.now);
+    Cached(query).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Set somebody's roles
+///
+/// Replaces all roles of a user. Nobody changes their own, nobody gives more than they hold, and the last active
+/// administrator stays one. Felt on the user's next request.
+#[utoipa::path(tag = "identity", operation_id = "set_user_roles", security(("bearer" = ["user.write"])), request_body = RoleSet, responses((status = 200, body = UserBody)))]
+#[put("/v1/users/{id}/roles")]
+pub async fn set_user_roles(
+    id: Id,
+    db: web::Data<Db>,
+    shared: Shared,
+    command: Command<RoleSet>,
+) -> AppResult<Reply> {
+    let Id(id) = id;
+    let Command { ctx, input } = command;
+    let reply = db
+        .write(&ctx, async |tx| {
+            rights::queue(tx, &ctx).await?;
+            let locked = store::lock(tx, &ctx, &USER, id, For::Write).await?;
+            if id == ctx.user {
+                return Err(own_roles());
+            }
+            let before = role_ids(&locked.record()?);
+            let roles = roles_to_give(tx, &ctx, &input.role_ids, &[]).await?;
+            replace_roles(tx, &ctx, id, &before, &roles).await?;
+            rights::require_an_administrator(tx, &ctx).await?;
+            touch(tx, &ctx, id).await?;
+            user_reply(tx, &ctx, 200, id, &[]).await
+        })
+        .await?;
+    shared.auth.forget_principals();
+    Ok(reply)
+}
+
+fn own_roles() -> AppError {
+    AppError::refuse(
+        Code::OwnRoles,
+        say("These are your own roles", "这是您自己的角色"),
+    )
+}
+
+/// Set somebody's password
+///
+/// For a colleague who lost theirs; ends all their sessions. Refused over somebody who holds more than you: with their
+/// password you would hold it too.
+#[utoipa::path(tag = "identity", operation_id = "set_user_password", security(("bearer" = ["user.write"])), request_body = NewPassword, responses((status = 200, body = UserBody)))]
+#[post("/v1/users/{id}/set-password")]
+pub async fn set_user_password(
+    id: Id,
+    db: web::Data<Db>,
+    shared: Shared,
+    command: Command<NewPassword>,
+) -> AppResult<Reply> {
+    let Id(id) = id;
+    let Command { ctx, input } = command;
+    let hash = usable_hash("/password", &input.password).await?;
+    let reply = db
+        .write(&ctx, async |tx| {
+            store::lock(tx, &ctx, &USER, id, For::Write).await?;
+            if id == ctx.user {
+                return Err(AppError::refuse(
+                    Code::Conflict,
+                    say(
+                        "Change your own password with /v1/auth/change-password",
+                        "请使用 /v1/auth/change-password 修改自己的密码",
+                    ),
+                ));
+            }
+            let theirs = rights::grants_of(tx, &ctx, id).await?;
+            rights::require_within_own(&ctx, &theirs)?;
+            store_hash(tx, &ctx, id, &hash).await?;
+            user_reply(tx, &ctx, 200, id, &[]).await
+        })
+        .await?;
+    shared.auth.forget_principals();
+    Ok(reply)
+}
+
+/// Deactivate a user
+///
+/// They are signed out at once and their API keys are revoked. What they own goes to the successor in the same
+/// transaction; without a successor it is refused as long as there is something. The last active administrator stays.
+#[utoipa::path(tag = "identity", operation_id = "deactivate_user", security(("bearer" = ["user.write"])), request_body = Leaving, responses((status = 200, body = UserBody)))]
+#[post("/v1/users/{id}/deactivate")]
+pub async fn deactivate_user(
+    id: Id,
+    db: web::Data<Db>,
+    shared: Shared,
+    command: Command<Leaving>,
+) -> AppResult<Reply> {
+    let Id(id) = id;
+    let Command { ctx, input } = command;
+    let reply = db
+        .write(&ctx, async |tx| {
+            rights::queue(tx, &ctx).await?;
+            let locked = store::lock(tx, &ctx, &USER, id, For::Write).await?;
+            if !is_active(&locked.record()?) {
+                return Err(conflict("They are deactivated already", "该用户已停用"));
+            }
+            set_active(tx, &ctx, id, false).await?;
+            rights::require_an_administrator(tx, &ctx).await?;
+            settle(tx, &ctx, &shared.hand_overs, id, input.successor_id).await?;
+            sessions::revoke_all(tx, &ctx, id).await?;
+            revoke_keys(tx, &ctx, id).await?;
+            release_delegations(tx, &ctx, id).await?;
+            user_reply(tx, &ctx, 200, id, &[]).await
+        })
+        .await?;
+    shared.auth.forget_principals();
+    Ok(reply)
+}
+
+async fn settle(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    areas: &[HandOver],
+    user: Uuid,
+    successor: Option<Uuid>,
+) -> AppResult<()> {
+    match successor {
+        None => handing::require_nothing_left(tx, ctx, areas, user).await,
+        Some(to) => handing::hand_over(tx, ctx, areas, user, to, "/successor_id")
+            .await
+            .map(|_| ()),
+    }
+}
+
+fn conflict(en: &str, zh: &str) -> AppError {
+    AppError::refuse(Code::Conflict, say(en, zh))
+}
+
+async fn set_active(tx: &mut Tx, ctx: &Ctx, user: Uuid, is_active: bool) -> AppResult<()> {
+    let query = sql_query(
+        "UPDATE users SET is_active = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(user)
+    .bind::<Bool, _>(is_active)
+    .bind::<Timestamptz, _>(ctx.now);
+    Cached(query).execute(&mut **tx).await?;
+    let kind = if is_active {
+        "user.reactivated"
+    } else {
+        "user.deactivated"
+    };
+    let changes = json!({ "changes": { "is_active": { "before": !is_active, "after": is_active } } });
+    tx.record(Event::new(kind, "user", user, changes));
+    Ok(())
+}
+
+async fn revoke_keys(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()> {
+    let query = sql_query(
+        "UPDATE api_keys SET archived_at = $3, version = version + 1, updated_at = $3 \
+         WHERE tenant_id = $1 AND user_id = $2 AND archived_at IS NULL RETURNING id",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(user)
+    .bind::<Timestamptz, _>(ctx.recorded_at);
+    let revoked: Vec<super::rows::IdRow> = Cached(query).load(&mut **tx).await?;
+    for key in revoked {
+        let data = json!({ "reason": "user_deactivated" });
+        tx.record(Event::new("api_key.revoked", "api_key", key.id, data).and_on("user", Some(user)));
+    }
+    Ok(())
+}
+
+/// Who is gone decides for nobody.
+async fn release_delegations(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()> {
+    let query = sql_query(
+        "UPDATE users SET delegate_id = NULL, version = version + 1, updated_at = $3 WHERE tenant_id = $1 AND delegate_id = $2 RETURNING id",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(user)
+    .bind::<Timestamptz, _>(ctx.now);
+    let released: Vec<super::rows::IdRow> = Cached(query).load(&mut **tx).await?;
+    for row in released {
+        let changes = json!({ "changes": { "delegate_id": { "before": user, "after": null } } });
+        tx.record(Event::new("user.updated", "user", row.id, changes));
+    }
+    Ok(())
+}
+
+/// Reactivate a user
+///
+/// They can sign in again with their password and roles; revoked keys stay revoked. Refused over somebody who holds more
+/// than you.
+#[utoipa::path(tag = "identity", operation_id = "reactivate_user", security(("bearer" = ["user.write"])), responses((status = 200, body = UserBody)))]
+#[post("/v1/users/{id}/reactivate")]
+pub async fn reactivate_user(id: Id, db: web::Data<Db>, shared: Shared, ctx: Ctx) -> AppResult<Reply> {
+    let Id(id) = id;
+    let reply = db
+        .write(&ctx, async |tx| {
+            let locked = store::lock(tx, &ctx, &USER, id, For::Write).await?;
+            if is_active(&locked.record()?) {
+                return Err(conflict("They are active already", "该用户已处于启用状态"));
+            }
+            let theirs = rights::grants_of(tx, &ctx, id).await?;
+            rights::require_within_own(&ctx, &theirs)?;
+            set_active(tx, &ctx, id, true).await?;
+            user_reply(tx, &ctx, 200, id, &[]).await
+        })
+        .await?;
+    shared.auth.forget_principals();
+    Ok(reply)
+}
+
+/// Hand everything over
+///
+/// Gives a user's accounts, contacts, leads, open opportunities, lead sources, teams and waiting approvals to a
+/// colleague in one transaction. `Prefer: dry-run` answers what it would be.
+#[utoipa::path(tag = "identity", operation_id = "hand_over_user", security(("bearer" = ["user.write"])), request_body = HandingOver, responses((status = 200, body = HandOverView)))]
+#[post("/v1/users/{id}/hand-over")]
+pub async fn hand_over_user(
+    id: Id,
+    db: web::Data<Db>,
+    shared: Shared,
+    command: Command<HandingOver>,
+) -> AppResult<Reply> {
+    let Id(id) = id;
+    let Command { ctx, input } = command;
+    let reply = db
+        .write(&ctx, async |tx| {
+            rights::queue(tx, &ctx).await?;
+            store::lock(tx, &ctx, &USER, id, For::Write).await?;
+            let done =
+                handing::hand_over(tx, &ctx, &shared.hand_overs, id, input.to_user_id, "/to_user_id").await?;
+            Reply::ok(&done)
+        })
+        .await?;
+    shared.auth.forget_principals();
+    Ok(reply)
+}

@@ -1,0 +1,85 @@
+//! How each area takes part when somebody hands everything over. The areas register their functions in `app.rs`, so that
+//! the people's room need not know the rooms that come after it.
+
+use super::db::{Cached, Tx};
+use super::events::Event;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::AppResult;
+use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use futures::future::LocalBoxFuture;
+use serde_json::json;
+use uuid::Uuid;
+
+/// Hands what an area keeps for one person over to another, with one event for every changed record, and answers how
+/// many records of each kind (plural, as in paths) that were. With both the same person it answers what there is to hand
+/// over; whatever it wrote is then rolled back, unless there is nothing.
+pub type HandOver =
+    for<'a> fn(&'a mut Tx, &'a Ctx, Uuid, Uuid) -> LocalBoxFuture<'a, AppResult<Vec<(&'static str, i64)>>>;
+
+/// Records of one table that name a person.
+pub struct Holding {
+    /// Singular, as in events: `account`.
+    pub kind: &'static str,
+    /// Plural, as in paths: `accounts`.
+    pub plural: &'static str,
+    pub table: &'static str,
+    pub column: &'static str,
+    /// Which rows count, as a condition over the table.
+    pub only: &'static str,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Puts another person into each of these records.
+///
+/// # Errors
+/// Database errors.
+pub async fn give(tx: &mut Tx, ctx: &Ctx, holding: &Holding, from: Uuid, to: Uuid) -> AppResult<i64> {
+    let Holding {
+        table, column, only, ..
+    } = holding;
+    let sql = format!(
+        "UPDATE {table} SET {column} = $3, version = version + 1, updated_at = $4 \
+         WHERE tenant_id = $1 AND {column} = $2 AND {only} RETURNING id"
+    );
+    let query = sql_query(sql)
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<SqlUuid, _>(from)
+        .bind::<SqlUuid, _>(to)
+        .bind::<Timestamptz, _>(ctx.now);
+    let rows: Vec<IdRow> = Cached(query).load(&mut **tx).await?;
+    for row in &rows {
+        let data = json!({ "changes": { *column: { "before": from, "after": to } } });
+        tx.record(Event::new(
+            format!("{}.handed_over", holding.kind),
+            holding.kind,
+            row.id,
+            data,
+        ));
+    }
+    Ok(i64::try_from(rows.len()).unwrap_or(i64::MAX))
+}
+
+/// `give` for several tables.
+///
+/// # Errors
+/// Database errors.
+pub async fn give_all(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    holdings: &[Holding],
+    from: Uuid,
+    to: Uuid,
+) -> AppResult<Vec<(&'static str, i64)>> {
+    let mut counts = Vec::with_capacity(holdings.len());
+    for holding in holdings {
+        counts.push((holding.plural, give(tx, ctx, holding, from, to).await?));
+    }
+    Ok(counts)
+}

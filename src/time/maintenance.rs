@@ -1,0 +1,89 @@
+//! Removes what has expired by real time, in small batches, on one server at a time.
+
+use crate::kernel::error::AppResult;
+use crate::platform::clock::real_now;
+use crate::platform::db::Db;
+use crate::platform::duty::{Duty, Stop};
+use crate::platform::leases::Lease;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Timestamptz};
+use diesel_async::RunQueryDsl;
+use std::time::Duration;
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Most rows that one transaction removes.
+const BATCH: usize = 1000;
+/// Most transactions of one kind in a round, so that a stopping server need not wait long.
+const MOST_BATCHES: usize = 50;
+const LEASE_SECONDS: i32 = 90;
+/// How long an answer is kept for its repetitions.
+const KEY_HOURS: i64 = 24;
+/// Refresh tokens stay past their end while an access token of a revoked family could still be about.
+const TOKEN_HOURS: i64 = 24;
+
+/// Starts the maintenance beside any others; the lease sees to it that one works at a time.
+///
+/// # Errors
+/// When its thread or connections cannot be set up.
+pub fn spawn(url: &str) -> Result<Duty, Box<dyn std::error::Error + Send + Sync>> {
+    Duty::spawn("maintenance", url, run)
+}
+
+async fn run(db: Db, mut stop: Stop) {
+    let lease = Lease::new("maintenance", LEASE_SECONDS);
+    while !stop.is_asked() {
+        let is_ours = db.bookkeep(async |conn| lease.take(conn).await).await;
+        let outcome = match is_ours {
+            Ok(true) => expire(&db).await,
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "expired rows could not be removed; trying again");
+        }
+        stop.pause(INTERVAL).await;
+    }
+}
+
+const EXPIRY: [(&str, i64); 2] = [
+    (
+        "DELETE FROM idempotency_keys WHERE (tenant_id, caller_id, operation, key) IN \
+         (SELECT tenant_id, caller_id, operation, key FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+        KEY_HOURS,
+    ),
+    (
+        "DELETE FROM refresh_tokens WHERE (tenant_id, id) IN \
+         (SELECT tenant_id, id FROM refresh_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+        TOKEN_HOURS,
+    ),
+];
+
+/// Removes what has expired, as much as one round may. Two at once do no harm; the lease only spares the work.
+///
+/// # Errors
+/// Database errors.
+pub async fn expire(db: &Db) -> AppResult<()> {
+    let now = real_now();
+    for (statement, hours) in EXPIRY {
+        let limit = now - TimeDelta::hours(hours);
+        for _ in 0..MOST_BATCHES {
+            if remove(db, statement, limit).await? < BATCH {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes one batch; answers how many rows.
+async fn remove(db: &Db, statement: &'static str, limit: DateTime<Utc>) -> AppResult<usize> {
+    db.bookkeep(async |conn| {
+        let query = sql_query(statement)
+            .bind::<Timestamptz, _>(limit)
+            .bind::<BigInt, _>(i64::try_from(BATCH).unwrap_or(i64::MAX));
+        Ok(query.execute(conn).await?)
+    })
+    .await
+}

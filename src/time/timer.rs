@@ -1,0 +1,172 @@
+//! Setting, cancelling and firing timers. A timer fires once: the row goes in the transaction of what it does.
+//!
+//! A handler locks its subject first and the timer's row goes last, so that a command which holds the subject and sets or
+//! cancels its timers never waits for the engine while the engine waits for it.
+
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::platform::db::Tx;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::sql_types::{Bool, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use futures::future::LocalBoxFuture;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// What a timer does: called in the transaction that ends the timer. `ctx.now` is the company's clock; while a sandbox
+/// company's clock is moved past the timer, its due time. It must look at the state it finds, under the lock that commands
+/// on the subject take.
+pub type Fire = for<'a> fn(&'a mut Tx, &'a Ctx, &'a Timer) -> LocalBoxFuture<'a, AppResult<()>>;
+
+/// What each kind of timer does.
+pub type Handlers = &'static [(&'static str, Fire)];
+
+/// A timer that is firing.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Timer {
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    #[diesel(sql_type = Text)]
+    pub subject_kind: String,
+    #[diesel(sql_type = SqlUuid)]
+    pub subject_id: Uuid,
+    #[diesel(sql_type = Timestamptz)]
+    pub due_at: DateTime<Utc>,
+    #[diesel(sql_type = Bool)]
+    pub is_real_time: bool,
+    #[diesel(sql_type = Jsonb)]
+    pub details: Value,
+    /// How often it was claimed, this time included.
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+}
+
+/// The columns of [`Timer`].
+pub(super) const COLUMNS: &str =
+    "id, kind, subject_kind, subject_id, due_at, is_real_time, details, attempts";
+
+/// How long nobody claims a timer again after its n-th claim: longer than a handler may take, then doubling, an hour at
+/// most.
+pub(super) fn back_off(attempts: i32) -> TimeDelta {
+    let doubled = 30_i64 << attempts.saturating_sub(1).clamp(0, 7);
+    TimeDelta::seconds(doubled.min(3600))
+}
+
+/// Sets the timer of this kind for this subject, by the company's clock; one that is set already is moved.
+///
+/// # Errors
+/// Database errors.
+pub async fn set(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    kind: &str,
+    subject: (&str, Uuid),
+    due_at: DateTime<Utc>,
+    details: Value,
+) -> AppResult<()> {
+    let set = sql_query(
+        "INSERT INTO timers (tenant_id, id, kind, subject_kind, subject_id, due_at, details) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (tenant_id, kind, subject_kind, subject_id) DO UPDATE SET due_at = EXCLUDED.due_at, \
+         is_real_time = EXCLUDED.is_real_time, details = EXCLUDED.details, attempts = EXCLUDED.attempts, \
+         retry_at = EXCLUDED.retry_at RETURNING id",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(Uuid::now_v7())
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(subject.0)
+    .bind::<SqlUuid, _>(subject.1)
+    .bind::<Timestamptz, _>(due_at)
+    .bind::<Jsonb, _>(details)
+    .get_result::<TimerId>(&mut **tx)
+    .await?;
+    tx.touch(set.id);
+    Ok(())
+}
+
+/// Cancels the timer of this kind for this subject, if there is one: once this commits, it does not fire.
+///
+/// # Errors
+/// Database errors.
+pub async fn cancel(tx: &mut Tx, ctx: &Ctx, kind: &str, subject: (&str, Uuid)) -> AppResult<()> {
+    let cancelled = sql_query(
+        "DELETE FROM timers WHERE tenant_id = $1 AND kind = $2 AND subject_kind = $3 AND subject_id = $4 RETURNING id",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(subject.0)
+    .bind::<SqlUuid, _>(subject.1)
+    .get_result::<TimerId>(&mut **tx)
+    .await
+    .optional()?;
+    if let Some(cancelled) = cancelled {
+        tx.touch(cancelled.id);
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct TimerId {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Does what the timer says and ends it. False, and everything is to be rolled back, when it was cancelled, moved or
+/// claimed by another meanwhile. A handler may set the same timer anew, or cancel it; so
+/// it then is.
+///
+/// # Errors
+/// What the handler answers; when there is none for its kind.
+pub(super) async fn fire(tx: &mut Tx, ctx: &Ctx, handlers: Handlers, timer: &Timer) -> AppResult<bool> {
+    let handler = handlers.iter().find(|(kind, _)| *kind == timer.kind);
+    let Some((_, handler)) = handler else {
+        return Err(AppError::internal(format!(
+            "nothing handles timers of kind {}",
+            timer.kind
+        )));
+    };
+    handler(tx, ctx, timer).await?;
+    if tx.has_touched(timer.id) {
+        return Ok(true);
+    }
+    let ended =
+        sql_query("DELETE FROM timers WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND due_at = $4")
+            .bind::<SqlUuid, _>(ctx.tenant)
+            .bind::<SqlUuid, _>(timer.id)
+            .bind::<Integer, _>(timer.attempts)
+            .bind::<Timestamptz, _>(timer.due_at)
+            .execute(&mut **tx)
+            .await?;
+    Ok(ended > 0)
+}
+
+/// Notes on the timer that it was claimed, so that nobody does again before the back-off is over.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn note_attempt(tx: &mut Tx, ctx: &Ctx, timer: &Timer) -> AppResult<()> {
+    sql_query(
+        "UPDATE timers SET attempts = attempts + 1, retry_at = $3 WHERE tenant_id = $1 AND id = $2 AND attempts = $4",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(timer.id)
+    .bind::<Timestamptz, _>(ctx.recorded_at + back_off(timer.attempts + 1))
+    .bind::<Integer, _>(timer.attempts)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_back_off_doubles_from_half_a_minute_to_an_hour() {
+        let seconds = [1, 2, 3, 8, 50, i32::MAX].map(|attempts| back_off(attempts).num_seconds());
+        assert_eq!(seconds, [30, 60, 120, 3600, 3600, 3600]);
+    }
+}

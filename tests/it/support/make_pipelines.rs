@@ -1,0 +1,54 @@
+//! Pipelines and what they need, made for tests.
+
+use super::app::{CREATED, Company, Person, database, id};
+use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use serde_json::{Value, json};
+
+/// Published approval processes of these keys, as far as pipelines see them.
+pub async fn known_processes(company: &Company, keys: &[&str]) {
+    let keys = keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    database()
+        .await
+        .read(async |conn| {
+            diesel::sql_query(
+                "INSERT INTO approval_processes (tenant_id, id, key, name, subject_kind, published_number, created_at, updated_at) \
+                 SELECT $1, gen_random_uuid(), n.key, n.key, 'opportunity', 1, now(), now() FROM unnest($2) AS n (key) \
+                 ON CONFLICT (tenant_id, key) DO NOTHING",
+            )
+            .bind::<SqlUuid, _>(company.tenant)
+            .bind::<Array<Text>, _>(&keys)
+            .execute(conn)
+            .await?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+/// A document of simple stages with these keys, in order.
+pub fn simple(key: &str, stages: &[&str]) -> Value {
+    let stages = stages.iter().map(|stage| stage_of(stage)).collect::<Vec<_>>();
+    json!({ "key": key, "name": "简单流程", "stages": stages })
+}
+
+/// A stage without a gate.
+pub fn stage_of(key: &str) -> Value {
+    json!({ "key": key, "name": key, "probability": "0.5" })
+}
+
+/// A pipeline of that document, made and its first version published; its id.
+pub async fn published(person: &Person, document: Value) -> String {
+    let made = person
+        .post("/v1/pipelines", json!({ "document": document }))
+        .await;
+    let pipeline = id(&made.expect(CREATED));
+    publish(person, &pipeline, 1).await;
+    pipeline
+}
+
+/// Publishes a version; gives it.
+pub async fn publish(person: &Person, pipeline: &str, number: i32) -> Value {
+    let path = format!("/v1/pipelines/{pipeline}/versions/{number}/publish");
+    person.post(&path, json!({})).await.expect(200)
+}
