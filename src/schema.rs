@@ -475,8 +475,10 @@ diesel::table! {
         delivery_id -> Text,
         body -> Text,
         status -> Text,
-        faults -> Nullable<Jsonb>,
+        faults -> Jsonb,
         lead_id -> Nullable<Uuid>,
+        /// What was replayed in place of the raw body.
+        corrected_body -> Nullable<Text>,
         /// Real time.
         received_at -> Timestamptz,
         version -> Int4,

@@ -238,8 +238,9 @@ CREATE TABLE intakes (
     delivery_id text NOT NULL,
     body text NOT NULL,
     status text NOT NULL,
-    faults jsonb,
+    faults jsonb NOT NULL DEFAULT '[]',
     lead_id uuid,
+    corrected_body text,
     received_at timestamptz NOT NULL,
     version integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL,
@@ -256,6 +257,7 @@ CREATE INDEX intakes_source_idx ON intakes (tenant_id, source_id, created_at DES
 CREATE INDEX intakes_lead_idx ON intakes (tenant_id, lead_id);
 CREATE INDEX intakes_created_idx ON intakes (tenant_id, created_at DESC, id DESC);
 COMMENT ON TABLE intakes IS 'Everything that arrived at a source, raw, with what became of it.';
+COMMENT ON COLUMN intakes.corrected_body IS 'What was replayed in place of the raw body.';
 COMMENT ON COLUMN intakes.received_at IS 'Real time.';
 CREATE TABLE exchange_rates (
     tenant_id uuid NOT NULL,

@@ -103,7 +103,7 @@ impl Subject {
     pub async fn vocabulary(&self, tx: &mut Tx, ctx: &Ctx) -> AppResult<Vocabulary> {
         let mut own = members_of(self.resource);
         if self.resource.member("custom").is_some() {
-            let fields = custom::definitions(tx, ctx.tenant, self.resource.singular).await?;
+            let fields = custom::definitions(&mut &**tx, ctx.tenant, self.resource.singular).await?;
             let custom = fields.iter().fold(Vocabulary::new(), |known, field| {
                 known.with(&*field.key, fact_of_custom(&field.kind))
             });

@@ -1,7 +1,16 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
+pub mod external_ids;
 pub mod hand_over;
+pub mod hooks;
+pub mod intake;
+pub mod lead_states;
+pub mod leads;
+pub mod participants;
 pub mod resources;
+pub mod rules;
+pub mod sharing;
+pub mod tree;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -12,8 +21,15 @@ pub const RESOURCES: &[&Resource] = &[
     &resources::CONTACT,
     &resources::LEAD,
     &resources::LEAD_SOURCE,
+    &resources::INTAKE,
     &resources::FIELD_DEFINITION,
 ];
 
 /// The commands of this area.
-pub fn routes(_config: &mut ServiceConfig) {}
+pub fn routes(config: &mut ServiceConfig) {
+    sharing::accounts::routes(config);
+    sharing::contacts::routes(config);
+    sharing::leads::routes(config);
+    leads::routes(config);
+    intake::routes(config);
+}

@@ -1,5 +1,6 @@
 //! Accounts, contacts, leads, lead sources and custom fields as the API shows them.
 
+use crate::crm::hooks;
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
@@ -36,7 +37,7 @@ pub static ACCOUNT: Resource = Resource {
         Member::choice(
             "grade",
             &["a", "b", "c"],
-            "By time to need: a within 30 days, b within 6 months, c later; set by hand or computed from expected_need_on.",
+            "By time to need: a within 30 days, b within 6 months, both inclusive (the company's limits), c later; computed from expected_need_on unless set by hand. `null` returns to the computed one.",
             "\"b\"",
         ),
         Member::choice(
@@ -48,14 +49,22 @@ pub static ACCOUNT: Resource = Resource {
         Member::text("follow_up_status", 100, "State of the follow-up.", "\"B类\"").filter(),
         Member::day("next_follow_up_on", "Day of the next follow-up.").sort(),
         Member::day("expected_need_on", "Day by which the need is expected."),
-        Member::text("credit_terms", 60, "Credit terms, e.g. `net 30`.", "\"net 30\""),
+        Member::text(
+            "credit_terms",
+            60,
+            "Credit terms: `net N` (N days), `net N eom` (then the month's end), `eom N` (the month's end, then N days), or `instalments`.",
+            "\"net 30\"",
+        ),
         Member::text("description", 5000, "Notes.", "\"需要客户管理系统\"").search(),
         Member::tags(),
         Member::custom(),
         Member::flag("is_grade_by_hand", "false", "Whether the grade was set by hand.").read_only(),
     ],
     default_sort: "-created_at",
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        before: Some(hooks::account),
+        after: None,
+    },
 };
 
 pub static CONTACT: Resource = Resource {
@@ -183,7 +192,10 @@ pub static LEAD: Resource = Resource {
         Member::text("description", 5000, "Notes.", "null"),
     ],
     default_sort: "-created_at",
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        before: Some(hooks::lead),
+        after: None,
+    },
 };
 
 pub static LEAD_SOURCE: Resource = Resource {
@@ -232,7 +244,7 @@ pub static LEAD_SOURCE: Resource = Resource {
             "mapping",
             "{}",
             r#"{"type":"object","maxProperties":50,"additionalProperties":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"pointer":{"type":"string","maxLength":200,"pattern":"^(/[^/]*)+$"},"constant":{"type":"string","maxLength":500},"default":{"type":"string","maxLength":500}}}}"#,
-            "Lead member to where its value stands in the sender's JSON: `pointer` (JSON Pointer) with an optional `default`, or a `constant`. Empty: the sender uses our member names.",
+            "Lead member (`custom.KEY` for the company's own fields) to where its value stands in the sender's JSON: `pointer` (JSON Pointer) with an optional `default`, or a `constant`. Empty: the sender uses our member names.",
             r#"{"name":{"pointer":"/person/name"},"need":{"pointer":"/message","default":"-"}}"#,
         ),
         Member::json(
@@ -247,8 +259,76 @@ pub static LEAD_SOURCE: Resource = Resource {
             &USER,
             "Who gets its leads; nobody when not given.",
         ),
+        Member::text(
+            "intake_path",
+            120,
+            "Where signed deliveries go: the company and the source, in hexadecimal digits.",
+            "\"/v1/intake/0197c9a05d3e7c119e610c6a1c8e4b2a.0197c9a05d3e7c119e610c6a1c8e4b2b\"",
+        )
+        .required()
+        .computed(
+            "'/v1/intake/' || replace(t.tenant_id::text, '-', '') || '.' || replace(t.id::text, '-', '')",
+        ),
+        Member::flag("has_secret", "false", "Whether it has a signing secret.")
+            .computed("t.sealed_secret IS NOT NULL"),
     ],
     default_sort: "key",
+    hooks: Hooks {
+        before: Some(hooks::lead_source),
+        after: None,
+    },
+};
+
+pub static INTAKE: Resource = Resource {
+    singular: "intake",
+    plural: "intakes",
+    table: "intakes",
+    tag: "leads",
+    about: "A delivery that arrived at a source, raw, with what became of it.",
+    permission: "intake",
+    access: Access::Shared,
+    verbs: Verbs::READ,
+    members: &[
+        Member::to("source_id", &LEAD_SOURCE, "The source that it arrived at.").required(),
+        Member::text(
+            "delivery_id",
+            255,
+            "The sender's id of the delivery (`webhook-id`).",
+            "\"msg_2KWPBgLlAfxdpx2AI54pPJ85f4W\"",
+        )
+        .required()
+        .filter(),
+        Member::choice(
+            "status",
+            &["accepted", "rejected"],
+            "`accepted`: it made a lead. `rejected`: it waits to be corrected and replayed.",
+            "\"rejected\"",
+        )
+        .required(),
+        Member::json(
+            "faults",
+            "[]",
+            r#"{"type":"array","items":{"type":"object","required":["pointer","code","message","message_zh"],"properties":{"pointer":{"type":"string","description":"JSON Pointer of the lead's member.","examples":["/name"]},"code":{"type":"string","description":"Stable code of the fault.","examples":["required"]},"message":{"type":"string","description":"The fault in English.","examples":["is required"]},"message_zh":{"type":"string","description":"The fault in Chinese.","examples":["为必填项"]}}}}"#,
+            "Why it was rejected when it arrived.",
+            r#"[{"pointer":"/name","code":"required","message":"is required","message_zh":"为必填项"}]"#,
+        ),
+        Member::to("lead_id", &LEAD, "The lead that it made."),
+        Member::text(
+            "body",
+            262_144,
+            "What arrived, as text; bytes that are no UTF-8, and NUL, stand as replacement characters.",
+            "\"{\\\"company\\\":\\\"制造有限公司\\\"}\"",
+        )
+        .required(),
+        Member::text(
+            "corrected_body",
+            1_048_576,
+            "What was replayed in its place, when it was corrected.",
+            "null",
+        ),
+        Member::instant("received_at", "When it arrived, in real time.").required(),
+    ],
+    default_sort: "-created_at",
     hooks: Hooks::NONE,
 };
 
@@ -298,5 +378,8 @@ pub static FIELD_DEFINITION: Resource = Resource {
         Member::text("help", 500, "Help for whoever fills it in.", "null"),
     ],
     default_sort: "key",
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        before: Some(hooks::field_definition),
+        after: None,
+    },
 };

@@ -4,6 +4,7 @@ pub mod advance;
 pub mod hand_over;
 pub mod parts;
 pub mod resources;
+pub mod sharing;
 
 use crate::pipeline::vocabulary::Subjects;
 use crate::platform::records::Resource;
@@ -52,4 +53,6 @@ pub static SUBJECTS: Subjects = Subjects {
 };
 
 /// The commands of this area.
-pub fn routes(_config: &mut ServiceConfig) {}
+pub fn routes(config: &mut ServiceConfig) {
+    sharing::opportunities::routes(config);
+}

@@ -17,6 +17,8 @@ pub struct Operation {
     /// `None`: anybody; `Some("")`: whoever is signed in; else the permission.
     pub permission: Option<String>,
     body_schema: Option<Value>,
+    /// Whether the body may be left out.
+    pub is_body_optional: bool,
     validator: OnceLock<Option<Validator>>,
 }
 
@@ -118,6 +120,9 @@ impl Operation {
                 .collect(),
             permission,
             body_schema,
+            is_body_optional: operation
+                .get("requestBody")
+                .is_some_and(|body| body.get("required") != Some(&json!(true))),
             validator: OnceLock::new(),
         }
     }

@@ -105,9 +105,17 @@ pub fn check_secret(secret: &str) -> Result<(), SecretError> {
 /// # Errors
 /// When the system has no randomness to give.
 pub fn random_text() -> Result<String, SecretError> {
+    Ok(URL_SAFE_NO_PAD.encode(random_key()?))
+}
+
+/// A fresh random key, 256 bits.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn random_key() -> Result<[u8; 32], SecretError> {
     let mut bytes = [0_u8; 32];
     rand::fill(&mut bytes).map_err(|_| SecretError::Unusable("no randomness".to_owned()))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    Ok(bytes)
 }
 
 impl Signer {

@@ -173,7 +173,11 @@ fn fault_of(definition: &Definition, value: &Value) -> Option<(String, String)> 
 /// # Errors
 /// Database errors.
 pub async fn store(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &Change) -> AppResult<()> {
-    if !change.changed("custom") {
+    let is_empty = |record: &Map<String, Value>| {
+        let values = record.get("custom").and_then(Value::as_object);
+        values.is_none_or(Map::is_empty)
+    };
+    if !change.changed("custom") || (is_empty(&change.before) && is_empty(&change.after)) {
         return Ok(());
     }
     let definitions = definitions(&mut &**tx, ctx.tenant, resource).await?;

@@ -11,4 +11,4 @@ pub mod sql;
 pub mod store;
 pub mod vocabulary;
 
-pub use spec::{Access, Change, Hooks, Kind, Member, Resource, Verbs};
+pub use spec::{Access, Act, Change, Hooks, Kind, Member, Resource, Verbs};

@@ -100,8 +100,12 @@ pub enum Act {
 /// One write on its way to the table.
 pub struct Change {
     pub act: Act,
+    /// What the event calls it, when a command does more than change members: `assigned`.
+    pub verb: Option<&'static str>,
     pub id: Uuid,
     pub parent: Option<Uuid>,
+    /// Names of the members that the caller sent, changed or not.
+    pub sent: Vec<String>,
     /// The record as it was, in wire form; empty on create.
     pub before: Map<String, Value>,
     /// The record as it will be, in wire form. Hooks may change it.
@@ -114,6 +118,11 @@ pub struct Change {
 impl Change {
     pub fn text(&self, member: &str) -> Option<&str> {
         self.after.get(member).and_then(Value::as_str)
+    }
+
+    /// Whether the caller named the member, be it with its present value.
+    pub fn was_sent(&self, member: &str) -> bool {
+        self.sent.iter().any(|name| name == member)
     }
 
     pub fn id_of(&self, member: &str) -> Option<Uuid> {

@@ -77,6 +77,8 @@ pub enum For<'a> {
     Write,
     /// An action with a permission of its own.
     Action(&'a str),
+    /// Giving it to somebody, by that permission: also what nobody owns yet and the caller sees.
+    Assignment(&'a str),
 }
 
 /// Locks a record: 404 when the caller cannot see it, 403 when they see it but may not act, 412 when stale, 409 when
@@ -125,6 +127,15 @@ async fn lock_even_archived(
             sql::action_scope(&mut sql, resource, "t", ctx, permission),
             permission.to_owned(),
         ),
+        For::Assignment(permission) => {
+            let reach = sql::action_scope(&mut sql, resource, "t", ctx, permission);
+            let unowned = if ctx.holds(permission) {
+                "t.owner_id IS NULL"
+            } else {
+                "FALSE"
+            };
+            (format!("({reach} OR {unowned})"), permission.to_owned())
+        }
     };
     let id = sql.place(Bind::Id(id));
     let within = match (resource.access, parent) {
@@ -182,8 +193,10 @@ pub async fn create(
     let forbidden = rules::forbidden(resource, ctx, &sent).collect::<Vec<_>>();
     let mut change = Change {
         act: Act::Create,
+        verb: None,
         id: Uuid::now_v7(),
         parent,
+        sent: sent.keys().cloned().collect(),
         before: Map::new(),
         after: rules::created(resource, sent),
         warnings: Vec::new(),
@@ -224,19 +237,18 @@ pub async fn update(
     }
     let forbidden = rules::forbidden(resource, ctx, &patch).collect::<Vec<_>>();
     let before = locked.record()?;
-    let after = rules::patched(&before, &patch);
-    apply(
-        tx,
-        ctx,
-        resource,
+    let change = Change {
+        act: Act::Update,
+        verb: None,
         id,
         parent,
-        locked.version,
+        sent: patch.keys().cloned().collect(),
+        after: rules::patched(&before, &patch),
         before,
-        after,
-        forbidden,
-    )
-    .await
+        warnings: Vec::new(),
+        also: Vec::new(),
+    };
+    apply(tx, ctx, resource, change, locked.version, forbidden).await
 }
 
 /// Writes a record that a command has locked and changed; rules and hooks run as for any change.
@@ -251,44 +263,44 @@ pub async fn save(
     locked: &Locked,
     after: Map<String, Value>,
 ) -> AppResult<Written> {
-    apply(
-        tx,
-        ctx,
-        resource,
-        id,
-        None,
-        locked.version,
-        locked.record()?,
-        after,
-        Vec::new(),
-    )
-    .await
+    save_as(tx, ctx, resource, id, locked, after, "updated").await
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of one change, each of another type; private"
-)]
-async fn apply(
+/// Like `save`; the event is called by what the command did: `lead.assigned`.
+///
+/// # Errors
+/// As `update`.
+pub async fn save_as(
     tx: &mut Tx,
     ctx: &Ctx,
     resource: &'static Resource,
     id: Uuid,
-    parent: Option<Uuid>,
-    version: i32,
-    before: Map<String, Value>,
+    locked: &Locked,
     after: Map<String, Value>,
-    forbidden: Vec<Fault>,
+    verb: &'static str,
 ) -> AppResult<Written> {
-    let mut change = Change {
+    let change = Change {
         act: Act::Update,
+        verb: Some(verb),
         id,
-        parent,
-        before,
+        parent: None,
+        sent: Vec::new(),
+        before: locked.record()?,
         after,
         warnings: Vec::new(),
         also: Vec::new(),
     };
+    apply(tx, ctx, resource, change, locked.version, Vec::new()).await
+}
+
+async fn apply(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    mut change: Change,
+    version: i32,
+    forbidden: Vec<Fault>,
+) -> AppResult<Written> {
     prepare(tx, ctx, resource, &mut change, forbidden).await?;
     write(tx, ctx, resource, change, Some(version)).await
 }
@@ -320,8 +332,10 @@ pub async fn archive(
     let before = locked.record()?;
     let mut change = Change {
         act,
+        verb: None,
         id,
         parent,
+        sent: Vec::new(),
         after: before.clone(),
         before,
         warnings: Vec::new(),
@@ -487,36 +501,48 @@ fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> 
     }
 }
 
-/// References to records that are not there, or that the caller cannot see: the two are not told apart.
+#[derive(QueryableByName)]
+struct Missing {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// References to records that are not there, or that the caller cannot see: the two are not told apart. One statement
+/// for all of them.
 async fn reference_faults(
     tx: &mut Tx,
     ctx: &Ctx,
     resource: &'static Resource,
     change: &Change,
 ) -> AppResult<Vec<Fault>> {
-    let mut faults = Vec::new();
-    let references = resource
+    let mut sql = Sql::of(ctx.tenant);
+    let mut questions = Vec::new();
+    let changed = resource
         .columns()
         .filter(|member| !member.is_read_only && change.changed(member.name));
-    for (member, target) in references.filter_map(|member| member.refers.map(|target| (member, target))) {
-        let Some(id) = change.id_of(member.name) else {
+    for member in changed {
+        let (Some(target), Some(id)) = (member.refers, change.id_of(member.name)) else {
             continue;
         };
-        let mut sql = Sql::of(ctx.tenant);
         let scope = sql::scope(&mut sql, target, "t", ctx, Intent::Read);
         let place = sql.place(Bind::Id(id));
         let live = live_condition(target);
         // The lock that the foreign key takes anyway, taken here, so that what is being archived is waited for.
-        sql.push(&format!(
-            "SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope} FOR KEY SHARE OF t",
-            target.table
+        questions.push(format!(
+            "SELECT '{}' AS name WHERE NOT EXISTS (SELECT 1 FROM {} t \
+             WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope} FOR KEY SHARE OF t)",
+            member.name, target.table
         ));
-        let found: Option<Seen> = sql.query().get_result(&mut **tx).await.optional()?;
-        if found.is_none() {
-            faults.push(Fault::not_found(format!("/{}", member.name)));
-        }
     }
-    Ok(faults)
+    if questions.is_empty() {
+        return Ok(Vec::new());
+    }
+    sql.push(&questions.join(" UNION ALL "));
+    let missing: Vec<Missing> = sql.query().load(&mut **tx).await?;
+    Ok(missing
+        .into_iter()
+        .map(|missing| Fault::not_found(format!("/{}", missing.name)))
+        .collect())
 }
 
 /// What can newly be referred to: what is not archived, and who is active.
@@ -622,6 +648,7 @@ fn event(resource: &'static Resource, change: &Change) -> Event {
         Act::Archive => "archived",
         Act::Restore => "restored",
     };
+    let verb = change.verb.unwrap_or(verb);
     let mut changes = Map::new();
     let mut sensitive: Map<String, Value> = Map::new();
     for member in resource.columns() {

@@ -2,5 +2,6 @@
 
 pub mod app;
 pub mod db;
-pub mod make_pipelines;
+pub mod make_crm;
 pub mod make_identity;
+pub mod make_pipelines;

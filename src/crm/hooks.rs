@@ -1,0 +1,145 @@
+//! What is particular to the records of these rooms, beyond their declaration.
+
+use super::{rules, tree};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::expression;
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::Tx;
+use crate::platform::records::{Act, Change};
+use futures::future::LocalBoxFuture;
+use serde_json::Value;
+
+fn none_or_invalid(faults: Vec<Fault>) -> AppResult<()> {
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(AppError::invalid(faults))
+    }
+}
+
+/// Accounts: the grade follows the expected need unless set by hand; credit terms have a form; no circle of parents.
+pub fn account<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    change: &'a mut Change,
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        if matches!(change.act, Act::Archive | Act::Restore) {
+            return Ok(());
+        }
+        let mut faults = Vec::new();
+        faults.extend(credit_terms(change));
+        faults.extend(tree::cycle(tx, ctx, "accounts", change).await?);
+        grade(ctx, change);
+        none_or_invalid(faults)
+    })
+}
+
+fn credit_terms(change: &mut Change) -> Option<Fault> {
+    let typed = change.text("credit_terms")?;
+    match rules::credit_terms(typed) {
+        Some(terms) => {
+            change.after.insert("credit_terms".to_owned(), terms.into());
+            None
+        }
+        None => Some(Fault::invalid(
+            "/credit_terms",
+            "must be `net N`, `net N eom`, `eom N` (N from 0 to 365 days) or `instalments`",
+            "必须为 `net N`、`net N eom`、`eom N`(N 为 0 至 365 天)或 `instalments`",
+        )),
+    }
+}
+
+fn grade(ctx: &Ctx, change: &mut Change) {
+    if change.was_sent("grade") {
+        let is_by_hand = change.text("grade").is_some();
+        change
+            .after
+            .insert("is_grade_by_hand".to_owned(), is_by_hand.into());
+    }
+    if change.after.get("is_grade_by_hand") == Some(&Value::Bool(true)) {
+        return;
+    }
+    let company = &ctx.principal.company;
+    let need = change.text("expected_need_on").and_then(|day| day.parse().ok());
+    let computed =
+        need.map(|need| rules::grade(need, ctx.today(), company.grade_a_days, company.grade_b_months));
+    change.after.insert("grade".to_owned(), computed.into());
+}
+
+/// Leads: a converted one is history.
+pub fn lead<'a>(_: &'a mut Tx, _: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {
+    let was_converted = change.before.get("status").and_then(Value::as_str) == Some("converted");
+    let outcome = if was_converted && change.act == Act::Update {
+        Err(already_converted())
+    } else {
+        Ok(())
+    };
+    Box::pin(std::future::ready(outcome))
+}
+
+/// The refusal of whatever would change a converted lead.
+pub fn already_converted() -> AppError {
+    AppError::refuse(
+        Code::AlreadyConverted,
+        say("It is converted; it no longer changes", "线索已转化,不可再更改"),
+    )
+}
+
+/// Lead sources: the mapping speaks of members that a lead has; no circle of parents.
+pub fn lead_source<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    change: &'a mut Change,
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        if matches!(change.act, Act::Archive | Act::Restore) {
+            return Ok(());
+        }
+        let mut faults = super::intake::mapping::faults(
+            change.after.get("mapping").unwrap_or(&Value::Null),
+            change.after.get("required_members").unwrap_or(&Value::Null),
+        );
+        faults.extend(tree::cycle(tx, ctx, "lead_sources", change).await?);
+        none_or_invalid(faults)
+    })
+}
+
+/// Field definitions: choices exactly for `choice`, and a key that expressions can name.
+pub fn field_definition<'a>(
+    _: &'a mut Tx,
+    _: &'a Ctx,
+    change: &'a mut Change,
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    let faults = if matches!(change.act, Act::Archive | Act::Restore) {
+        Vec::new()
+    } else {
+        definition_faults(change)
+    };
+    Box::pin(std::future::ready(none_or_invalid(faults)))
+}
+
+fn definition_faults(change: &Change) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let has_choices = change.after.get("choices").is_some_and(Value::is_array);
+    match (change.text("kind") == Some("choice"), has_choices) {
+        (true, false) => faults.push(Fault::required("/choices")),
+        (false, true) => faults.push(Fault::invalid(
+            "/choices",
+            "is only for fields of kind choice",
+            "仅适用于 choice 类型的字段",
+        )),
+        _ => {}
+    }
+    if !change.text("key").is_some_and(expression::is_name) {
+        faults.push(Fault::invalid(
+            "/key",
+            "is a reserved word, or no name that a condition could use",
+            "为保留字,或不能在条件中使用",
+        ));
+    }
+    faults
+}
