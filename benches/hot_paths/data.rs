@@ -211,8 +211,8 @@ pub async fn processes(server: &Server, client: &Client, tenant: Uuid) -> Result
         let made = connection
             .ask(&http::request("POST", "/v1/pipelines", &bearer, &body), 201)
             .await?;
-        let id = made["pipeline_id"].as_str().ok_or("no pipeline id")?.to_owned();
-        let path = format!("/v1/pipelines/{id}/versions/{}/publish", made["number"]);
+        let id = made["id"].as_str().ok_or("no pipeline id")?.to_owned();
+        let path = format!("/v1/pipelines/{id}/versions/1/publish");
         connection
             .ask(&http::request("POST", &path, &bearer, ""), 200)
             .await?;
