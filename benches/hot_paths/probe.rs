@@ -130,7 +130,11 @@ pub async fn script(
     other: &[Statement],
     known: &Known,
 ) -> Result<String, Failure> {
-    let mut fresh = Vec::new();
+    let mut ids = Ids {
+        known,
+        lasting: ids_of(other),
+        fresh: Vec::new(),
+    };
     let mut script = String::new();
     for (one, other) in one.iter().zip(other) {
         let types = types(client, &one.sql).await;
@@ -141,7 +145,7 @@ pub async fn script(
                 None => "NULL".to_owned(),
                 Some(text) if value == second => typed(&literal(text), text, of_type.as_deref()),
                 Some(text) => {
-                    let sql = varying(text, known, &mut fresh, of_type.as_deref());
+                    let sql = varying(text, &mut ids, of_type.as_deref());
                     typed(&format!("({sql})"), text, of_type.as_deref())
                 }
             });
@@ -217,7 +221,7 @@ fn literal(text: &str) -> String {
 }
 
 /// SQL of a value that differs from request to request.
-fn varying(text: &str, known: &Known, fresh: &mut Vec<Uuid>, of_type: Option<&str>) -> String {
+fn varying(text: &str, ids: &mut Ids<'_>, of_type: Option<&str>) -> String {
     let kind = of_type.or_else(|| type_by_form(text));
     if matches!(kind, Some("timestamptz")) {
         return "now()".to_owned();
@@ -234,10 +238,7 @@ fn varying(text: &str, known: &Known, fresh: &mut Vec<Uuid>, of_type: Option<&st
     }
     let sql = parts.iter().map(|part| match part {
         Part::Text(text) => literal(text),
-        Part::Id(id) => match known.iter().find(|(known, _)| known == id) {
-            Some((_, sql)) => format!("{sql}::text"),
-            None => fresh_id(*id, fresh),
-        },
+        Part::Id(id) => ids.sql(*id),
     });
     sql.collect::<Vec<_>>().join(" || ")
 }
@@ -274,13 +275,42 @@ fn counter() -> String {
     "lpad(to_hex(:run::bigint * 4294967296 + :i::bigint * 128 + :client_id::bigint), 12, '0')".to_owned()
 }
 
-/// The text of an id that this transaction makes: constant ids that name nothing here stay fresh as well.
-fn fresh_id(id: Uuid, fresh: &mut Vec<Uuid>) -> String {
-    let place = fresh.iter().position(|known| *known == id).unwrap_or_else(|| {
-        fresh.push(id);
-        fresh.len() - 1
-    });
-    format!("'01ff0000-0000-7000-8{place:03x}-' || {}", counter())
+/// What the ids of a request are.
+struct Ids<'a> {
+    known: &'a Known,
+    /// Those that the other request has too.
+    lasting: BTreeSet<Uuid>,
+    /// Those that the request made for itself, in the order of their appearance.
+    fresh: Vec<Uuid>,
+}
+
+impl Ids<'_> {
+    /// SQL of an id as text.
+    fn sql(&mut self, id: Uuid) -> String {
+        if let Some((_, sql)) = self.known.iter().find(|(known, _)| *known == id) {
+            return format!("{sql}::text");
+        }
+        if self.lasting.contains(&id) {
+            return literal(&id.to_string());
+        }
+        let place = self.fresh.iter().position(|known| *known == id);
+        let place = place.unwrap_or_else(|| {
+            self.fresh.push(id);
+            self.fresh.len() - 1
+        });
+        format!("'01ff0000-0000-7000-8{place:03x}-' || {}", counter())
+    }
+}
+
+fn ids_of(statements: &[Statement]) -> BTreeSet<Uuid> {
+    let values = statements.iter().flat_map(|statement| &statement.parameters).flatten();
+    let parts = values.flat_map(|text| parts(text));
+    parts
+        .filter_map(|part| match part {
+            Part::Id(id) => Some(id),
+            Part::Text(_) => None,
+        })
+        .collect()
 }
 
 /// The statement with its parameters in place.
