@@ -1,7 +1,7 @@
 //! Assembles the rooms: which resources and routes there are, and the document that follows from them.
 
-use crate::approval::definition::SubjectKind;
-use crate::approval::subjects::{Subject, Subjects};
+use crate::approval::subjects::Subjects;
+use crate::event::timeline::Owned;
 use crate::platform::db::Db;
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
@@ -10,7 +10,7 @@ use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
-use crate::{approval, catalog, crm, event, identity, opportunity, pipeline, time};
+use crate::{approval, catalog, crm, event, identity, insight, opportunity, pipeline, time};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -40,26 +40,7 @@ pub const TAGS: &[Tag] = &[
 ];
 
 /// What can be approved, and whom to tell when a request ends.
-pub const SUBJECTS: Subjects = Subjects(&[
-    Subject {
-        kind: SubjectKind::Opportunity,
-        resource: &opportunity::resources::OPPORTUNITY,
-        parts: &[("lines", &opportunity::parts::LINE)],
-        decided: None,
-    },
-    Subject {
-        kind: SubjectKind::Lead,
-        resource: &crm::resources::LEAD,
-        parts: &[],
-        decided: None,
-    },
-    Subject {
-        kind: SubjectKind::ResultSheet,
-        resource: &opportunity::parts::RESULT_SHEET,
-        parts: &[],
-        decided: None,
-    },
-]);
+pub const SUBJECTS: Subjects = opportunity::APPROVAL_SUBJECTS;
 
 /// Every declared resource.
 pub fn resources() -> Vec<&'static Resource> {
@@ -74,8 +55,34 @@ pub fn resources() -> Vec<&'static Resource> {
     areas.iter().flat_map(|area| area.iter().copied()).collect()
 }
 
+/// Those whose records have owners.
+fn owned() -> Vec<&'static Resource> {
+    let mut resources = resources();
+    resources.retain(|resource| resource.is_owned());
+    resources
+}
+
 /// What each kind of timer does.
-pub const TIMERS: Handlers = &[];
+pub const TIMERS: Handlers = &[
+    (approval::timers::REMINDER, |tx, ctx, timer| {
+        Box::pin(approval::service::fire_reminder(
+            tx,
+            ctx,
+            SUBJECTS,
+            timer.subject_id,
+            &timer.details,
+        ))
+    }),
+    (approval::timers::DEADLINE, |tx, ctx, timer| {
+        Box::pin(approval::service::fire_deadline(
+            tx,
+            ctx,
+            SUBJECTS,
+            timer.subject_id,
+            &timer.details,
+        ))
+    }),
+];
 /// What each area does when somebody hands everything over.
 pub fn hand_overs() -> Vec<HandOver> {
     vec![
@@ -97,6 +104,7 @@ fn rooms(config: &mut ServiceConfig) {
     opportunity::routes(config);
     event::routes(config);
     time::routes(config);
+    insight::routes(config);
     approval::routes(config);
 }
 
@@ -131,6 +139,7 @@ pub fn service(
         .app_data(platform)
         .app_data(web::Data::new(db))
         .app_data(web::Data::new(TimerHandlers(TIMERS)))
+        .app_data(web::Data::new(Owned(owned())))
         .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::Data::new(SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))

@@ -8,6 +8,7 @@ pub mod config;
 pub mod crm;
 pub mod event;
 pub mod identity;
+pub mod insight;
 pub mod kernel;
 pub mod opportunity;
 pub mod pipeline;

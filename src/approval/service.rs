@@ -244,13 +244,13 @@ async fn lock(
 }
 
 /// A rule applied to one request.
-pub(super) type Rule<'r> = &'r dyn Fn(&Loaded, Setting<'_>) -> AppResult<Outcome>;
+pub type Rule<'r> = &'r dyn Fn(&Loaded, Setting<'_>) -> AppResult<Outcome>;
 
 /// Carries out what somebody does in a request that they see; answers the state after it.
 ///
 /// # Errors
 /// `not_found` when they do not see it, `stale`, and what the rule says.
-pub(super) async fn act(
+pub async fn act(
     tx: &mut Tx,
     ctx: &Ctx,
     subjects: Subjects,

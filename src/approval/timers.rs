@@ -6,10 +6,7 @@ use super::state::{State, Step, StepState};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
-use crate::schema::timers;
-use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, QueryDsl};
-use diesel_async::RunQueryDsl;
+use crate::time::timer;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -36,53 +33,18 @@ pub(super) async fn follow(
     };
     let is_open = |step: &Step| step.state == StepState::Open;
     for step in after.steps.iter().filter(|step| is_open(step) && !was_open(step)) {
-        set(tx, ctx, REMINDER, request, step.id, reminder_at(process, step)).await?;
-        set(tx, ctx, DEADLINE, request, step.id, step.due_at).await?;
+        let due = [(REMINDER, reminder_at(process, step)), (DEADLINE, step.due_at)];
+        for (kind, at) in due {
+            if let Some(at) = at {
+                let details = json!({ "request_id": request });
+                timer::set(tx, ctx, kind, (SUBJECT, step.id), at, details).await?;
+            }
+        }
     }
     let closed = after.steps.iter().filter(|step| was_open(step) && !is_open(step));
-    let closed = closed.map(|step| step.id).collect::<Vec<_>>();
-    if !closed.is_empty() {
-        diesel::delete(
-            timers::table
-                .filter(timers::tenant_id.eq(ctx.tenant))
-                .filter(timers::kind.eq_any([REMINDER, DEADLINE]))
-                .filter(timers::subject_kind.eq(SUBJECT))
-                .filter(timers::subject_id.eq_any(closed)),
-        )
-        .execute(&mut **tx)
-        .await?;
+    for step in closed {
+        timer::cancel(tx, ctx, REMINDER, (SUBJECT, step.id)).await?;
+        timer::cancel(tx, ctx, DEADLINE, (SUBJECT, step.id)).await?;
     }
-    Ok(())
-}
-
-async fn set(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    kind: &'static str,
-    request: Uuid,
-    step: Uuid,
-    due_at: Option<DateTime<Utc>>,
-) -> AppResult<()> {
-    let Some(due_at) = due_at else { return Ok(()) };
-    diesel::insert_into(timers::table)
-        .values((
-            timers::tenant_id.eq(ctx.tenant),
-            timers::id.eq(Uuid::now_v7()),
-            timers::kind.eq(kind),
-            timers::subject_kind.eq(SUBJECT),
-            timers::subject_id.eq(step),
-            timers::due_at.eq(due_at),
-            timers::details.eq(json!({ "request_id": request })),
-        ))
-        .on_conflict((
-            timers::tenant_id,
-            timers::kind,
-            timers::subject_kind,
-            timers::subject_id,
-        ))
-        .do_update()
-        .set(timers::due_at.eq(due_at))
-        .execute(&mut **tx)
-        .await?;
     Ok(())
 }

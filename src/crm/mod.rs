@@ -11,6 +11,7 @@ pub mod resources;
 pub mod rules;
 pub mod sharing;
 pub mod tree;
+pub mod timelines;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -32,4 +33,8 @@ pub fn routes(config: &mut ServiceConfig) {
     sharing::leads::routes(config);
     leads::routes(config);
     intake::routes(config);
+    config
+        .service(timelines::list_account_timeline)
+        .service(timelines::list_contact_timeline)
+        .service(timelines::list_lead_timeline);
 }

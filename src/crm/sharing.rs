@@ -12,6 +12,7 @@ macro_rules! shared_record {
             use $crate::kernel::error::AppResult;
             use $crate::platform::db::Db;
             use $crate::platform::gatekeeper::{Command, Id, path_id};
+            use $crate::platform::records::query;
             use $crate::platform::reply::Reply;
             use actix_web::{HttpRequest, delete, get, post, web};
             use utoipa_actix_web::service_config::ServiceConfig;
@@ -31,7 +32,8 @@ macro_rules! shared_record {
             /// Everybody besides the owner who supports the record, on one page.
             #[utoipa::path(tag = $tag, operation_id = $list_people, security(("bearer" = [$read])), responses((status = 200, description = "The participants", body = ParticipantList)))]
             #[get($people)]
-            async fn list_participants(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<Reply> {
+            async fn list_participants(db: web::Data<Db>, ctx: Ctx, id: Id, request: HttpRequest) -> AppResult<Reply> {
+                query::none(request.query_string())?;
                 participants::list(&db, &ctx, &$resource, id.0).await
             }
 
@@ -61,7 +63,8 @@ macro_rules! shared_record {
             /// By what other systems know the record, on one page.
             #[utoipa::path(tag = $tag, operation_id = $list_ids, security(("bearer" = [$read])), responses((status = 200, description = "The external ids", body = ExternalIdList)))]
             #[get($ids)]
-            async fn list_external_ids(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<Reply> {
+            async fn list_external_ids(db: web::Data<Db>, ctx: Ctx, id: Id, request: HttpRequest) -> AppResult<Reply> {
+                query::none(request.query_string())?;
                 external_ids::list(&db, &ctx, &$resource, id.0).await
             }
 

@@ -10,11 +10,5 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 /// The operations of this area.
 pub fn routes(config: &mut ServiceConfig) {
-    config
-        .service(feed::list_events)
-        .service(feed::get_event_chain)
-        .service(timeline::list_account_timeline)
-        .service(timeline::list_contact_timeline)
-        .service(timeline::list_lead_timeline)
-        .service(timeline::list_opportunity_timeline);
+    config.service(feed::list_events).service(feed::get_event_chain);
 }

@@ -1,25 +1,27 @@
 //! Timelines: what happened around one record, newest first.
 
 use super::feed::{Cursors, read_limit, unknown_parameter};
-use super::view::{COLUMNS, EventPage, EventRow, EventView};
-use crate::crm::resources::{ACCOUNT, CONTACT, LEAD};
+use super::view::{COLUMNS, EventRow, EventView};
 use crate::kernel::ctx::{Ctx, Reach};
-use crate::kernel::error::AppResult;
-use crate::opportunity::resources::OPPORTUNITY;
+use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::Db;
-use crate::platform::gatekeeper::{Id, Shared};
+use crate::platform::gatekeeper::Shared;
 use crate::platform::records::http::page_reply;
 use crate::platform::records::query::{DEFAULT_LIMIT, bad_parameters, pairs};
 use crate::platform::records::sql::{self, Bind, Intent, Sql};
 use crate::platform::records::{Resource, store};
 use crate::platform::reply::Reply;
-use actix_web::{HttpRequest, get, web};
+use actix_web::{HttpRequest, web};
 use diesel_async::RunQueryDsl;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-/// The records that have owners, and timelines.
-const OWNED: [&Resource; 4] = [&ACCOUNT, &CONTACT, &LEAD, &OPPORTUNITY];
+/// Every declared resource whose records have owners, as the service registers them: what a timeline tells of another
+/// record is shown only to those who see that record.
+pub struct Owned(pub Vec<&'static Resource>);
+
+/// Those of them whose content events about other kinds of record carry.
+const TOLD_BY_OTHERS: [&str; 2] = ["opportunity", "lead"];
 
 /// A page of a timeline.
 pub struct Page {
@@ -41,32 +43,31 @@ pub struct TimelineParameters {
 }
 
 /// The condition under which an event `e` on a record's timeline is shown: its own subject must be visible to the
-/// caller; where the subject has no owner of its own (a decision, an answer), the deals that it is about must be.
-fn shown(sql: &mut Sql, ctx: &Ctx, resource: &Resource, id: &str) -> String {
-    let sees_all = OWNED
+/// caller; where the subject has no owner of its own (a part, a decision), the deals that it is about must be.
+fn shown(sql: &mut Sql, ctx: &Ctx, owned: &[&'static Resource], resource: &Resource, id: &str) -> String {
+    let sees_all = owned
         .iter()
         .all(|owned| ctx.reach(&owned.read_permission()) == Reach::All);
     if sees_all {
         return String::from("TRUE");
     }
     let mut arms = String::new();
-    let mut deals = String::new();
-    for owned in OWNED {
+    let mut others = String::from("TRUE");
+    for owned in owned {
         let scope = sql::scope(sql, owned, "t", ctx, Intent::Read);
         let (kind, table) = (owned.singular, owned.table);
-        arms.push_str(&format!(
-            "WHEN '{kind}' THEN EXISTS (SELECT 1 FROM {table} t WHERE t.tenant_id = $1 AND t.id = e.subject_id AND {scope}) "
-        ));
-        if owned.singular == OPPORTUNITY.singular {
-            deals = format!(
-                "NOT EXISTS (SELECT 1 FROM event_subjects o WHERE o.tenant_id = $1 AND o.event_id = e.id \
-                 AND o.subject_kind = '{kind}' AND o.subject_id <> {id} \
-                 AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.tenant_id = $1 AND t.id = o.subject_id AND {scope}))"
-            );
+        let visible =
+            format!("EXISTS (SELECT 1 FROM {table} t WHERE t.tenant_id = $1 AND {scope} AND t.id = ");
+        arms.push_str(&format!("WHEN '{kind}' THEN {visible}e.subject_id) "));
+        if TOLD_BY_OTHERS.contains(&kind) {
+            others.push_str(&format!(
+                " AND NOT EXISTS (SELECT 1 FROM event_subjects o WHERE o.tenant_id = $1 AND o.event_id = e.id \
+                 AND o.subject_kind = '{kind}' AND o.subject_id <> {id} AND NOT {visible}o.subject_id))"
+            ));
         }
     }
     format!(
-        "((e.subject_kind = '{}' AND e.subject_id = {id}) OR CASE e.subject_kind {arms}ELSE {deals} END)",
+        "((e.subject_kind = '{}' AND e.subject_id = {id}) OR CASE e.subject_kind {arms}ELSE {others} END)",
         resource.singular
     )
 }
@@ -105,7 +106,10 @@ pub async fn page(
     let before = cursor.map(|cursor| cursors.open::<Uuid>(&cursor)).transpose()?;
     db.read(async |conn| store::require_visible(conn, ctx, resource, id).await)
         .await?;
-    let sql = statement(ctx, resource, id, before, limit);
+    let owned = request
+        .app_data::<web::Data<Owned>>()
+        .ok_or_else(|| AppError::internal("the owned resources are not registered"))?;
+    let sql = statement(ctx, &owned.0, resource, id, before, limit);
     let mut rows: Vec<EventRow> = db
         .read(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
@@ -122,10 +126,17 @@ pub async fn page(
     })
 }
 
-fn statement(ctx: &Ctx, resource: &Resource, id: Uuid, before: Option<Uuid>, limit: i64) -> Sql {
+fn statement(
+    ctx: &Ctx,
+    owned: &[&'static Resource],
+    resource: &Resource,
+    id: Uuid,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
     let id = sql.place(Bind::Id(id));
-    let shown = shown(&mut sql, ctx, resource, &id);
+    let shown = shown(&mut sql, ctx, owned, resource, &id);
     sql.push(&format!(
         "SELECT {COLUMNS} FROM event_subjects s JOIN events e ON e.tenant_id = $1 AND e.id = s.event_id \
          LEFT JOIN event_positions p ON p.tenant_id = $1 AND p.event_id = e.id \
@@ -141,7 +152,11 @@ fn statement(ctx: &Ctx, resource: &Resource, id: Uuid, before: Option<Uuid>, lim
     sql
 }
 
-async fn answer(
+/// Answers a page of a record's timeline.
+///
+/// # Errors
+/// Those of [`page`].
+pub async fn answer(
     resource: &'static Resource,
     request: HttpRequest,
     db: web::Data<Db>,
@@ -151,64 +166,4 @@ async fn answer(
 ) -> AppResult<Reply> {
     let page = page(&request, &db, &shared, &ctx, resource, id).await?;
     Ok(page_reply(&request, page.events, page.next, None)?.with_weak_tag())
-}
-
-/// What happened around an account
-///
-/// Newest first: its own changes, and those of its contacts, opportunities and their parts that you may see.
-#[utoipa::path(tag = "accounts", operation_id = "list_account_timeline", params(TimelineParameters), security(("bearer" = ["account.read"])), responses((status = 200, body = EventPage)))]
-#[get("/v1/accounts/{id}/timeline")]
-pub async fn list_account_timeline(
-    request: HttpRequest,
-    db: web::Data<Db>,
-    shared: Shared,
-    ctx: Ctx,
-    id: Id,
-) -> AppResult<Reply> {
-    answer(&ACCOUNT, request, db, shared, ctx, id.0).await
-}
-
-/// What happened around a contact
-///
-/// Newest first: the contact's own changes, and what else names the contact that you may see.
-#[utoipa::path(tag = "accounts", operation_id = "list_contact_timeline", params(TimelineParameters), security(("bearer" = ["contact.read"])), responses((status = 200, body = EventPage)))]
-#[get("/v1/contacts/{id}/timeline")]
-pub async fn list_contact_timeline(
-    request: HttpRequest,
-    db: web::Data<Db>,
-    shared: Shared,
-    ctx: Ctx,
-    id: Id,
-) -> AppResult<Reply> {
-    answer(&CONTACT, request, db, shared, ctx, id.0).await
-}
-
-/// What happened around a lead
-///
-/// Newest first: from its arrival to its conversion.
-#[utoipa::path(tag = "leads", operation_id = "list_lead_timeline", params(TimelineParameters), security(("bearer" = ["lead.read"])), responses((status = 200, body = EventPage)))]
-#[get("/v1/leads/{id}/timeline")]
-pub async fn list_lead_timeline(
-    request: HttpRequest,
-    db: web::Data<Db>,
-    shared: Shared,
-    ctx: Ctx,
-    id: Id,
-) -> AppResult<Reply> {
-    answer(&LEAD, request, db, shared, ctx, id.0).await
-}
-
-/// What happened around an opportunity
-///
-/// Newest first: its own changes and moves, its parts, its approvals.
-#[utoipa::path(tag = "opportunities", operation_id = "list_opportunity_timeline", params(TimelineParameters), security(("bearer" = ["opportunity.read"])), responses((status = 200, body = EventPage)))]
-#[get("/v1/opportunities/{id}/timeline")]
-pub async fn list_opportunity_timeline(
-    request: HttpRequest,
-    db: web::Data<Db>,
-    shared: Shared,
-    ctx: Ctx,
-    id: Id,
-) -> AppResult<Reply> {
-    answer(&OPPORTUNITY, request, db, shared, ctx, id.0).await
 }

@@ -97,7 +97,7 @@ pub struct CompanyPatch {
     #[schema(minimum = 1, maximum = 12, nullable = false, example = 1)]
     fiscal_year_start_month: Option<i16>,
     /// Working days, 1 = Monday, each once.
-    #[schema(value_type = Vec<WorkingDay>, min_items = 1, max_items = 7, nullable = false, example = json!([1, 2, 3, 4, 5]))]
+    #[schema(value_type = Option<Vec<WorkingDay>>, min_items = 1, max_items = 7, nullable = false, example = json!([1, 2, 3, 4, 5]))]
     working_days: Option<Vec<i16>>,
     /// Days of grade A.
     #[schema(minimum = 0, maximum = 3650, nullable = false, example = 30)]

@@ -52,7 +52,7 @@ pub struct SignIn {
 pub struct Refresh {
     /// The refresh token of the last answer.
     #[schema(
-        max_length = 200,
+        max_length = 4096,
         min_length = 1,
         example = "psr_AZfJoF0-fBGeYQxqHI5LKgGXyaBdPnwRnmEMahyOSys"
     )]

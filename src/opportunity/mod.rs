@@ -1,11 +1,26 @@
 //! Room 5: running deals, their parts, their moves.
 
 pub mod advance;
+pub mod closing;
+pub mod convert;
+pub mod criteria;
+pub mod cycles;
 pub mod hand_over;
+pub mod history;
+mod hooks;
+mod lapse;
+pub mod moves;
+mod part_hooks;
 pub mod parts;
 pub mod resources;
 pub mod sharing;
+pub mod standing;
+pub mod views;
+pub mod timeline;
 
+use crate::approval;
+use crate::approval::definition::SubjectKind;
+use crate::approval::subjects::Subject;
 use crate::pipeline::vocabulary::Subjects;
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -52,7 +67,46 @@ pub static SUBJECTS: Subjects = Subjects {
     records: PARTS,
 };
 
+/// What can be approved: the deal with its lines, the lead that is to become one, the sheet that ends a negotiation.
+pub const APPROVAL_SUBJECTS: approval::subjects::Subjects = approval::subjects::Subjects(&[
+    Subject {
+        kind: SubjectKind::Opportunity,
+        resource: &resources::OPPORTUNITY,
+        parts: &[("lines", &parts::LINE)],
+        decided: Some(advance::service::decided),
+    },
+    Subject {
+        kind: SubjectKind::Lead,
+        resource: &crate::crm::resources::LEAD,
+        parts: &[],
+        decided: None,
+    },
+    Subject {
+        kind: SubjectKind::ResultSheet,
+        resource: &parts::RESULT_SHEET,
+        parts: &[],
+        decided: Some(part_hooks::result_sheet_decided),
+    },
+]);
+
 /// The commands of this area.
 pub fn routes(config: &mut ServiceConfig) {
     sharing::opportunities::routes(config);
+    config
+        .service(advance::http::advance_opportunity)
+        .service(advance::http::regress_opportunity)
+        .service(advance::http::skip_opportunity_stages)
+        .service(advance::http::override_opportunity_gate)
+        .service(advance::http::ask_opportunity_approval)
+        .service(closing::lose_opportunity)
+        .service(closing::restart_opportunity)
+        .service(closing::reopen_opportunity)
+        .service(closing::assign_opportunity)
+        .service(criteria::answer_criterion)
+        .service(criteria::withdraw_answer)
+        .service(criteria::get_opportunity_gate)
+        .service(history::list_opportunity_transitions)
+        .service(history::list_opportunity_cycles)
+        .service(convert::convert_lead);
+    config.service(timeline::list_opportunity_timeline);
 }

@@ -1,6 +1,7 @@
 //! The parts of an opportunity: everything that is noted while it is pushed forward. They can be read as long as the
 //! opportunity can, and change only while it is open.
 
+use super::part_hooks;
 use super::resources::OPPORTUNITY;
 use crate::catalog::resources::{COMPETITOR, PRODUCT};
 use crate::crm::resources::CONTACT;
@@ -35,7 +36,11 @@ const fn part(
     }
 }
 
-pub static LINE: Resource = part(
+const fn with(hooks: Hooks, part: Resource) -> Resource {
+    Resource { hooks, ..part }
+}
+
+pub static LINE: Resource = with(part_hooks::LINE, part(
     "line",
     "lines",
     "opportunity_lines",
@@ -47,44 +52,53 @@ pub static LINE: Resource = part(
         Member::text("unit", 30, "Unit.", "\"年\""),
         Member::decimal("unit_price", 4, "Price of one unit.", "\"220000\"").required(),
         Member::share("discount", "Discount as a share.", "\"0.1200\"").or("\"0\""),
+        Member::money("amount", "Quantity × price less the discount, rounded to the currency's minor unit.")
+            .or("\"0\"")
+            .computed(
+                "SELECT money_text(t.quantity * t.unit_price * (1 - t.discount), o.currency) FROM opportunities o \
+                 WHERE o.tenant_id = t.tenant_id AND o.id = t.opportunity_id",
+            ),
         Member::text("note", 1000, "Note.", "null"),
     ],
-);
+));
 
-pub static DECISION_CHAIN_MEMBER: Resource = part(
-    "decision_chain_member",
-    "decision-chain-members",
-    "decision_chain_members",
-    "Somebody at the customer who has a say. The influences of an opportunity add to at most 1.",
-    &[
-        Member::to(
-            "contact_id",
-            &CONTACT,
-            "The contact, when known; else give a title.",
-        ),
-        Member::text(
-            "title",
-            100,
-            "Title, for somebody not yet known by name.",
-            "\"总经理\"",
-        ),
-        Member::choice(
-            "role",
-            &["user", "technical", "procurement", "decision_maker"],
-            "Role in the decision.",
-            "\"decision_maker\"",
-        )
-        .required(),
-        Member::share("influence", "Influence as a share.", "\"0.6000\"").required(),
-        Member::choice(
-            "stance",
-            &["unknown", "supporter", "neutral", "opponent"],
-            "How they stand to us.",
-            "\"supporter\"",
-        )
-        .or("\"unknown\""),
-        Member::text("note", 1000, "Note.", "null"),
-    ],
+pub static DECISION_CHAIN_MEMBER: Resource = with(
+    part_hooks::DECISION_CHAIN_MEMBER,
+    part(
+        "decision_chain_member",
+        "decision-chain-members",
+        "decision_chain_members",
+        "Somebody at the customer who has a say. The influences of an opportunity add to at most 1.",
+        &[
+            Member::to(
+                "contact_id",
+                &CONTACT,
+                "The contact, when known; else give a title.",
+            ),
+            Member::text(
+                "title",
+                100,
+                "Title, for somebody not yet known by name.",
+                "\"总经理\"",
+            ),
+            Member::choice(
+                "role",
+                &["user", "technical", "procurement", "decision_maker"],
+                "Role in the decision.",
+                "\"decision_maker\"",
+            )
+            .required(),
+            Member::share("influence", "Influence as a share.", "\"0.6000\"").required(),
+            Member::choice(
+                "stance",
+                &["unknown", "supporter", "neutral", "opponent"],
+                "How they stand to us.",
+                "\"supporter\"",
+            )
+            .or("\"unknown\""),
+            Member::text("note", 1000, "Note.", "null"),
+        ],
+    ),
 );
 
 pub static NEED_ANALYSIS: Resource = part(
@@ -135,27 +149,30 @@ pub static NEED_ANALYSIS: Resource = part(
     ],
 );
 
-pub static SOLUTION_CHECKLIST_ITEM: Resource = part(
-    "solution_checklist_item",
-    "solution-checklist-items",
-    "solution_checklist_items",
-    "A module that the solution must contain.",
-    &[
-        Member::int("position", 0, 1000, "Place in the list.", "1")
-            .or("0")
-            .sort(),
-        Member::text("module", 200, "Module.", "\"客户痛点分析\"").required(),
-        Member::text("required_content", 2000, "What it must contain.", "null"),
-        Member::flag("is_done", "false", "Whether it is done."),
-        Member::text(
-            "responsible",
-            100,
-            "Who does it, person or department.",
-            "\"产品部\"",
-        ),
-        Member::to("responsible_id", &USER, "The user who does it."),
-        Member::day("done_on", "When it was done."),
-    ],
+pub static SOLUTION_CHECKLIST_ITEM: Resource = with(
+    part_hooks::SOLUTION_CHECKLIST_ITEM,
+    part(
+        "solution_checklist_item",
+        "solution-checklist-items",
+        "solution_checklist_items",
+        "A module that the solution must contain.",
+        &[
+            Member::int("position", 0, 1000, "Place in the list.", "1")
+                .or("0")
+                .sort(),
+            Member::text("module", 200, "Module.", "\"客户痛点分析\"").required(),
+            Member::text("required_content", 2000, "What it must contain.", "null"),
+            Member::flag("is_done", "false", "Whether it is done."),
+            Member::text(
+                "responsible",
+                100,
+                "Who does it, person or department.",
+                "\"产品部\"",
+            ),
+            Member::to("responsible_id", &USER, "The user who does it."),
+            Member::day("done_on", "When it was done."),
+        ],
+    ),
 );
 
 pub static OBJECTION: Resource = part(
@@ -273,26 +290,29 @@ pub static RISK_LINE: Resource = part(
     ],
 );
 
-pub static CHANGE_REQUEST: Resource = part(
-    "change_request",
-    "change-requests",
-    "change_requests",
-    "Something that the customer wants changed.",
-    &[
-        Member::day("requested_on", "When it was asked for.")
-            .required()
-            .sort(),
-        Member::text("content", 2000, "What is to change.", "\"增加数据导出\"").required(),
-        Member::choice(
-            "state",
-            &["open", "accepted", "refused", "deferred"],
-            "What became of it; a refusal needs an explanation.",
-            "\"open\"",
-        )
-        .or("\"open\""),
-        Member::text("explanation", 2000, "Why.", "null"),
-        Member::day("answered_on", "When it was answered."),
-    ],
+pub static CHANGE_REQUEST: Resource = with(
+    part_hooks::CHANGE_REQUEST,
+    part(
+        "change_request",
+        "change-requests",
+        "change_requests",
+        "Something that the customer wants changed.",
+        &[
+            Member::day("requested_on", "When it was asked for.")
+                .required()
+                .sort(),
+            Member::text("content", 2000, "What is to change.", "\"增加数据导出\"").required(),
+            Member::choice(
+                "state",
+                &["open", "accepted", "refused", "deferred"],
+                "What became of it; a refusal needs an explanation.",
+                "\"open\"",
+            )
+            .or("\"open\""),
+            Member::text("explanation", 2000, "Why.", "null"),
+            Member::day("answered_on", "When it was answered."),
+        ],
+    ),
 );
 
 pub static NEGOTIATION_PLAN: Resource = part(
@@ -341,23 +361,26 @@ pub static NEGOTIATION_TEAM_MEMBER: Resource = part(
     ],
 );
 
-pub static RESULT_SHEET: Resource = part(
-    "result_sheet",
-    "result-sheets",
-    "result_sheets",
-    "What the negotiation came to: the base of the contract draft. Frozen once approved.",
-    &[
-        Member::day("agreed_on", "When it was agreed.").required(),
-        Member::json(
-            "terms",
-            "[]",
-            r#"{"type":"array","maxItems":100,"items":{"type":"object","additionalProperties":false,"required":["term","agreed"],"properties":{"term":{"type":"string","minLength":1,"maxLength":200},"agreed":{"type":"string","minLength":1,"maxLength":1000}}}}"#,
-            "All business terms.",
-            r#"[{"term":"付款方式","agreed":"分三期"}]"#,
-        ),
-        Member::money("amount", "Agreed amount."),
-        Member::currency("Currency of the amount; the company's when not given."),
-        Member::text("note", 2000, "Note.", "null"),
-        Member::instant("frozen_at", "When it was frozen.").read_only(),
-    ],
+pub static RESULT_SHEET: Resource = with(
+    part_hooks::RESULT_SHEET,
+    part(
+        "result_sheet",
+        "result-sheets",
+        "result_sheets",
+        "What the negotiation came to: the base of the contract draft. Frozen once approved.",
+        &[
+            Member::day("agreed_on", "When it was agreed.").required(),
+            Member::json(
+                "terms",
+                "[]",
+                r#"{"type":"array","maxItems":100,"items":{"type":"object","additionalProperties":false,"required":["term","agreed"],"properties":{"term":{"type":"string","minLength":1,"maxLength":200},"agreed":{"type":"string","minLength":1,"maxLength":1000}}}}"#,
+                "All business terms.",
+                r#"[{"term":"付款方式","agreed":"分三期"}]"#,
+            ),
+            Member::money("amount", "Agreed amount."),
+            Member::currency("Currency of the amount; the company's when not given."),
+            Member::text("note", 2000, "Note.", "null"),
+            Member::instant("frozen_at", "When it was frozen.").read_only(),
+        ],
+    ),
 );

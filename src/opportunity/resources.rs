@@ -1,8 +1,9 @@
 //! Opportunities as the API shows them.
 
+use super::hooks;
 use crate::crm::resources::{ACCOUNT, LEAD_SOURCE};
 use crate::identity::resources::USER;
-use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
+use crate::platform::records::{Access, Member, Resource, Verbs};
 
 pub static OPPORTUNITY: Resource = Resource {
     singular: "opportunity",
@@ -71,6 +72,12 @@ pub static OPPORTUNITY: Resource = Resource {
             "Why the probability was set by hand.",
             "null",
         ),
+        Member::share(
+            "probability",
+            "The effective one: set by hand, else calibrated, else the stage's.",
+            "\"0.6000\"",
+        )
+        .computed("coalesce(t.probability_by_hand, t.probability_calibrated, t.probability_default)"),
         Member::choice(
             "forecast_category",
             &["omitted", "pipeline", "best_case", "commit"],
@@ -90,5 +97,5 @@ pub static OPPORTUNITY: Resource = Resource {
         Member::custom(),
     ],
     default_sort: "-created_at",
-    hooks: Hooks::NONE,
+    hooks: hooks::HOOKS,
 };

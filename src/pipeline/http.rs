@@ -105,7 +105,8 @@ async fn faults(tx: &mut Tx, ctx: &Ctx, subjects: &Subjects, version: &Version) 
 /// The templates that a company can start from, with their documents and the approval processes they name.
 #[utoipa::path(tag = "pipelines", operation_id = "list_pipeline_templates", security(("bearer" = ["pipeline.read"])), responses((status = 200, description = "The templates", body = PipelineTemplatePage)))]
 #[get("/v1/pipeline-templates")]
-async fn list_pipeline_templates() -> AppResult<Reply> {
+async fn list_pipeline_templates(request: HttpRequest) -> AppResult<Reply> {
+    records::no_parameters(&request)?;
     let data = templates::templates()?.into_iter().map(PipelineTemplate::from);
     Ok(Reply::ok(&PipelineTemplatePage {
         data: data.collect(),
@@ -295,7 +296,8 @@ async fn publish_pipeline_version(
 #[utoipa::path(tag = "pipelines", operation_id = "export_pipeline", security(("bearer" = ["pipeline.read"])),
     responses((status = 200, description = "The document", body = PipelineDocument)))]
 #[get("/v1/pipelines/{id}/export")]
-async fn export_pipeline(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
+async fn export_pipeline(request: HttpRequest, db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
+    records::no_parameters(&request)?;
     let version = db
         .read(async |conn| queries::version_to_export(conn, ctx.tenant, id.0).await)
         .await?
@@ -309,7 +311,8 @@ async fn export_pipeline(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply
 #[utoipa::path(tag = "reference", operation_id = "get_pipeline_schema", security(()),
     responses((status = 200, description = "The schema", body = Value, example = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "$ref": "#/$defs/PipelineDocument", "$defs": {} }))))]
 #[get("/v1/schemas/pipeline")]
-async fn get_pipeline_schema() -> AppResult<Reply> {
+async fn get_pipeline_schema(request: HttpRequest) -> AppResult<Reply> {
+    records::no_parameters(&request)?;
     #[derive(OpenApi)]
     #[openapi(components(schemas(PipelineDocument)))]
     struct Published;

@@ -1,6 +1,6 @@
 //! API keys.
 
-use crate::support::app::{company, id};
+use crate::support::app::{company, id, server};
 use crate::support::make_identity::{behind_its_back, role, role_id, text, with_token};
 use serde_json::json;
 
@@ -101,6 +101,7 @@ async fn altered_expired_and_foreign_keys_are_refused() {
         one.tenant
     ))
     .await;
+    server().await.platform.auth.forget_principals();
     assert_eq!(
         with_token(admin, &key).get("/v1/me").await.refused(401),
         "unauthenticated"

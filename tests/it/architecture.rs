@@ -59,6 +59,10 @@ fn areas_know_only_those_before_them() {
     let mut broken = Vec::new();
     for file in files {
         let inner = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        // Unit tests may arrange with what later areas declare; nothing ships with them.
+        if inner.ends_with("/tests.rs") {
+            continue;
+        }
         let from = inner
             .split('/')
             .next()

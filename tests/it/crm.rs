@@ -178,6 +178,9 @@ async fn participants_see_or_edit_a_record_at_once_and_not_after_they_are_remove
         (&json!("edit"), &added["id"])
     );
 
+    let filtered = wang.get(&format!("{people}?access=read")).await;
+    assert_eq!(filtered.refused(400), "bad_parameter");
+
     let one = format!("{people}/{}", id(&added));
     assert_eq!(li.delete(&one).await.status, 204);
     assert_eq!(wang.get(&path).await.refused(404), "not_found");

@@ -7,10 +7,14 @@
 
 mod accounts;
 mod api_keys;
+mod approval_processes;
+mod approvals;
 mod architecture;
+mod check;
 mod company;
 mod contract;
 mod crm;
+mod events;
 mod intake;
 mod leads;
 mod pipelines;
@@ -19,4 +23,5 @@ mod postgres;
 mod roles;
 mod sign_in;
 mod support;
+mod timers;
 mod users;

@@ -1,3 +1,5 @@
 //! Moving a deal along its pipeline.
 
+pub mod http;
 pub mod rules;
+pub mod service;

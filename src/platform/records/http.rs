@@ -236,6 +236,25 @@ async fn get(
     Ok(Reply::ok(&record)?.with_weak_tag())
 }
 
+/// For an operation that takes no query parameter at all.
+///
+/// # Errors
+/// `bad_parameter` with all faults.
+pub fn no_parameters(request: &HttpRequest) -> AppResult<()> {
+    let mut faults = Vec::new();
+    let sent = query::pairs(request.query_string(), &mut faults);
+    faults.extend(sent.iter().map(|(name, _)| {
+        let reason =
+            crate::kernel::text::say("is not known here; there are none", "未知参数；此操作没有参数");
+        crate::kernel::fault::Fault::new(format!("?{name}"), "unknown_parameter", reason)
+    }));
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(query::bad_parameters(faults))
+    }
+}
+
 fn expand_of(resource: &Resource, request: &HttpRequest) -> AppResult<Vec<String>> {
     expand_among(&store::expandable(resource), request)
 }

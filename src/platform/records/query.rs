@@ -176,6 +176,26 @@ pub fn pairs(query: &str, faults: &mut Vec<Fault>) -> Vec<(String, String)> {
     pairs
 }
 
+/// Refuses every query parameter: for reads that take none.
+///
+/// # Errors
+/// `bad_parameter` naming each.
+pub fn none(query: &str) -> AppResult<()> {
+    let mut faults = Vec::new();
+    for (name, _) in pairs(query, &mut faults) {
+        faults.push(Fault::new(
+            format!("?{name}"),
+            "unknown_parameter",
+            say("is not known here; this takes none", "未知参数;此操作不接受参数"),
+        ));
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(bad_parameters(faults))
+    }
+}
+
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     let mut bytes = Vec::with_capacity(spaced.len());

@@ -102,6 +102,8 @@ fn rendered(member: &Member) -> String {
         None => format!("t.{}", member.name),
     };
     match member.kind {
+        // A computed amount knows its own currency, and renders itself.
+        Kind::Money if member.sql.is_some() => column,
         Kind::Money => format!("money_text({column}, t.currency)"),
         Kind::Decimal(_) => format!("trim_scale({column})::text"),
         Kind::Share => format!("round({column}, 4)::text"),

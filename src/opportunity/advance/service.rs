@@ -1,0 +1,216 @@
+//! Advancing a deal: lock and look in one flight, decide by the pure rule, write in one statement.
+
+use super::rules::{self, Decision, Status, Wish};
+use crate::approval::definition::SubjectKind;
+use crate::approval::service::{self as approvals, NewRequest, Process};
+use crate::approval::state::RequestState;
+use crate::approval::subjects::Ended;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::money;
+use crate::kernel::text::say;
+use crate::opportunity::cycles::{self, End};
+use crate::opportunity::moves::{self, Move, MoveKind, Moved};
+use crate::opportunity::standing::{self, Present};
+use crate::pipeline::definition::GateNode;
+use crate::pipeline::gate::{ApprovalState, Verdict};
+use crate::platform::db::Tx;
+use crate::platform::records::store::For;
+use futures::future::LocalBoxFuture;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// What became of an advance.
+pub enum Advanced {
+    Moved(Box<Moved>),
+    /// Everything else holds and the stage asks by itself: these requests were made.
+    Asked {
+        requests: Vec<Uuid>,
+        gate: Verdict,
+    },
+}
+
+/// Advances a deal if and only if its gate is open now.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `stale`; those of `rules::decide`.
+pub async fn advance(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    id: Uuid,
+    wish: Wish,
+    note: Option<String>,
+) -> AppResult<Advanced> {
+    let purpose = For::Action("opportunity.advance");
+    let present = standing::lock(tx, ctx, id, purpose, Some(wish.from_stage_id)).await?;
+    let decision = rules::decide(&present.deal()?, &present.gate, &present.standing, wish);
+    match decision.map_err(|refusal| refusal.into_error(ctx.lang))? {
+        Decision::AskApproval {
+            criteria, evidence, ..
+        } => {
+            let mut requests = Vec::new();
+            for key in &criteria {
+                requests.push(ask(tx, ctx, &present, key, note.clone()).await?);
+            }
+            Ok(Advanced::Asked {
+                requests,
+                gate: evidence,
+            })
+        }
+        decision => {
+            let moved = carry_out(tx, ctx, &present, MoveKind::Advance, decision, note).await?;
+            Ok(Advanced::Moved(Box::new(moved)))
+        }
+    }
+}
+
+/// Moves a deal as was decided. `kind` is that of a move within the pipeline; an advance that leaves it is a win.
+///
+/// # Errors
+/// Database errors.
+pub async fn carry_out(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    present: &Present,
+    kind: MoveKind,
+    decision: Decision,
+    reason: Option<String>,
+) -> AppResult<Moved> {
+    let head = &present.head;
+    let mut step = Move::of(kind, head)?;
+    step.reason = reason;
+    let evidence = match decision {
+        Decision::Advance { to, evidence } => {
+            step.to_stage_id = to;
+            step.begins_visit = true;
+            evidence
+        }
+        Decision::Win { evidence } => {
+            step.to_status = Status::Won;
+            if kind == MoveKind::Advance {
+                step.kind = MoveKind::Win;
+            }
+            evidence
+        }
+        Decision::AskApproval { .. } => return Err(AppError::internal("asking is not a move")),
+    };
+    step.evidence = Some(evidence.to_evidence());
+    let is_win = step.to_status == Status::Won;
+    withdraw_pending(tx, ctx, present).await?;
+    let moved = moves::make(tx, ctx, head, &present.record, present.version, step).await?;
+    if is_win {
+        cycles::freeze(tx, ctx, head, &End::Won).await?;
+    }
+    Ok(moved)
+}
+
+/// What is still pending in a visit that ends is withdrawn.
+async fn withdraw_pending(tx: &mut Tx, ctx: &Ctx, present: &Present) -> AppResult<()> {
+    let is_pending = |approval: &crate::pipeline::gate::Approval| {
+        matches!(approval.state, ApprovalState::Pending | ApprovalState::Lapsed)
+    };
+    if present.standing.approvals.values().any(is_pending) {
+        call_off(tx, ctx, present.head.id).await?;
+    }
+    Ok(())
+}
+
+/// Withdraws what is pending on a deal that goes another way.
+///
+/// # Errors
+/// Database errors.
+pub async fn call_off(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<()> {
+    let reason = "The opportunity left the stage for which this was asked";
+    approvals::withdraw_all(tx, ctx, SubjectKind::Opportunity, id, reason).await?;
+    Ok(())
+}
+
+/// Asks for the approval of one criterion of the present stage, by key.
+///
+/// # Errors
+/// A fault at `/criterion` when the present stage has no approval of that key; those of `approval::service::request`.
+pub async fn ask(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    present: &Present,
+    key: &str,
+    comment: Option<String>,
+) -> AppResult<Uuid> {
+    let head = &present.head;
+    let deal = present.deal()?;
+    if deal.status != Status::Open {
+        return Err(rules::Refusal::AlreadyClosed(deal.status).into_error(ctx.lang));
+    }
+    let document = present.definition.stage_document(head.stage_id);
+    let criterion = document.and_then(|stage| stage.criterion(key));
+    let process = criterion.and_then(|criterion| criterion.node.process());
+    let stage = present.definition.stage(head.stage_id);
+    let criterion_id = stage.and_then(|stage| stage.criteria.get(key)).copied();
+    let (Some(process), Some(criterion_id)) = (process, criterion_id) else {
+        return Err(no_approval(
+            document
+                .map(|stage| stage.criteria())
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|criterion| {
+                    matches!(criterion.node, GateNode::Approval { .. }).then_some(criterion.key)
+                }),
+        ));
+    };
+    let text = |name: &str| present.record.get(name).and_then(Value::as_str);
+    let step = present.definition.step(head.stage_id);
+    let new = NewRequest {
+        process: Process::Key(process.to_owned()),
+        subject_kind: SubjectKind::Opportunity,
+        subject_id: head.id,
+        owner_id: head.owner_id,
+        visit_id: Some(head.visit_id),
+        criterion_id: Some(criterion_id),
+        snapshot: standing::subject(&present.record, &present.standing),
+        amount: text("amount").and_then(money::parse),
+        currency: text("currency").map(str::to_owned),
+        advances_when_granted: step.is_some_and(|step| step.advances_when_approved),
+        comment,
+    };
+    let request = approvals::request(tx, ctx, crate::opportunity::APPROVAL_SUBJECTS, new).await?;
+    Ok(request.id)
+}
+
+fn no_approval<'a>(known: impl Iterator<Item = &'a str>) -> AppError {
+    let known = known.collect::<Vec<_>>();
+    let message = if known.is_empty() {
+        say("the present stage demands no approval", "当前阶段不需要审批")
+    } else {
+        say(
+            format!(
+                "is no approval of the present stage; there is: {}",
+                known.join(", ")
+            ),
+            format!("不是当前阶段的审批；可选：{}", known.join("、")),
+        )
+    };
+    AppError::invalid(vec![Fault::new("/criterion", "unknown_value", message)])
+}
+
+/// Moves a deal on in the transaction of its last approval, if its stage says so and its whole gate is open then.
+pub fn decided<'a>(tx: &'a mut Tx, ctx: &'a Ctx, ended: &'a Ended) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        if ended.state != RequestState::Approved || !ended.advances_when_granted {
+            return Ok(());
+        }
+        let present = standing::of_locked(tx, ctx, ended.subject_id).await?;
+        if ended.visit_id != Some(present.head.visit_id) {
+            return Ok(());
+        }
+        let asked = Wish {
+            from_stage_id: present.head.stage_id,
+            to_stage_id: None,
+        };
+        let decision = rules::after_approval(&present.deal()?, &present.gate, &present.standing, asked);
+        if let Some(decision) = decision {
+            carry_out(tx, ctx, &present, MoveKind::Advance, decision, None).await?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,281 @@
+//! Losing a deal, and what may follow a win or a loss: a new cycle, or taking a mistake back.
+
+use super::advance::rules::{Refusal, Status};
+use super::advance::service::call_off;
+use super::cycles::{self, End};
+use super::hooks::entrance;
+use super::moves::{Move, MoveKind, make};
+use super::resources::OPPORTUNITY;
+use super::standing::{Head, lock_head};
+use super::views::{MovedView, moved_reply};
+use crate::catalog::resources::COMPETITOR;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::{Db, Tx};
+use crate::platform::gatekeeper::{Command, Id};
+use crate::platform::records::http::written_reply;
+use crate::platform::records::sql::{Bind, Sql};
+use crate::platform::records::store::{self, For};
+use crate::platform::reply::Reply;
+use actix_web::{post, web};
+use chrono::NaiveDate;
+use diesel::sql_types::Uuid as SqlUuid;
+use diesel::{OptionalExtension, QueryableByName};
+use diesel_async::RunQueryDsl;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+const CLOSE: For<'static> = For::Action("opportunity.close");
+
+/// Why a deal is lost.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lose {
+    /// A loss reason of the company, by id; or give its key.
+    #[serde(default)]
+    pub loss_reason_id: Option<Uuid>,
+    /// A loss reason of the company, by key; or give its id.
+    #[serde(default)]
+    #[schema(max_length = 60, examples("no_fit"))]
+    pub loss_reason_key: Option<String>,
+    /// Why, in words.
+    #[schema(min_length = 1, max_length = 2000, examples("客户选择了价格更低的方案"))]
+    pub reason: String,
+    /// The competitor who won it.
+    #[serde(default)]
+    pub competitor_id: Option<Uuid>,
+    /// Day of the debrief.
+    #[serde(default)]
+    pub debrief_on: Option<NaiveDate>,
+}
+
+/// Why a closing is taken back.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reopen {
+    /// Why.
+    #[schema(min_length = 1, max_length = 2000, examples("误操作"))]
+    pub reason: String,
+}
+
+/// Who is to drive a deal.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assign {
+    /// The new owner.
+    #[schema(examples("0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"))]
+    pub owner_id: Uuid,
+}
+
+/// Lose an opportunity
+///
+/// Ends its cycle at its present stage, with a reason from the company's list and one in words. What it was worth is
+/// frozen with the cycle; pending approvals are withdrawn.
+#[utoipa::path(tag = "opportunities", operation_id = "lose_opportunity", security(("bearer" = ["opportunity.close"])), request_body = Lose,
+    responses((status = 200, body = MovedView)))]
+#[post("/v1/opportunities/{id}/lose")]
+pub async fn lose_opportunity(db: web::Data<Db>, id: Id, command: Command<Lose>) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    db.write(&ctx, async |tx| {
+        let (head, locked) = lock_head(tx, &ctx, id.0, CLOSE).await?;
+        let status = head.status()?;
+        if status != Status::Open {
+            return Err(Refusal::AlreadyClosed(status).into_error(ctx.lang));
+        }
+        let end = how_lost(tx, &ctx, &input).await?;
+        call_off(tx, &ctx, head.id).await?;
+        let mut step = Move::of(MoveKind::Lose, &head)?;
+        step.to_status = Status::Lost;
+        step.reason = Some(input.reason.clone());
+        if let End::Lost {
+            loss_reason_id,
+            competitor_id,
+            debrief_on,
+            ..
+        } = &end
+        {
+            step.more
+                .insert("loss_reason_id".to_owned(), json!(loss_reason_id));
+            step.more.insert("competitor_id".to_owned(), json!(competitor_id));
+            step.more.insert("debrief_on".to_owned(), json!(debrief_on));
+        }
+        let moved = make(tx, &ctx, &head, &locked.record()?, locked.version, step).await?;
+        cycles::freeze(tx, &ctx, &head, &end).await?;
+        moved_reply(moved)
+    })
+    .await
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Checks reason and competitor, both at once.
+async fn how_lost(tx: &mut Tx, ctx: &Ctx, input: &Lose) -> AppResult<End> {
+    let mut faults = Vec::new();
+    let reason = loss_reason(tx, ctx, input, &mut faults).await?;
+    if let Some(competitor) = input.competitor_id {
+        match store::find(&mut &**tx, ctx, &COMPETITOR, competitor, None).await {
+            Ok(_) => {}
+            Err(error) if error.code() == Code::NotFound => faults.push(Fault::not_found("/competitor_id")),
+            Err(error) => return Err(error),
+        }
+    }
+    if input.reason.trim().is_empty() {
+        faults.push(Fault::required("/reason"));
+    }
+    match reason {
+        Some(loss_reason_id) if faults.is_empty() => Ok(End::Lost {
+            loss_reason_id,
+            reason: input.reason.clone(),
+            competitor_id: input.competitor_id,
+            debrief_on: input.debrief_on,
+        }),
+        _ => Err(AppError::invalid(faults)),
+    }
+}
+
+async fn loss_reason(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    input: &Lose,
+    faults: &mut Vec<Fault>,
+) -> AppResult<Option<Uuid>> {
+    let mut sql = Sql::of(ctx.tenant);
+    let (wanted, pointer) = match (input.loss_reason_id, &input.loss_reason_key) {
+        (Some(id), None) => (format!("l.id = {}", sql.place(Bind::Id(id))), "/loss_reason_id"),
+        (None, Some(key)) => (
+            format!("l.key = {}", sql.place(Bind::Text(key.clone()))),
+            "/loss_reason_key",
+        ),
+        (None, None) => {
+            faults.push(Fault::required("/loss_reason_id"));
+            return Ok(None);
+        }
+        (Some(_), Some(_)) => {
+            faults.push(Fault::invalid(
+                "/loss_reason_key",
+                "cannot stand beside loss_reason_id",
+                "不能与 loss_reason_id 同时给出",
+            ));
+            return Ok(None);
+        }
+    };
+    sql.push(&format!(
+        "SELECT l.id FROM loss_reasons l WHERE l.tenant_id = $1 AND l.archived_at IS NULL AND {wanted}"
+    ));
+    let found: Option<Found> = sql.query().get_result(&mut **tx).await.optional()?;
+    if found.is_none() {
+        faults.push(Fault::not_found(pointer));
+    }
+    Ok(found.map(|found| found.id))
+}
+
+/// A closed deal, locked.
+async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<(Head, store::Locked)> {
+    let (head, locked) = lock_head(tx, ctx, id, CLOSE).await?;
+    if head.status()? == Status::Open {
+        return Err(AppError::refuse(
+            Code::NotClosed,
+            say("The opportunity is open", "商机正在进行中"),
+        ));
+    }
+    Ok((head, locked))
+}
+
+/// Restart an opportunity
+///
+/// A customer came back: a new cycle begins in the first stage of the version now published. A probability set by hand,
+/// ticks, answers and approvals do not carry; the old cycle stays as it ended.
+#[utoipa::path(tag = "opportunities", operation_id = "restart_opportunity", security(("bearer" = ["opportunity.close"])),
+    responses((status = 200, body = MovedView)))]
+#[post("/v1/opportunities/{id}/restart")]
+pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
+    db.write(&ctx, async |tx| {
+        let (head, locked) = lock_closed(tx, &ctx, id.0).await?;
+        if head.status()? == Status::Won {
+            return Err(AppError::refuse(
+                Code::Conflict,
+                say(
+                    "It is won; a repurchase is a new opportunity",
+                    "商机已赢单；复购请新建商机",
+                ),
+            ));
+        }
+        let entrance = entrance(tx, &ctx, Some(head.pipeline_id)).await?;
+        let mut step = Move::of(MoveKind::Restart, &head)?;
+        step.to_version_id = entrance.version_id;
+        step.to_stage_id = entrance.stage_id;
+        step.to_status = Status::Open;
+        step.cycle = head.cycle + 1;
+        step.begins_visit = true;
+        let moved = make(tx, &ctx, &head, &locked.record()?, locked.version, step).await?;
+        cycles::begin(tx, &ctx, head.id, head.cycle + 1).await?;
+        moved_reply(moved)
+    })
+    .await
+}
+
+/// Reopen an opportunity
+///
+/// Takes a mistaken win or loss back: the same cycle and the same stay go on where they were cut, ticks and approvals as
+/// they were. The time it was closed does not count.
+#[utoipa::path(tag = "opportunities", operation_id = "reopen_opportunity", security(("bearer" = ["opportunity.close"])), request_body = Reopen,
+    responses((status = 200, body = MovedView)))]
+#[post("/v1/opportunities/{id}/reopen")]
+pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reopen>) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    db.write(&ctx, async |tx| {
+        let (head, locked) = lock_closed(tx, &ctx, id.0).await?;
+        if input.reason.trim().is_empty() {
+            return Err(Refusal::ReasonNeeded.into_error(ctx.lang));
+        }
+        let mut step = Move::of(MoveKind::Reopen, &head)?;
+        step.to_status = Status::Open;
+        step.reason = Some(input.reason.clone());
+        let moved = make(tx, &ctx, &head, &locked.record()?, locked.version, step).await?;
+        cycles::unfreeze(tx, &ctx, &head).await?;
+        moved_reply(moved)
+    })
+    .await
+}
+
+/// The opportunity, in the generated document's words.
+pub struct OpportunityView;
+
+impl utoipa::PartialSchema for OpportunityView {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::Ref::from_schema_name("Opportunity").into()
+    }
+}
+
+impl ToSchema for OpportunityView {
+    fn name() -> std::borrow::Cow<'static, str> {
+        std::borrow::Cow::Borrowed("Opportunity")
+    }
+}
+
+/// Give an opportunity to somebody
+///
+/// Changes its owner and nothing else: stage, ticks and approvals stay.
+#[utoipa::path(tag = "opportunities", operation_id = "assign_opportunity", security(("bearer" = ["opportunity.assign"])), request_body = Assign,
+    responses((status = 200, body = OpportunityView)))]
+#[post("/v1/opportunities/{id}/assign")]
+pub async fn assign_opportunity(db: web::Data<Db>, id: Id, command: Command<Assign>) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    db.write(&ctx, async |tx| {
+        let locked = store::lock(tx, &ctx, &OPPORTUNITY, id.0, For::Action("opportunity.assign")).await?;
+        let mut after = locked.record()?;
+        after.insert("owner_id".to_owned(), json!(input.owner_id));
+        let written = store::save(tx, &ctx, &OPPORTUNITY, id.0, &locked, after).await?;
+        written_reply(&OPPORTUNITY, &ctx, 200, written)
+    })
+    .await
+}

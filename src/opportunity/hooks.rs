@@ -1,0 +1,211 @@
+//! What is particular to making and changing a deal as a record.
+
+use super::cycles;
+use super::moves::MoveKind;
+use super::{SUBJECTS, lapse};
+use crate::kernel::ctx::{Ctx, Reach};
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::money;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::pipeline::course::Course;
+use crate::pipeline::service::published;
+use crate::platform::db::Tx;
+use crate::platform::records::spec::Act;
+use crate::platform::records::sql::{Bind, Sql};
+use crate::platform::records::{Change, Hooks};
+use chrono::SecondsFormat;
+use diesel::QueryableByName;
+use diesel::sql_types::{Nullable, Numeric};
+use diesel_async::RunQueryDsl;
+use futures::future::LocalBoxFuture;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub const HOOKS: Hooks = Hooks {
+    before: Some(before),
+    after: Some(after),
+};
+
+fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        match change.act {
+            Act::Create => enter(tx, ctx, change).await?,
+            Act::Update => may_change(change)?,
+            Act::Archive | Act::Restore => return Ok(()),
+        }
+        probability(ctx, change)
+    })
+}
+
+fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        match change.act {
+            Act::Create => note_entry(tx, ctx, change).await,
+            Act::Update
+                if ["amount", "currency", "account_id"]
+                    .iter()
+                    .any(|name| change.changed(name)) =>
+            {
+                lapse::changed(tx, ctx, change.id).await
+            }
+            Act::Update | Act::Archive | Act::Restore => Ok(()),
+        }
+    })
+}
+
+#[derive(QueryableByName)]
+struct Chances {
+    #[diesel(sql_type = Nullable<Numeric>)]
+    calibrated: Option<Decimal>,
+}
+
+/// Where a cycle begins: the version now published and its first stage.
+pub struct Entrance {
+    pub pipeline_id: Uuid,
+    pub version_id: Uuid,
+    pub stage_id: Uuid,
+    probability: Decimal,
+}
+
+/// The entrance of a pipeline, or of the company's default one.
+///
+/// # Errors
+/// A fault at `/pipeline_id` when there is none.
+pub async fn entrance(tx: &mut Tx, ctx: &Ctx, pipeline: Option<Uuid>) -> AppResult<Entrance> {
+    let definition = published(&mut &**tx, &SUBJECTS, ctx.tenant, pipeline).await?;
+    let first = Course::first(&definition.course)
+        .ok_or_else(|| AppError::internal("a published version without stages"))?;
+    Ok(Entrance {
+        pipeline_id: definition.pipeline_id,
+        version_id: definition.version_id,
+        stage_id: first.id,
+        probability: first.probability,
+    })
+}
+
+async fn calibrated(tx: &mut Tx, ctx: &Ctx, entrance: &Entrance) -> AppResult<Option<Decimal>> {
+    let mut sql = Sql::of(ctx.tenant);
+    let version = sql.place(Bind::Id(entrance.version_id));
+    let stage = sql.place(Bind::Id(entrance.stage_id));
+    sql.push(&format!(
+        "SELECT s.probability_calibrated AS calibrated FROM version_stages s \
+         WHERE s.tenant_id = $1 AND s.version_id = {version} AND s.stage_id = {stage}"
+    ));
+    let row: Chances = sql.query().get_result(&mut **tx).await?;
+    Ok(row.calibrated)
+}
+
+async fn enter(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
+    let entrance = entrance(tx, ctx, change.id_of("pipeline_id")).await?;
+    let calibrated = calibrated(tx, ctx, &entrance).await?;
+    let now = ctx.now.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let members = [
+        ("pipeline_id", json!(entrance.pipeline_id)),
+        ("pipeline_version_id", json!(entrance.version_id)),
+        ("stage_id", json!(entrance.stage_id)),
+        ("status", json!("open")),
+        ("cycle", json!(1)),
+        ("visit_id", json!(Uuid::now_v7())),
+        ("stage_entered_at", json!(now)),
+        (
+            "probability_default",
+            json!(money::share_text(entrance.probability)),
+        ),
+        ("probability_calibrated", json!(calibrated.map(money::share_text))),
+    ];
+    for (name, value) in members {
+        change.after.insert(name.to_owned(), value);
+    }
+    Ok(())
+}
+
+/// Notes the transition and the cycle that a new deal begins with.
+async fn note_entry(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {
+    let kind: &'static str = MoveKind::Enter.into();
+    let actor: &'static str = ctx.actor_kind.into();
+    let mut sql = Sql::of(ctx.tenant);
+    let deal = sql.place(Bind::Id(change.id));
+    let kind = sql.place(Bind::Text(kind.to_owned()));
+    let actor = sql.place(Bind::Text(actor.to_owned()));
+    let said = sql.place(Bind::Json(json!({ "actor_id": ctx.actor_id })));
+    let now = sql.place(Bind::Instant(ctx.now));
+    let recorded_at = sql.place(Bind::Instant(ctx.recorded_at));
+    sql.push(&format!(
+        "INSERT INTO transitions (tenant_id, id, opportunity_id, cycle, ordinal, kind, pipeline_version_id, to_stage_id, to_status, visit_id, actor_kind, actor_id, at, recorded_at) \
+         SELECT $1, o.visit_id, o.id, o.cycle, 1, {kind}, o.pipeline_version_id, o.stage_id, o.status, o.visit_id, {actor}, ({said}::jsonb->>'actor_id')::uuid, {now}, {recorded_at} \
+         FROM opportunities o WHERE o.tenant_id = $1 AND o.id = {deal}"
+    ));
+    sql.query().execute(&mut **tx).await?;
+    cycles::begin(tx, ctx, change.id, 1).await
+}
+
+/// Of a closed deal only the tags change.
+fn may_change(change: &Change) -> AppResult<()> {
+    let status = change.before.get("status").and_then(Value::as_str);
+    let is_closed = status != Some("open");
+    let changes_more = change
+        .after
+        .keys()
+        .any(|member| member != "tags" && change.changed(member));
+    if is_closed && changes_more {
+        return Err(AppError::refuse(
+            Code::AlreadyClosed,
+            say(
+                "It is closed; nothing but its tags can be changed",
+                "已关闭，仅可更改标签",
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A probability set by hand needs a permission over the deal, and a reason; without one there is no reason either.
+fn probability(ctx: &Ctx, change: &mut Change) -> AppResult<()> {
+    let is_set = change
+        .after
+        .get("probability_by_hand")
+        .is_some_and(|share| !share.is_null());
+    if !is_set {
+        let has_reason = change
+            .after
+            .get("probability_reason")
+            .is_some_and(|reason| !reason.is_null());
+        if has_reason && change.act == Act::Create {
+            return Err(AppError::invalid(vec![Fault::required("/probability_by_hand")]));
+        }
+        change.after.insert("probability_reason".to_owned(), Value::Null);
+    }
+    if change.changed("probability_by_hand") || change.changed("probability_reason") {
+        let owner = match change.act {
+            Act::Create => change.id_of("owner_id"),
+            Act::Update | Act::Archive | Act::Restore => owner_before(change),
+        };
+        may_set_probability(ctx, owner)?;
+    }
+    let reason = change.text("probability_reason").map(str::trim);
+    if is_set && reason.is_none_or(str::is_empty) {
+        return Err(AppError::invalid(vec![Fault::required("/probability_reason")]));
+    }
+    Ok(())
+}
+
+fn owner_before(change: &Change) -> Option<Uuid> {
+    change.before.get("owner_id")?.as_str()?.parse().ok()
+}
+
+fn may_set_probability(ctx: &Ctx, owner: Option<Uuid>) -> AppResult<()> {
+    let permission = "opportunity.set_probability";
+    let within = match ctx.reach(permission) {
+        Reach::All => true,
+        Reach::Owners(owners) => owner.is_some_and(|owner| owners.contains(&owner)),
+        Reach::Nobody => false,
+    };
+    if within {
+        Ok(())
+    } else {
+        Err(AppError::forbidden(permission))
+    }
+}

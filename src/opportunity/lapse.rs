@@ -1,0 +1,60 @@
+//! What follows when something changed that may have been approved.
+
+use super::parts::LINE;
+use super::resources::OPPORTUNITY;
+use crate::approval::definition::SubjectKind;
+use crate::approval::service;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::platform::db::Tx;
+use crate::platform::records::sql::{self, Bind, Sql};
+use diesel::sql_types::{Text, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName};
+use diesel_async::RunQueryDsl;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+#[derive(QueryableByName)]
+struct Content {
+    #[diesel(sql_type = Text)]
+    doc: String,
+    #[diesel(sql_type = Text)]
+    lines: String,
+    #[diesel(sql_type = SqlUuid)]
+    visit_id: Uuid,
+}
+
+/// Lapses the approvals of a locked deal whose approved content is no longer what it is. One look-up on an index where
+/// nothing is pending or granted.
+///
+/// # Errors
+/// Database errors.
+pub async fn changed(tx: &mut Tx, ctx: &Ctx, opportunity: Uuid) -> AppResult<()> {
+    let mut sql = Sql::of(ctx.tenant);
+    let id = sql.place(Bind::Id(opportunity));
+    let (document, line) = (sql::whole_document(&OPPORTUNITY), sql::whole_document(&LINE));
+    sql.push(&format!(
+        "SELECT d.doc, d.lines, d.visit_id FROM (SELECT {document} AS doc, t.visit_id, \
+         (SELECT coalesce(json_agg(l.doc::json), '[]')::text FROM (SELECT {line} AS doc FROM opportunity_lines t \
+             WHERE t.tenant_id = $1 AND t.opportunity_id = {id} AND t.archived_at IS NULL ORDER BY t.created_at, t.id) l) AS lines \
+         FROM opportunities t WHERE t.tenant_id = $1 AND t.id = {id} AND EXISTS (SELECT 1 FROM approval_requests a \
+             WHERE a.tenant_id = $1 AND a.subject_kind = 'opportunity' AND a.subject_id = t.id AND a.visit_id = t.visit_id \
+             AND a.state IN ('pending', 'approved'))) d"
+    ));
+    let Some(content) = sql.query().get_result::<Content>(&mut **tx).await.optional()? else {
+        return Ok(());
+    };
+    let mut subject: Map<String, Value> = serde_json::from_str(&content.doc).map_err(AppError::internal)?;
+    let lines: Value = serde_json::from_str(&content.lines).map_err(AppError::internal)?;
+    subject.insert("lines".to_owned(), lines);
+    service::lapse_if_changed(
+        tx,
+        ctx,
+        SubjectKind::Opportunity,
+        opportunity,
+        Some(content.visit_id),
+        &Value::Object(subject),
+    )
+    .await?;
+    Ok(())
+}

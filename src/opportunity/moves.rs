@@ -1,0 +1,282 @@
+//! Making a move: one statement that moves the deal and notes the transition, then its event.
+
+use super::advance::rules::Status;
+use super::resources::OPPORTUNITY;
+use super::standing::Head;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::platform::db::Tx;
+use crate::platform::events::Event;
+use crate::platform::records::sql::{self, Bind, Sql};
+use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{Integer, Text};
+use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use strum::IntoStaticStr;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What kind of move it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum MoveKind {
+    /// The deal was made.
+    Enter,
+    /// Forward along an edge, the gate open.
+    Advance,
+    /// Out of a final stage, the gate open.
+    Win,
+    Lose,
+    /// Back to an earlier stage.
+    Regress,
+    /// To a later stage, past the gate.
+    Skip,
+    /// Along an edge or out of a final stage, past the gate.
+    Override,
+    /// A new cycle.
+    Restart,
+    /// A mistaken win or loss undone.
+    Reopen,
+    /// To another version of the pipeline.
+    Migrate,
+    /// History brought in from elsewhere.
+    Import,
+}
+
+impl MoveKind {
+    fn event(self) -> &'static str {
+        match self {
+            MoveKind::Enter => "opportunity.entered",
+            MoveKind::Advance => "opportunity.advanced",
+            MoveKind::Win => "opportunity.won",
+            MoveKind::Lose => "opportunity.lost",
+            MoveKind::Regress => "opportunity.regressed",
+            MoveKind::Skip => "opportunity.skipped",
+            MoveKind::Override => "opportunity.overridden",
+            MoveKind::Restart => "opportunity.restarted",
+            MoveKind::Reopen => "opportunity.reopened",
+            MoveKind::Migrate => "opportunity.migrated",
+            MoveKind::Import => "opportunity.imported",
+        }
+    }
+}
+
+/// A move of a locked deal.
+pub struct Move {
+    pub kind: MoveKind,
+    pub to_version_id: Uuid,
+    pub to_stage_id: Uuid,
+    pub to_status: Status,
+    pub cycle: i32,
+    /// Whether it begins a visit; else the present one goes on (or, of a closed deal, is continued).
+    pub begins_visit: bool,
+    pub reason: Option<String>,
+    /// The gate as it stood.
+    pub evidence: Option<Value>,
+    /// What else the event says.
+    pub more: Map<String, Value>,
+}
+
+impl Move {
+    /// A move of this kind that so far leaves everything as it is.
+    pub fn of(kind: MoveKind, head: &Head) -> AppResult<Move> {
+        Ok(Move {
+            kind,
+            to_version_id: head.pipeline_version_id,
+            to_stage_id: head.stage_id,
+            to_status: head.status()?,
+            cycle: head.cycle,
+            begins_visit: false,
+            reason: None,
+            evidence: None,
+            more: Map::new(),
+        })
+    }
+}
+
+/// One move of an opportunity, append-only.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TransitionView {
+    pub id: Uuid,
+    /// Counts the moves of the opportunity from 1.
+    #[schema(examples(3))]
+    pub ordinal: i32,
+    /// The cycle it belongs to.
+    #[schema(examples(1))]
+    pub cycle: i32,
+    pub kind: MoveKind,
+    /// The version on which the opportunity is after it.
+    pub pipeline_version_id: Uuid,
+    pub from_stage_id: Option<Uuid>,
+    pub to_stage_id: Uuid,
+    #[schema(examples("open"))]
+    pub from_status: Option<String>,
+    #[schema(examples("open"))]
+    pub to_status: String,
+    /// The stay in the stage in which the opportunity is after it; the transition's own id where it began one.
+    pub visit_id: Uuid,
+    /// `user`, `key`, `timer`, `job` or `system`.
+    #[schema(examples("user"))]
+    pub actor_kind: String,
+    pub actor_id: Option<Uuid>,
+    /// When, by the company's clock.
+    pub at: DateTime<Utc>,
+    /// When, in real time.
+    pub recorded_at: DateTime<Utc>,
+    /// How long the stay had lasted, time closed left out.
+    #[schema(examples(86400))]
+    pub dwell_seconds: Option<i64>,
+    #[schema(examples("客户预算推迟"))]
+    pub reason: Option<String>,
+    /// The gate as it stood: the state of every criterion, and on what it rested.
+    #[schema(value_type = Object)]
+    pub evidence: Option<Value>,
+}
+
+/// SQL of a transition `m` in wire form, as JSON text.
+pub const TRANSITION: &str = "\
+json_build_object('id', m.id, 'ordinal', m.ordinal, 'cycle', m.cycle, 'kind', m.kind, 'pipeline_version_id', m.pipeline_version_id, \
+'from_stage_id', m.from_stage_id, 'to_stage_id', m.to_stage_id, 'from_status', m.from_status, 'to_status', m.to_status, \
+'visit_id', m.visit_id, 'actor_kind', m.actor_kind, 'actor_id', m.actor_id, 'at', instant_text(m.at), \
+'recorded_at', instant_text(m.recorded_at), 'dwell_seconds', m.dwell_seconds, 'reason', m.reason, 'evidence', m.evidence)";
+
+/// A deal after a move.
+pub struct Moved {
+    /// In wire form.
+    pub record: Map<String, Value>,
+    pub version: i32,
+    pub transition: TransitionView,
+}
+
+#[derive(QueryableByName)]
+struct MovedRow {
+    #[diesel(sql_type = Text)]
+    doc: String,
+    #[diesel(sql_type = Integer)]
+    version: i32,
+    #[diesel(sql_type = Text)]
+    transition: String,
+}
+
+/// Seconds of the present visit spent open: since its beginning, less the time it was closed.
+const DWELL: &str = "\
+(SELECT floor(extract(epoch FROM b.at - b.entered_at) - coalesce((
+    SELECT sum(extract(epoch FROM again.at - closed.at)) FROM transitions again
+    JOIN transitions closed ON closed.tenant_id = again.tenant_id AND closed.opportunity_id = again.opportunity_id AND closed.ordinal = again.ordinal - 1
+    WHERE again.tenant_id = $1 AND again.opportunity_id = b.id AND again.kind = 'reopen' AND again.visit_id = b.visit_id), 0))::bigint)";
+
+/// Moves a locked deal and notes the transition and its event.
+///
+/// # Errors
+/// Database errors.
+pub async fn make(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    head: &Head,
+    before: &Map<String, Value>,
+    version: i32,
+    step: Move,
+) -> AppResult<Moved> {
+    let id = Uuid::now_v7();
+    let row: MovedRow = move_sql(ctx, head, version, &step, id)
+        .query()
+        .get_result(&mut **tx)
+        .await?;
+    let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    let transition: TransitionView = serde_json::from_str(&row.transition).map_err(AppError::internal)?;
+    tx.record(event(head, before, &record, &transition, step.more));
+    Ok(Moved {
+        record,
+        version: row.version,
+        transition,
+    })
+}
+
+fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> Sql {
+    let mut sql = Sql::of(ctx.tenant);
+    let was_open = head.status == Status::Open.as_str();
+    let (visit, entered_at) = match step.begins_visit {
+        true => (id, ctx.now),
+        false => (head.visit_id, head.stage_entered_at),
+    };
+    let actor: &'static str = ctx.actor_kind.into();
+    let kind: &'static str = step.kind.into();
+    let deal = sql.place(Bind::Id(head.id));
+    let version = sql.place(Bind::Int(version));
+    let to_version = sql.place(Bind::Id(step.to_version_id));
+    let to_stage = sql.place(Bind::Id(step.to_stage_id));
+    let from_stage = sql.place(Bind::Id(head.stage_id));
+    let from_status = sql.place(Bind::Text(head.status.clone()));
+    let to_status = sql.place(Bind::Text(step.to_status.as_str().to_owned()));
+    let cycle = sql.place(Bind::Int(step.cycle));
+    let visit = sql.place(Bind::Id(visit));
+    let entered_at = sql.place(Bind::Instant(entered_at));
+    let left_visit = sql.place(Bind::Id(head.visit_id));
+    let left_at = sql.place(Bind::Instant(head.stage_entered_at));
+    let now = sql.place(Bind::Instant(ctx.now));
+    let recorded_at = sql.place(Bind::Instant(ctx.recorded_at));
+    let transition = sql.place(Bind::Id(id));
+    let kind_place = sql.place(Bind::Text(kind.to_owned()));
+    let actor = sql.place(Bind::Text(actor.to_owned()));
+    let said = sql.place(Bind::Json(json!({
+        "actor_id": ctx.actor_id, "reason": step.reason, "evidence": step.evidence,
+    })));
+    let cleared = match step.kind {
+        MoveKind::Restart => {
+            ", probability_by_hand = NULL, probability_reason = NULL, forecast_category = NULL"
+        }
+        _ => "",
+    };
+    let dwell = if was_open { DWELL } else { "NULL::bigint" };
+    let document = sql::document(&OPPORTUNITY, ctx);
+    sql.push(&format!(
+        "WITH b AS (SELECT {deal}::uuid AS id, {left_visit}::uuid AS visit_id, {left_at}::timestamptz AS entered_at, {now}::timestamptz AS at, {said}::jsonb AS said), \
+         moved AS (UPDATE opportunities AS t SET pipeline_version_id = {to_version}, stage_id = {to_stage}, status = {to_status}, cycle = {cycle}, \
+             visit_id = {visit}, stage_entered_at = {entered_at}, probability_default = s.probability, probability_calibrated = s.probability_calibrated, \
+             version = t.version + 1, updated_at = {now}{cleared} \
+             FROM version_stages s \
+             WHERE t.tenant_id = $1 AND t.id = {deal} AND t.version = {version} AND s.tenant_id = $1 AND s.version_id = {to_version} AND s.stage_id = {to_stage} \
+             RETURNING {document} AS doc, t.version), \
+         m AS (INSERT INTO transitions (tenant_id, id, opportunity_id, cycle, ordinal, kind, pipeline_version_id, from_stage_id, to_stage_id, from_status, to_status, \
+             visit_id, actor_kind, actor_id, at, recorded_at, dwell_seconds, reason, evidence) \
+             SELECT $1, {transition}, b.id, {cycle}, (SELECT coalesce(max(p.ordinal), 0) + 1 FROM transitions p WHERE p.tenant_id = $1 AND p.opportunity_id = b.id), \
+             {kind_place}, {to_version}, {from_stage}, {to_stage}, {from_status}, {to_status}, {visit}, {actor}, (b.said->>'actor_id')::uuid, {now}, {recorded_at}, {dwell}, \
+             b.said->>'reason', nullif(b.said->'evidence', 'null'::jsonb) FROM b RETURNING *) \
+         SELECT moved.doc, moved.version, {TRANSITION}::text AS transition FROM moved, m"
+    ));
+    sql
+}
+
+/// The event of a move, on the timelines of the deal and its account.
+fn event(
+    head: &Head,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    transition: &TransitionView,
+    more: Map<String, Value>,
+) -> Event {
+    let changed = OPPORTUNITY.columns().filter_map(|member| {
+        let (old, new) = (before.get(member.name)?, after.get(member.name)?);
+        (old != new).then(|| (member.name.to_owned(), json!({ "before": old, "after": new })))
+    });
+    let mut data = Map::new();
+    data.insert("changes".to_owned(), Value::Object(changed.collect()));
+    data.insert(
+        "transition".to_owned(),
+        json!({
+            "id": transition.id, "kind": transition.kind, "cycle": transition.cycle, "reason": transition.reason,
+            "from_stage_id": transition.from_stage_id, "to_stage_id": transition.to_stage_id,
+        }),
+    );
+    data.extend(more);
+    Event::new(
+        transition.kind.event(),
+        "opportunity",
+        head.id,
+        Value::Object(data),
+    )
+    .and_on("account", Some(head.account_id))
+}

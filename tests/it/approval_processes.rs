@@ -1,0 +1,193 @@
+//! Approval processes: drafts, what keeps them from being published, and the chain that they give.
+
+use crate::support::app::{company, id};
+use crate::support::make_approvals::{Ask, ask, process, published, step, waiting};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn the_shipped_contract_approval_can_be_published_as_it_is() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let shipped = admin.get("/v1/approval-process-templates").await.expect(200);
+    assert_eq!(shipped["data"][0]["key"], "contract_approval");
+    let made = admin
+        .post(
+            "/v1/approval-processes",
+            json!({ "template": "contract_approval" }),
+        )
+        .await;
+    let location = made.header("location").to_owned();
+    let body = made.expect(201);
+    assert_eq!(location, format!("/v1/approval-processes/{}", id(&body)));
+    assert_eq!(
+        (body["key"].clone(), body["published_number"].clone()),
+        (json!("contract_approval"), Value::Null)
+    );
+    let version = admin
+        .post(&format!("{location}/versions/1/publish"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(version["state"], "published");
+    assert_eq!(admin.get(&location).await.expect(200)["published_number"], 1);
+    let again = admin
+        .post(&format!("{location}/versions/1/publish"), json!({}))
+        .await;
+    assert_eq!(again.refused(409), "version_published");
+    let twice = admin
+        .post(
+            "/v1/approval-processes",
+            json!({ "template": "contract_approval" }),
+        )
+        .await;
+    assert_eq!(twice.refused(409), "duplicate");
+}
+
+#[tokio::test]
+async fn a_process_without_approvers_is_not_published_and_every_fault_is_named() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let faulty = process(
+        "faulty",
+        json!([
+            { "key": "nobody", "name": "无人", "position": 1, "approvers": [] },
+            { "key": "strangers", "name": "未知", "position": 2, "condition": "amont > 1",
+              "approvers": [{ "kind": "role", "role": "nothing" }], "escalation": { "kind": "leader" } },
+        ]),
+    );
+    let made = admin
+        .post("/v1/approval-processes", json!({ "document": faulty }))
+        .await
+        .expect(201);
+    let path = format!("/v1/approval-processes/{}/versions/1", id(&made));
+    let refused = admin.post(&format!("{path}/publish"), json!({})).await;
+    assert_eq!(refused.refused(422), "not_publishable");
+    let pointers = refused
+        .faults()
+        .into_iter()
+        .map(|(pointer, _)| pointer)
+        .collect::<Vec<_>>();
+    assert_eq!(
+        pointers,
+        [
+            "/document/steps/0/approvers",
+            "/document/steps/1/approvers/0/role",
+            "/document/steps/1/condition",
+            "/document/steps/1/escalation",
+        ]
+    );
+    let mended = process("faulty", json!([step("one", 1, "any", &[admin])]));
+    admin
+        .patch(&path, json!({ "document": mended }))
+        .await
+        .expect(200);
+    admin
+        .post(&format!("{path}/publish"), json!({}))
+        .await
+        .expect(200);
+    let late = admin.patch(&path, json!({ "document": mended })).await;
+    assert_eq!(late.refused(409), "version_published");
+}
+
+#[tokio::test]
+async fn a_running_request_keeps_the_version_that_it_froze() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let seller = company.member("李销售", "sales_representative").await;
+    let legal = company.member("周法务", "legal").await;
+    let finance = company.member("孙财务", "finance").await;
+    let first = process("frozen", json!([step("one", 1, "any", &[&legal])]));
+    let path = format!("/v1/approval-processes/{}", published(&company, first).await);
+    let before = ask(&company, &seller, &Ask::of("frozen")).await;
+
+    let draft = admin
+        .post(&format!("{path}/versions"), json!({}))
+        .await
+        .expect(201);
+    assert_eq!(
+        (draft["number"].clone(), draft["state"].clone()),
+        (json!(2), json!("draft"))
+    );
+    let second = process(
+        "frozen",
+        json!([
+            step("one", 1, "any", &[&finance]),
+            step("two", 2, "any", &[&legal])
+        ]),
+    );
+    let renamed = process("other", second["steps"].clone());
+    let refused = admin
+        .patch(&format!("{path}/versions/2"), json!({ "document": renamed }))
+        .await;
+    assert_eq!(
+        refused.faults(),
+        [("/document/key".to_owned(), "invalid".to_owned())]
+    );
+    admin
+        .patch(&format!("{path}/versions/2"), json!({ "document": second }))
+        .await
+        .expect(200);
+    admin
+        .post(&format!("{path}/versions/2/publish"), json!({}))
+        .await
+        .expect(200);
+    let states = admin.get(&format!("{path}/versions")).await.expect(200)["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|version| version["state"].clone())
+        .collect::<Vec<_>>();
+    assert_eq!(states, ["published", "retired"]);
+
+    let after = ask(&company, &seller, &Ask::of("frozen")).await;
+    assert_eq!(waiting(&seller.sees(&before).await), [legal.id]);
+    assert_eq!(waiting(&seller.sees(&after).await), [finance.id]);
+    assert_eq!(legal.approve(&before).await.expect(200)["state"], "approved");
+}
+
+#[tokio::test]
+async fn a_preview_shows_the_chain_with_whoever_stands_in_for_the_absent() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let legal = company.member("周法务", "legal").await;
+    let deputy = company.member("郑法务", "legal").await;
+    let head = company.member("吴总", "general_manager").await;
+    admin
+        .patch(
+            &format!("/v1/users/{}", legal.id),
+            json!({ "away_from": "2020-01-01T00:00:00Z", "delegate_id": deputy.id }),
+        )
+        .await
+        .expect(200);
+    let mut above = step("head", 2, "any", &[&head]);
+    above["condition"] = json!("amount > 200000");
+    let steps = json!([step("legal", 1, "any", &[&legal]), above]);
+    let path = format!(
+        "/v1/approval-processes/{}/preview",
+        published(&company, process("chain", steps)).await
+    );
+    let small = admin.post(&path, json!({ "amount": "100000" })).await.expect(200);
+    let seat = &small["steps"][0]["seats"][0];
+    assert_eq!(
+        (
+            seat["user_id"].clone(),
+            seat["for_user_id"].clone(),
+            seat["origin"].clone()
+        ),
+        (json!(deputy.id), json!(legal.id), json!("delegation"))
+    );
+    assert_eq!(small["steps"][1]["takes_part"], false);
+    let large = admin.post(&path, json!({ "amount": "220000" })).await.expect(200);
+    assert_eq!(large["amount_in_company_currency"], "220000.00");
+    assert_eq!(large["steps"][1]["seats"][0]["user_id"], json!(head.id));
+    let unknown = admin.post(&path, json!({})).await.expect(200);
+    assert_eq!(unknown["steps"][1]["missing"], json!(["amount"]));
+    let seller = company.member("李销售", "sales_representative").await;
+    seller.post(&path, json!({})).await.expect(200);
+    let refused = seller
+        .post(
+            "/v1/approval-processes",
+            json!({ "template": "contract_approval" }),
+        )
+        .await;
+    assert_eq!(refused.refused(403), "forbidden");
+}
