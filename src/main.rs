@@ -1,1 +1,72 @@
-fn main() {}
+//! The command line: demo, serve, migrate, bootstrap, openapi, check, health.
+
+use clap::{Parser, Subcommand};
+use penstock::config::Config;
+use penstock::run::{self, Failure};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Penstock: the backend of a company's sales process.
+///
+/// Settings come from PENSTOCK_… and DATABASE_… environment variables; docs/configuration.md lists them.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything with a demo company: a private Postgres unless DATABASE_URL is set, the API, people to sign in as
+    Demo,
+    /// Serve the API on an existing database; refuses to start on a weak PENSTOCK_SECRET
+    Serve,
+    /// Bring the database at DATABASE_URL to the present schema
+    Migrate,
+    /// Make a company and its first administrator in the database at DATABASE_URL
+    Bootstrap(run::Bootstrap),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Check every invariant over the whole database; names what breaks them and exits 1
+    Check,
+    /// Ask a running server whether it is ready; for container health checks
+    Health,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match act(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("penstock: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(command: Command) -> Result<ExitCode, Failure> {
+    if matches!(command, Command::Openapi) {
+        print!("{}", run::openapi());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = Config::read(|name| std::env::var(name).ok())?;
+    let _flushed_at_the_end = run::logging(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo => run::demo(config).await.map(|()| ExitCode::SUCCESS),
+            Command::Serve => run::serve(config).await.map(|()| ExitCode::SUCCESS),
+            Command::Migrate => run::migrate(&config).await.map(|()| ExitCode::SUCCESS),
+            Command::Bootstrap(new) => run::bootstrap(&config, new).await.map(|()| ExitCode::SUCCESS),
+            Command::Check => run::check(&config).await,
+            Command::Health => run::health(&config).await,
+            Command::Openapi => Ok(ExitCode::SUCCESS),
+        }
+    })
+}

@@ -10,8 +10,8 @@ pub mod participants;
 pub mod resources;
 pub mod rules;
 pub mod sharing;
-pub mod tree;
 pub mod timelines;
+pub mod tree;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;

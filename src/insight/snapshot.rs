@@ -91,7 +91,7 @@ struct StageRow {
 /// rate of the day, weighted by its effective probability (set by hand, else calibrated, else the stage's), and then
 /// rounded; the totals are the sums of the rounded.
 #[utoipa::path(tag = "figures", operation_id = "get_pipeline_snapshot", security(("bearer" = ["report.read"])),
-    responses((status = 200, body = SnapshotView)))]
+    responses((status = 200, description = "The pipeline as it stands", body = SnapshotView)))]
 #[get("/v1/pipelines/{id}/snapshot")]
 pub async fn get_pipeline_snapshot(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
     let rows: Vec<StageRow> = db

@@ -77,7 +77,7 @@ pub struct Assign {
 /// Ends its cycle at its present stage, with a reason from the company's list and one in words. What it was worth is
 /// frozen with the cycle; pending approvals are withdrawn.
 #[utoipa::path(tag = "opportunities", operation_id = "lose_opportunity", security(("bearer" = ["opportunity.close"])), request_body = Lose,
-    responses((status = 200, body = MovedView)))]
+    responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/lose")]
 pub async fn lose_opportunity(db: web::Data<Db>, id: Id, command: Command<Lose>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
@@ -195,7 +195,7 @@ async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<(Head, store
 /// A customer came back: a new cycle begins in the first stage of the version now published. A probability set by hand,
 /// ticks, answers and approvals do not carry; the old cycle stays as it ended.
 #[utoipa::path(tag = "opportunities", operation_id = "restart_opportunity", security(("bearer" = ["opportunity.close"])),
-    responses((status = 200, body = MovedView)))]
+    responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/restart")]
 pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
     db.write(&ctx, async |tx| {
@@ -228,7 +228,7 @@ pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResu
 /// Takes a mistaken win or loss back: the same cycle and the same stay go on where they were cut, ticks and approvals as
 /// they were. The time it was closed does not count.
 #[utoipa::path(tag = "opportunities", operation_id = "reopen_opportunity", security(("bearer" = ["opportunity.close"])), request_body = Reopen,
-    responses((status = 200, body = MovedView)))]
+    responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/reopen")]
 pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reopen>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
@@ -247,26 +247,11 @@ pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reop
     .await
 }
 
-/// The opportunity, in the generated document's words.
-pub struct OpportunityView;
-
-impl utoipa::PartialSchema for OpportunityView {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        utoipa::openapi::Ref::from_schema_name("Opportunity").into()
-    }
-}
-
-impl ToSchema for OpportunityView {
-    fn name() -> std::borrow::Cow<'static, str> {
-        std::borrow::Cow::Borrowed("Opportunity")
-    }
-}
-
 /// Give an opportunity to somebody
 ///
 /// Changes its owner and nothing else: stage, ticks and approvals stay.
 #[utoipa::path(tag = "opportunities", operation_id = "assign_opportunity", security(("bearer" = ["opportunity.assign"])), request_body = Assign,
-    responses((status = 200, body = OpportunityView)))]
+    responses((status = 200, description = "The opportunity", body = ref("#/components/schemas/Opportunity"))))]
 #[post("/v1/opportunities/{id}/assign")]
 pub async fn assign_opportunity(db: web::Data<Db>, id: Id, command: Command<Assign>) -> AppResult<Reply> {
     let Command { ctx, input } = command;

@@ -16,41 +16,22 @@ use actix_web::{post, web};
 use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
+use utoipa::ToSchema;
 use utoipa::openapi::{Ref, RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-/// A schema that the declared resources give.
-macro_rules! declared {
-    ($name:ident, $schema:literal, $doc:literal) => {
-        #[doc = $doc]
-        pub struct $name;
-
-        impl PartialSchema for $name {
-            fn schema() -> RefOr<Schema> {
-                Ref::from_schema_name($schema).into()
-            }
-        }
-
-        impl ToSchema for $name {
-            fn name() -> Cow<'static, str> {
-                Cow::Borrowed($schema)
-            }
-        }
-    };
+/// The schema that a declared resource gives, of this name.
+fn declared(name: &str) -> RefOr<Schema> {
+    Ref::from_schema_name(name).into()
 }
 
-declared!(
-    AccountInput,
-    "AccountInput",
-    "A new account, as `POST /v1/accounts` takes it."
-);
-declared!(
-    ContactInput,
-    "ContactInput",
-    "A new contact, as `POST /v1/contacts` takes it."
-);
+fn account_input() -> RefOr<Schema> {
+    declared("AccountInput")
+}
+
+fn contact_input() -> RefOr<Schema> {
+    declared("ContactInput")
+}
 
 /// What a lead becomes.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -61,14 +42,14 @@ pub struct Convert {
     pub account_id: Option<Uuid>,
     /// The account to make; from the lead, when absent.
     #[serde(default)]
-    #[schema(value_type = Option<AccountInput>)]
+    #[schema(schema_with = account_input)]
     pub account: Option<Map<String, Value>>,
     /// The contact to link; else one is made.
     #[serde(default)]
     pub contact_id: Option<Uuid>,
     /// The contact to make; from the lead, when absent.
     #[serde(default)]
-    #[schema(value_type = Option<ContactInput>)]
+    #[schema(schema_with = contact_input)]
     pub contact: Option<Map<String, Value>>,
     /// The opportunity to make; what is absent comes from the lead.
     pub opportunity: ConvertOpportunity,
@@ -144,7 +125,7 @@ struct Lead {
 /// Makes or links an account and a contact, makes an opportunity and marks the lead converted, all or nothing. A second
 /// call answers what the first one made.
 #[utoipa::path(tag = "leads", operation_id = "convert_lead", security(("bearer" = ["lead.convert"])), request_body = Convert,
-    responses((status = 200, body = ConvertedView)))]
+    responses((status = 200, description = "What the lead became", body = ConvertedView)))]
 #[post("/v1/leads/{id}/convert")]
 pub async fn convert_lead(db: web::Data<Db>, id: Id, command: Command<Convert>) -> AppResult<Reply> {
     let Command { ctx, input } = command;

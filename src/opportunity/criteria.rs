@@ -98,7 +98,7 @@ async fn lock_asked(tx: &mut Tx, ctx: &Ctx, id: Uuid, key: &str) -> AppResult<As
 /// Of the present stage, for the present stay. What is computed or approved cannot be ticked.
 #[utoipa::path(tag = "opportunities", operation_id = "answer_criterion", security(("bearer" = ["opportunity.write"])), request_body = GiveAnswer,
     params(("key" = String, Path, description = "Key of a criterion of the present stage", example = "intent_confirmed")),
-    responses((status = 200, body = AnswerView)))]
+    responses((status = 200, description = "The tick or answer as it is kept", body = AnswerView)))]
 #[put("/v1/opportunities/{id}/criteria/{key}")]
 pub async fn answer_criterion(
     db: web::Data<Db>,
@@ -137,7 +137,7 @@ pub async fn answer_criterion(
 /// Of the present stage and stay.
 #[utoipa::path(tag = "opportunities", operation_id = "withdraw_answer", security(("bearer" = ["opportunity.write"])),
     params(("key" = String, Path, description = "Key of a criterion of the present stage", example = "intent_confirmed")),
-    responses((status = 204)))]
+    responses((status = 204, description = "Taken back")))]
 #[delete("/v1/opportunities/{id}/criteria/{key}")]
 pub async fn withdraw_answer(
     db: web::Data<Db>,
@@ -260,7 +260,7 @@ pub struct OpportunityGateView {
 /// The whole and/or tree of the present stage: each criterion with its state, its evidence, who may act, and the call that
 /// helps. `advance` asks the same function.
 #[utoipa::path(tag = "opportunities", operation_id = "get_opportunity_gate", security(("bearer" = ["opportunity.read"])),
-    responses((status = 200, body = OpportunityGateView)))]
+    responses((status = 200, description = "The gate as it stands", body = OpportunityGateView)))]
 #[get("/v1/opportunities/{id}/gate")]
 pub async fn get_opportunity_gate(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
     let present = standing::read(&db, &ctx, id.0).await?;

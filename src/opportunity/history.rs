@@ -60,7 +60,7 @@ async fn all_of<T: DeserializeOwned>(
 ///
 /// Every move from its making on, in order, each with the gate as it stood.
 #[utoipa::path(tag = "opportunities", operation_id = "list_opportunity_transitions", security(("bearer" = ["opportunity.read"])),
-    responses((status = 200, body = TransitionList)))]
+    responses((status = 200, description = "Every move, in order", body = TransitionList)))]
 #[get("/v1/opportunities/{id}/transitions")]
 pub async fn list_opportunity_transitions(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
     let data = all_of(&db, &ctx, id.0, |place| {
@@ -76,7 +76,7 @@ pub async fn list_opportunity_transitions(db: web::Data<Db>, id: Id, ctx: Ctx) -
 ///
 /// Each run through the pipeline, with what it came to.
 #[utoipa::path(tag = "opportunities", operation_id = "list_opportunity_cycles", security(("bearer" = ["opportunity.read"])),
-    responses((status = 200, body = CycleList)))]
+    responses((status = 200, description = "Every cycle, in order", body = CycleList)))]
 #[get("/v1/opportunities/{id}/cycles")]
 pub async fn list_opportunity_cycles(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
     let data = all_of(&db, &ctx, id.0, |place| {

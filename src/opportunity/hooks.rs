@@ -119,6 +119,10 @@ async fn enter(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
     for (name, value) in members {
         change.after.insert(name.to_owned(), value);
     }
+    // A deal has a currency before it has an amount: its lines are priced in it.
+    if change.after.get("currency").is_none_or(Value::is_null) {
+        change.after.insert("currency".to_owned(), json!(ctx.currency()));
+    }
     Ok(())
 }
 

@@ -15,8 +15,8 @@ pub mod parts;
 pub mod resources;
 pub mod sharing;
 pub mod standing;
-pub mod views;
 pub mod timeline;
+pub mod views;
 
 use crate::approval;
 use crate::approval::definition::SubjectKind;

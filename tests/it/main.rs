@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod advance;
 mod api_keys;
 mod approval_processes;
 mod approvals;
@@ -13,15 +14,18 @@ mod architecture;
 mod check;
 mod company;
 mod contract;
+mod convert;
 mod crm;
 mod events;
 mod intake;
 mod leads;
+mod opportunities;
 mod pipelines;
 mod platform;
 mod postgres;
 mod roles;
 mod sign_in;
+mod snapshot;
 mod support;
 mod timers;
 mod users;

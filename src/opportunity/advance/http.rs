@@ -48,7 +48,7 @@ pub struct ApprovalAskedView {
 /// this instant. Of any number of simultaneous calls exactly one moves it. With nothing but approvals missing, a stage
 /// may ask for them by itself: then the answer is 202, and `Location` is the (first) approval request.
 #[utoipa::path(tag = "opportunities", operation_id = "advance_opportunity", security(("bearer" = ["opportunity.advance"])), request_body = Advance,
-    responses((status = 200, body = MovedView), (status = 202, body = ApprovalAskedView, description = "Approval asked; `Location` is the request")))]
+    responses((status = 200, description = "The opportunity after the move", body = MovedView), (status = 202, body = ApprovalAskedView, description = "Approval asked; `Location` is the request")))]
 #[post("/v1/opportunities/{id}/advance")]
 pub async fn advance_opportunity(db: web::Data<Db>, id: Id, command: Command<Advance>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
@@ -109,7 +109,7 @@ pub struct OverrideGate {
 /// To an earlier stage, with a reason, unless the pipeline forbids it. It begins a new stay there: ticks, answers and
 /// approvals of that stage and every later one count no longer, and pending requests are withdrawn.
 #[utoipa::path(tag = "opportunities", operation_id = "regress_opportunity", security(("bearer" = ["opportunity.advance"])), request_body = MoveTo,
-    responses((status = 200, body = MovedView)))]
+    responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/regress")]
 pub async fn regress_opportunity(db: web::Data<Db>, id: Id, command: Command<MoveTo>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
@@ -134,7 +134,7 @@ pub async fn regress_opportunity(db: web::Data<Db>, id: Id, command: Command<Mov
 ///
 /// Moves the opportunity to a later stage whatever the gate says; the stages between get no stay. Marked for ever.
 #[utoipa::path(tag = "opportunities", operation_id = "skip_opportunity_stages", security(("bearer" = ["opportunity.override"])), request_body = MoveTo,
-    responses((status = 200, body = MovedView)))]
+    responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/skip")]
 pub async fn skip_opportunity_stages(
     db: web::Data<Db>,
@@ -165,7 +165,7 @@ pub async fn skip_opportunity_stages(
 ///
 /// Moves the opportunity along an edge, or wins it out of the last stage, whatever the gate says. Marked for ever.
 #[utoipa::path(tag = "opportunities", operation_id = "override_opportunity_gate", security(("bearer" = ["opportunity.override"])), request_body = OverrideGate,
-    responses((status = 200, body = MovedView)))]
+    responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/override")]
 pub async fn override_opportunity_gate(
     db: web::Data<Db>,

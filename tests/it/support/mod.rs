@@ -2,8 +2,9 @@
 
 pub mod app;
 pub mod db;
-pub mod make_crm;
-pub mod make_events;
 pub mod make_approvals;
+pub mod make_crm;
+pub mod make_deals;
+pub mod make_events;
 pub mod make_identity;
 pub mod make_pipelines;

@@ -1,0 +1,326 @@
+//! What the subcommands do.
+
+use crate::app;
+use crate::config::Config;
+use crate::demo;
+use crate::identity::bootstrap::{NewCompany, NewPerson, make_company};
+use crate::identity::passwords;
+use crate::platform::contract::Contract;
+use crate::platform::db::{Db, with_limits};
+use crate::platform::migrations;
+use crate::platform::postgres::{PrivateServer, Purpose, Settings};
+use crate::platform::tokens;
+use crate::server::{self, Running};
+use clap::Args;
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_appender::non_blocking::WorkerGuard;
+
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Name of the private server's database.
+const DATABASE: &str = "penstock";
+
+/// Sets up the log: to standard error, never blocking a request. The guard writes out what is left when dropped.
+pub fn logging(config: &Config) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let filter = tracing_subscriber::EnvFilter::new(&config.log_filter);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer);
+    if config.is_log_json {
+        log.json().flatten_event(true).init()
+    } else {
+        log.init()
+    }
+    guard
+}
+
+/// The OpenAPI document as it is committed.
+pub fn openapi() -> String {
+    Contract::new(app::document()).text
+}
+
+/// Where the database is, and the server to stop at the end if we started it.
+struct Database {
+    url: String,
+    server: Option<PrivateServer>,
+}
+
+impl Database {
+    async fn open(config: &Config, may_install: bool) -> Result<Database, Failure> {
+        if let Some(url) = &config.database_url {
+            return Ok(Database {
+                url: url.clone(),
+                server: None,
+            });
+        }
+        let settings = Settings {
+            folder: config.data_dir.join("pg"),
+            purpose: Purpose::Durable,
+            may_install,
+        };
+        let server = PrivateServer::start(&settings).await?;
+        server.create_database_if_missing(DATABASE).await?;
+        Ok(Database {
+            url: server.url(DATABASE),
+            server: Some(server),
+        })
+    }
+
+    async fn close(self) {
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
+    }
+}
+
+/// Refuses a database that may lose what it acknowledged.
+async fn require_durable(url: &str) -> Result<(), Failure> {
+    let (client, connection) = tokio_postgres::connect(&with_limits(url), tokio_postgres::NoTls).await?;
+    let driver = tokio::spawn(connection);
+    for setting in ["synchronous_commit", "fsync"] {
+        let row = client
+            .query_one("SELECT current_setting($1)", &[&setting])
+            .await?;
+        if row.get::<_, &str>(0) == "off" {
+            return Err(format!("the database has {setting} = off: what is acknowledged could be lost in a crash; switch it on").into());
+        }
+    }
+    drop(client);
+    driver.await??;
+    Ok(())
+}
+
+/// `penstock demo`
+///
+/// # Errors
+/// Whatever keeps it from starting, in words.
+pub async fn demo(config: Config) -> Result<(), Failure> {
+    fs::create_dir_all(&config.data_dir)
+        .map_err(|error| format!("PENSTOCK_DATA_DIR {}: {error}", config.data_dir.display()))?;
+    let secret = match &config.secret {
+        Some(_) => config.strong_secret()?.to_owned(),
+        None => kept_secret(&config.data_dir.join("secret"))?,
+    };
+    let database = Database::open(&config, true).await?;
+    let outcome = demo_on(&config, &database.url, &secret).await;
+    database.close().await;
+    outcome
+}
+
+async fn demo_on(config: &Config, url: &str, secret: &str) -> Result<(), Failure> {
+    let running = prepare(config, url, secret).await?;
+    let facts = demo::seed(&config.data_dir, url, running.address).await;
+    match facts {
+        Ok(facts) => {
+            println!("{facts}");
+            until_told_to_stop().await?;
+            running.stop().await;
+            Ok(())
+        }
+        Err(error) => {
+            running.stop().await;
+            Err(error)
+        }
+    }
+}
+
+/// `penstock serve`
+///
+/// # Errors
+/// Whatever keeps it from starting, in words.
+pub async fn serve(config: Config) -> Result<(), Failure> {
+    let secret = config.strong_secret()?.to_owned();
+    let url = config
+        .database_url
+        .clone()
+        .ok_or("DATABASE_URL is not set; `penstock demo` brings a Postgres of its own")?;
+    let running = prepare(&config, &url, &secret).await?;
+    println!(
+        "Penstock listens on http://{}; its documentation is at /docs/",
+        running.address
+    );
+    until_told_to_stop().await?;
+    running.stop().await;
+    Ok(())
+}
+
+/// Checks the database, migrates it, and starts the server.
+async fn prepare(config: &Config, url: &str, secret: &str) -> Result<Running, Failure> {
+    require_durable(url).await?;
+    migrations::run(config.database_admin_url.as_deref().unwrap_or(url)).await?;
+    server::start(config, url, server::platform(config, secret)?).await
+}
+
+async fn until_told_to_stop() -> Result<(), Failure> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    eprintln!("stopping: requests under way are finished first");
+    Ok(())
+}
+
+/// The demo's secret: made once, kept readable by its owner alone.
+fn kept_secret(path: &Path) -> Result<String, Failure> {
+    if let Ok(secret) = fs::read_to_string(path) {
+        return Ok(secret.trim().to_owned());
+    }
+    let secret = tokens::random_text()?;
+    write_private(path, &secret)?;
+    Ok(secret)
+}
+
+/// Writes a file that only its owner can read.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// `penstock migrate`
+///
+/// # Errors
+/// When the database is out of reach or a migration fails.
+pub async fn migrate(config: &Config) -> Result<(), Failure> {
+    let url = config
+        .database_admin_url
+        .as_ref()
+        .or(config.database_url.as_ref());
+    let ran = migrations::run(url.ok_or("DATABASE_URL is not set")?).await?;
+    println!("{ran} migration(s) run; the schema is present");
+    Ok(())
+}
+
+/// A company to be made from the command line.
+#[derive(Args)]
+pub struct Bootstrap {
+    /// Name of the company
+    #[arg(long)]
+    company: String,
+    /// Short name for sign-in, e.g. acme
+    #[arg(long)]
+    slug: String,
+    /// E-mail of the first administrator
+    #[arg(long)]
+    email: String,
+    /// Name of the first administrator
+    #[arg(long, default_value = "Administrator")]
+    name: String,
+    /// Currency (ISO 4217)
+    #[arg(long, default_value = "CNY")]
+    currency: String,
+    /// Time zone (IANA)
+    #[arg(long, default_value = "Asia/Shanghai")]
+    time_zone: String,
+    /// Language: en, zh-CN or ru
+    #[arg(long, default_value = "zh-CN")]
+    locale: String,
+    /// Password, at least 15 characters; better by the variable, since command lines can be seen by others
+    #[arg(long, env = "PENSTOCK_ADMIN_PASSWORD", hide_env_values = true)]
+    password: String,
+}
+
+/// `penstock bootstrap`
+///
+/// # Errors
+/// When the password is weak or a setting cannot be used.
+pub async fn bootstrap(config: &Config, new: Bootstrap) -> Result<(), Failure> {
+    if let Some((reason, _)) = passwords::weakness(&new.password) {
+        return Err(format!("the password {reason}").into());
+    }
+    let database = Database::open(config, false).await?;
+    migrations::run(&database.url).await?;
+    let db = Db::new(&database.url, 1)?;
+    let company = NewCompany {
+        name: new.company,
+        slug: new.slug,
+        time_zone: new.time_zone,
+        currency: new.currency,
+        locale: new.locale,
+        sandbox_now: None,
+        administrator: NewPerson {
+            name: new.name,
+            email: new.email,
+            password: new.password,
+        },
+    };
+    let made = make_company(&db, &company).await.map_err(in_words)?;
+    println!(
+        "made company {} with administrator {}",
+        made.tenant, made.administrator
+    );
+    drop(db);
+    database.close().await;
+    Ok(())
+}
+
+/// A refusal as a person at a terminal reads it.
+fn in_words(error: crate::kernel::error::AppError) -> Failure {
+    let refusal = error.to_refusal();
+    let faults = refusal
+        .faults
+        .iter()
+        .map(|fault| format!("; {} {}", fault.pointer, fault.message.en));
+    format!("{}{}", refusal.detail.en, faults.collect::<String>()).into()
+}
+
+/// `penstock check`
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn check(config: &Config) -> Result<ExitCode, Failure> {
+    let database = Database::open(config, false).await?;
+    let findings = crate::check::run(&database.url).await?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    database.close().await;
+    if findings.is_empty() {
+        println!("every invariant holds");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{} breach(es)", findings.len());
+    Ok(ExitCode::FAILURE)
+}
+
+/// `penstock health`
+///
+/// # Errors
+/// When the request cannot be made.
+pub async fn health(config: &Config) -> Result<ExitCode, Failure> {
+    let host = if config.listen.ip().is_unspecified() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        config.listen.ip()
+    };
+    let address = SocketAddr::new(host, config.listen.port());
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(3))
+        .build()?;
+    let answer = client
+        .get(format!("http://{address}/health/ready"))
+        .send()
+        .await?;
+    Ok(if answer.status().is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
