@@ -42,7 +42,9 @@ fn id(kind: u32, n: i64) -> Uuid {
 
 /// The same in SQL; `kind` and `n` are SQL too.
 fn id_sql(kind: &str, n: &str) -> String {
-    format!("('018f0000-' || lpad(to_hex({kind}), 4, '0') || '-7000-8000-' || lpad(to_hex({n}), 12, '0'))::uuid")
+    format!(
+        "('018f0000-' || lpad(to_hex({kind}), 4, '0') || '-7000-8000-' || lpad(to_hex({n}), 12, '0'))::uuid"
+    )
 }
 
 /// A person who signs in.
@@ -69,6 +71,9 @@ pub struct DataSet {
     pub tenant: Uuid,
     /// The stage of each lane.
     pub stages: Vec<Uuid>,
+    /// The pipelines, and the version of each that is published.
+    pipelines: Vec<Uuid>,
+    versions: Vec<Uuid>,
     /// Where deliveries of leads go, and the key with which they are signed.
     pub intake_path: String,
     pub intake_secret: String,
@@ -85,10 +90,20 @@ impl DataSet {
     /// Ids that belong to deal `n`, each with the SQL by which pgbench finds it from its variable `n`.
     pub fn known(&self, n: i64) -> Vec<(Uuid, String)> {
         let number = ":n::bigint";
-        let stages = self.stages.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
+        let one_of = |ids: &[Uuid], place: String| {
+            let ids = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
+            format!("('{{{ids}}}'::uuid[])[({place} + 1)::int]")
+        };
         let stage = |moves: i64| {
-            let offset = moves * PIPELINES + 1;
-            format!("('{{{stages}}}'::uuid[])[({number} % {LANES} + {offset})::int]")
+            one_of(
+                &self.stages,
+                format!("{number} % {LANES} + {}", moves * PIPELINES),
+            )
+        };
+        let of_pipeline = |ids: &[Uuid]| {
+            let lane = usize::try_from(n % PIPELINES).unwrap_or_default();
+            let id = ids.get(lane).copied().unwrap_or_default();
+            (id, one_of(ids, format!("{number} % {PIPELINES}")))
         };
         let visit = id_sql(
             &format!("({TRANSITION} + {number} % {LANES} / {PIPELINES})::int"),
@@ -110,6 +125,8 @@ impl DataSet {
             ),
             (self.stage(n, 0), stage(0)),
             (self.stage(n, 1), stage(1)),
+            of_pipeline(&self.pipelines),
+            of_pipeline(&self.versions),
         ]
     }
 }
@@ -155,7 +172,8 @@ pub async fn people(url: &str) -> Result<Uuid, Failure> {
 pub async fn teams(client: &Client, tenant: Uuid) -> Result<(), Failure> {
     let team = |n: &str| id_sql(&TEAM.to_string(), n);
     let user = |n: &str| id_sql(&USER.to_string(), n);
-    let role = "CASE WHEN n = 0 THEN 'sales_director' WHEN n < 25 THEN 'sales_lead' ELSE 'sales_representative' END";
+    let role =
+        "CASE WHEN n = 0 THEN 'sales_director' WHEN n < 25 THEN 'sales_lead' ELSE 'sales_representative' END";
     let statements = [
         format!(
             "INSERT INTO teams (tenant_id, id, name, parent_id, leader_id, created_at, updated_at) \
@@ -206,6 +224,7 @@ pub async fn processes(server: &Server, client: &Client, tenant: Uuid) -> Result
     let bearer = http::bearer(&token);
     let mut connection = server.connect().await?;
     let mut stages = vec![Uuid::nil(); usize::try_from(LANES)?];
+    let (mut pipelines, mut versions) = (Vec::new(), Vec::new());
     for number in 0..PIPELINES {
         let body = json!({ "document": pipeline(number) }).to_string();
         let made = connection
@@ -218,11 +237,13 @@ pub async fn processes(server: &Server, client: &Client, tenant: Uuid) -> Result
             .await?;
         let rows = client
             .query(
-                "SELECT s.position, s.stage_id FROM version_stages s JOIN pipelines p ON p.tenant_id = $1 AND p.published_version_id = s.version_id \
+                "SELECT s.position, s.stage_id, s.version_id FROM version_stages s JOIN pipelines p ON p.tenant_id = $1 AND p.published_version_id = s.version_id \
                  WHERE s.tenant_id = $1 AND p.id = $2",
                 &[&tenant, &Uuid::parse_str(&id)?],
             )
             .await?;
+        pipelines.push(Uuid::parse_str(&id)?);
+        versions.push(rows.first().ok_or("a pipeline without stages")?.get(2));
         for row in rows {
             let lane = i64::from(row.get::<_, i32>(0)) * PIPELINES + number;
             stages[usize::try_from(lane)?] = row.get(1);
@@ -244,6 +265,8 @@ pub async fn processes(server: &Server, client: &Client, tenant: Uuid) -> Result
     Ok(DataSet {
         tenant,
         stages,
+        pipelines,
+        versions,
         intake_path: text("intake_path"),
         intake_secret: text("secret"),
     })
@@ -310,6 +333,9 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// How many records requests (and pgbench's transactions) have written.
+pub const WRITTEN: &str = "SELECT count(*) FROM transitions WHERE id::text NOT LIKE '018f0000-%' UNION ALL SELECT count(*) FROM leads";
 
 /// Makes the ticks of every present visit that has none.
 pub fn ticks(tenant: Uuid) -> String {

@@ -105,7 +105,11 @@ impl Databases {
     /// Whether new sessions of the server's database log each statement.
     pub async fn log_statements(&self, all: bool) -> Result<(), Failure> {
         let admin = connect(&self.admin_url).await?;
-        let change = if all { "SET log_statement = 'all'" } else { "RESET log_statement" };
+        let change = if all {
+            "SET log_statement = 'all'"
+        } else {
+            "RESET log_statement"
+        };
         admin
             .batch_execute(&format!("ALTER DATABASE {NAME} {change}"))
             .await?;
@@ -117,6 +121,7 @@ impl Databases {
         let command = tokio::process::Command::new(env!("CARGO_BIN_EXE_penstock"))
             .arg("check")
             .env("DATABASE_URL", &self.url)
+            .env("PENSTOCK_SECRET", crate::server::SECRET)
             .output()
             .await;
         match command {

@@ -26,6 +26,8 @@ use std::time::Duration;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Requests after which every cache of the server has what it keeps.
+const WARMING: usize = 50;
 /// Most deals that a second of load is expected to move.
 const MOST_MOVES: i64 = 6000;
 
@@ -135,7 +137,12 @@ impl Bench<'_> {
             .sign_in(&data::email(operation.person()), data::PASSWORD)
             .await?;
         let bearer = http::bearer(&token);
-        Ok(Asker::new(Arc::clone(&self.data), bearer, Arc::clone(&self.movers), seed))
+        Ok(Asker::new(
+            Arc::clone(&self.data),
+            bearer,
+            Arc::clone(&self.movers),
+            seed,
+        ))
     }
 
     /// The pgbench script of each chosen operation, from the statements that the server sends; `None` where they cannot
@@ -176,21 +183,30 @@ impl Bench<'_> {
             Ok((n, probe::without_noise(probe::since(log, mark)?, noise)))
         };
         // What follows a request by itself is heard out first.
-        caught(&BTreeSet::new()).await?;
+        for _ in 0..WARMING {
+            caught(&BTreeSet::new()).await?;
+        }
         let mark = probe::mark(log)?;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let noise = probe::since(log, mark)?.into_iter().map(|heard| heard.sql).collect();
+        let noise = probe::since(log, mark)?
+            .into_iter()
+            .map(|heard| heard.sql)
+            .collect();
         for _ in 0..10 {
             caught(&noise).await?;
             let (n, one) = caught(&noise).await?;
             let (_, other) = caught(&noise).await?;
-            let is_same = one.len() == other.len()
-                && one.iter().zip(&other).all(|(one, other)| one.sql == other.sql);
+            let is_same =
+                one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| one.sql == other.sql);
             if is_same && !one.is_empty() {
                 return probe::script(client, &one, &other, &self.data.known(n)).await;
             }
         }
-        Err(format!("the statements of \"{}\" differ from request to request", operation.label()).into())
+        Err(format!(
+            "the statements of \"{}\" differ from request to request",
+            operation.label()
+        )
+        .into())
     }
 
     /// Starts the server thrice; the last one stays.
@@ -225,7 +241,8 @@ impl Bench<'_> {
                 let mut cell = Cell::new(*operation, *connections);
                 for _ in 0..self.settings.runs {
                     number += 1;
-                    cell.server.push(self.load(server, *operation, *connections, number).await?);
+                    cell.server
+                        .push(self.load(server, *operation, *connections, number).await?);
                     if let Some(script) = script {
                         let figures = self.pgbench(*operation, script, *connections, number, &mut moved);
                         cell.pgbench.push(figures.await?);
@@ -254,10 +271,23 @@ impl Bench<'_> {
             postmaster_pid: self.databases.postmaster(),
         };
         let run = async |length| {
-            load::run(target, connections, length, operation.status(), asker.requests(operation)).await
+            load::run(
+                target,
+                connections,
+                length,
+                operation.status(),
+                asker.requests(operation),
+            )
+            .await
         };
         run(Duration::from_millis(500)).await?;
         run(Duration::from_secs(self.settings.seconds)).await
+    }
+
+    /// How many deals were moved and leads made.
+    async fn written(&self, url: &str) -> Result<i64, Failure> {
+        let rows = database::connect(url).await?.query(data::WRITTEN, &[]).await?;
+        Ok(rows.iter().map(|row| row.get::<_, i64>(0)).sum())
     }
 
     /// Ticks what the moved deals need for their next move, when too few are left.
@@ -266,7 +296,9 @@ impl Bench<'_> {
         if i64::try_from(self.movers.left())? < needed {
             let client = database::connect(&self.databases.url).await?;
             client.batch_execute(&data::ticks(self.data.tenant)).await?;
-            client.batch_execute("VACUUM ANALYZE opportunities, transitions, criterion_answers").await?;
+            client
+                .batch_execute("VACUUM ANALYZE opportunities, transitions, criterion_answers")
+                .await?;
             self.movers.refill();
         }
         Ok(())
@@ -287,7 +319,9 @@ impl Bench<'_> {
         if operation == Operation::Advance && *moved + i64::try_from(seconds)? * MOST_MOVES > GATED {
             let client = database::connect(&self.databases.copy_url).await?;
             client.batch_execute(&data::undo_moves(self.data.tenant)).await?;
-            client.batch_execute("VACUUM ANALYZE opportunities, transitions").await?;
+            client
+                .batch_execute("VACUUM ANALYZE opportunities, transitions")
+                .await?;
             *moved = 0;
         }
         let run = |seconds, number, base| {
@@ -302,7 +336,17 @@ impl Bench<'_> {
                 postmaster_pid: self.databases.postmaster(),
             })
         };
+        let before = self.written(&self.databases.copy_url).await?;
         let figures = run(seconds, number, *moved).await?;
+        let written = self.written(&self.databases.copy_url).await? - before;
+        let transactions = figures.per_second * seconds as f64;
+        if operation.writes() && (written as f64) < transactions * 0.9 {
+            return Err(format!(
+                "pgbench wrote {written} records in {transactions:.0} transactions of \"{}\"",
+                operation.label()
+            )
+            .into());
+        }
         if operation == Operation::Advance {
             *moved += (figures.per_second * seconds as f64) as i64 * 11 / 10 + 1000;
         }

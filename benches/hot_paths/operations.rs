@@ -66,6 +66,11 @@ impl Operation {
         }
     }
 
+    /// Whether each request writes one lead or one transition.
+    pub fn writes(self) -> bool {
+        matches!(self, Operation::Lead | Operation::Advance)
+    }
+
     /// Requests a second as a share of pgbench's that the project demands at 32 connections.
     pub fn least_ratio(self) -> Option<f64> {
         match self {
@@ -93,9 +98,7 @@ impl Operation {
     /// The deal that is asked for at a random draw.
     fn deal(self, draw: i64) -> i64 {
         match self {
-            Operation::ReadOwn => {
-                draw % (OPPORTUNITIES / data::USERS) * data::USERS + data::REPRESENTATIVE
-            }
+            Operation::ReadOwn => draw % (OPPORTUNITIES / data::USERS) * data::USERS + data::REPRESENTATIVE,
             _ => draw % OPPORTUNITIES,
         }
     }
@@ -170,10 +173,7 @@ impl Asker {
                 let path = format!("/v1/opportunities?stage_id={stage}&sort=-amount&limit=50");
                 Some((n, get(path)))
             }
-            Operation::Gate => Some((
-                n,
-                get(format!("/v1/opportunities/{}/gate", data::opportunity(n))),
-            )),
+            Operation::Gate => Some((n, get(format!("/v1/opportunities/{}/gate", data::opportunity(n))))),
             Operation::Lead => Some((n, self.delivery(self.draw())?)),
             Operation::Advance => self.movers.next().map(|(n, moves)| {
                 let path = format!("/v1/opportunities/{}/advance", data::opportunity(n));
@@ -185,7 +185,8 @@ impl Asker {
 
     /// A signed delivery of somebody new.
     fn delivery(&self, draw: i64) -> Result<Vec<u8>, Failure> {
-        let pick = |list: [&'static str; 5], by: i64| list[usize::try_from(draw / by % 5).unwrap_or_default()];
+        let pick =
+            |list: [&'static str; 5], by: i64| list[usize::try_from(draw / by % 5).unwrap_or_default()];
         let name = format!(
             "{}{}",
             pick(["王", "李", "张", "刘", "陈"], 1),
@@ -263,9 +264,8 @@ impl Movers {
         // The stride spreads neighbours over the run.
         let spread = (0..count).map(|c| c * STRIDE % count);
         let moves = |n: i64| usize::try_from(n).ok().and_then(|n| state.moves.get(n)).copied();
-        let is_ready = |n: &i64| {
-            moves(*n).is_some_and(|moves| data::position(*n) + i64::from(moves) < data::STAGES - 1)
-        };
+        let is_ready =
+            |n: &i64| moves(*n).is_some_and(|moves| data::position(*n) + i64::from(moves) < data::STAGES - 1);
         let ready = spread.filter(is_ready).collect();
         state.ready = ready;
     }

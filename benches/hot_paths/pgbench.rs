@@ -32,7 +32,9 @@ pub struct Run<'a> {
 pub fn find() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).collect::<Vec<_>>();
-    let versions = (15..=18).rev().map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")));
+    let versions = (15..=18)
+        .rev()
+        .map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")));
     folders
         .into_iter()
         .chain(versions)

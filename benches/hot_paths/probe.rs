@@ -110,7 +110,8 @@ const ENDS: [&str; 3] = ["BEGIN", "COMMIT", "ROLLBACK"];
 
 /// Leaves out what the server does by itself: statements (and whole sessions) that were seen while nobody asked.
 pub fn without_noise(statements: Vec<Statement>, noise: &BTreeSet<String>) -> Vec<Statement> {
-    let is_noise = |statement: &Statement| noise.contains(&statement.sql) && !ENDS.contains(&statement.sql.as_str());
+    let is_noise =
+        |statement: &Statement| noise.contains(&statement.sql) && !ENDS.contains(&statement.sql.as_str());
     let noisy = statements
         .iter()
         .filter(|statement| is_noise(statement))
@@ -303,7 +304,10 @@ impl Ids<'_> {
 }
 
 fn ids_of(statements: &[Statement]) -> BTreeSet<Uuid> {
-    let values = statements.iter().flat_map(|statement| &statement.parameters).flatten();
+    let values = statements
+        .iter()
+        .flat_map(|statement| &statement.parameters)
+        .flatten();
     let parts = values.flat_map(|text| parts(text));
     parts
         .filter_map(|part| match part {

@@ -110,10 +110,7 @@ impl fmt::Display for Report {
 }
 
 fn row(f: &mut fmt::Formatter<'_>, cell: &Cell) -> fmt::Result {
-    let demanded = cell
-        .operation
-        .least_ratio()
-        .filter(|_| cell.connections == 32);
+    let demanded = cell.operation.least_ratio().filter(|_| cell.connections == 32);
     writeln!(
         f,
         "| {} | {} | {:.0} | {:.2} | {:.2} | {} | {} | {} | {:.0} | {:.0} | {:.0} | {} |",

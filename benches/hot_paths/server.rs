@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Good enough for a server that lives for a benchmark, on loopback.
-const SECRET: &str = "bench-only-qwertzuiop-1234567890-asdfghjkl";
+pub const SECRET: &str = "bench-only-qwertzuiop-1234567890-asdfghjkl";
 const MOST_STARTING: Duration = Duration::from_secs(30);
 
 /// A running server; killed when dropped.
