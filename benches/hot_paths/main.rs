@@ -80,7 +80,7 @@ async fn benchmark(settings: &Settings, databases: &Databases) -> Result<(), Fai
         settings,
         databases,
         movers: Arc::new(Movers::new()),
-        scripts: tempfile()?,
+        scripts: Folder::new()?,
         data,
         pgbench: pgbench::find(),
     };
@@ -89,7 +89,6 @@ async fn benchmark(settings: &Settings, databases: &Databases) -> Result<(), Fai
     let server = bench.time_start(&mut report).await?;
     bench.measure(&server, &scripts, &mut report).await?;
     server.stop().await?;
-    drop(std::fs::remove_dir_all(&bench.scripts));
     report.check = databases.check().await;
     println!("{report}");
     Ok(())
@@ -114,11 +113,23 @@ async fn build(databases: &Databases) -> Result<DataSet, Failure> {
     Ok(data)
 }
 
-/// A folder for scripts.
-fn tempfile() -> Result<PathBuf, Failure> {
-    let folder = std::env::temp_dir().join(format!("penstock-bench-scripts-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder)
+/// A folder for scripts, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Folder, Failure> {
+        let folder = std::env::temp_dir().join(format!("penstock-bench-scripts-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Folder(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("{} stays: {error}", self.0.display());
+        }
+    }
 }
 
 struct Bench<'a> {
@@ -126,8 +137,7 @@ struct Bench<'a> {
     databases: &'a Databases,
     data: Arc<DataSet>,
     movers: Arc<Movers>,
-    /// The folder of the scripts.
-    scripts: PathBuf,
+    scripts: Folder,
     pgbench: Option<PathBuf>,
 }
 
@@ -158,7 +168,7 @@ impl Bench<'_> {
         let mut scripts = Vec::new();
         for operation in &self.settings.operations {
             let text = self.script(*operation, &server, &client, log).await?;
-            let file = self.scripts.join(format!("{}.sql", operation.key()));
+            let file = self.scripts.0.join(format!("{}.sql", operation.key()));
             std::fs::write(&file, format!("{}{text}", operation.pgbench_head()))?;
             scripts.push(Some(file));
         }
