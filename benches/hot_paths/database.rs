@@ -126,12 +126,17 @@ impl Databases {
             .await;
         match command {
             Ok(output) if output.status.success() => "clean".to_owned(),
-            Ok(output) => format!(
-                "{}: {}{}",
-                output.status,
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            ),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                let said = format!("{said}{}", String::from_utf8_lossy(&output.stderr));
+                let lines = said.lines().collect::<Vec<_>>();
+                let (first, last) = (lines.iter().take(3), lines.iter().skip(3).next_back());
+                format!(
+                    "{}: {}",
+                    output.status,
+                    first.chain(last).copied().collect::<Vec<_>>().join("; ")
+                )
+            }
             Err(error) => error.to_string(),
         }
     }

@@ -29,6 +29,7 @@ impl Server {
             .env("DATABASE_URL", database_url)
             .env("PENSTOCK_LISTEN", address.to_string())
             .env("PENSTOCK_SECRET", SECRET)
+            .env("PENSTOCK_LOG", "warn")
             .env("PENSTOCK_RATE_LIMIT_PER_USER", "100000000")
             .env("PENSTOCK_RATE_LIMIT_PER_TENANT", "100000000")
             .stdin(Stdio::null())
