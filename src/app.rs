@@ -2,7 +2,9 @@
 
 use crate::approval::subjects::Subjects;
 use crate::event::timeline::Owned;
-use crate::platform::db::Db;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::AppResult;
+use crate::platform::db::{Db, Tx};
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
 use crate::platform::hand_over::HandOver;
@@ -14,10 +16,12 @@ use crate::{approval, catalog, crm, event, identity, insight, opportunity, pipel
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
+use futures::future::LocalBoxFuture;
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
 
 /// The document's tags, one for each room.
 pub const TAGS: &[Tag] = &[
@@ -92,6 +96,18 @@ pub fn hand_overs() -> Vec<HandOver> {
     ]
 }
 
+/// What happens to the undecided seats of somebody who leaves.
+pub fn leave_seats<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    gone: Uuid,
+    successor: Option<Uuid>,
+) -> LocalBoxFuture<'a, AppResult<i64>> {
+    Box::pin(approval::service::replace_approver(
+        tx, ctx, SUBJECTS, gone, successor,
+    ))
+}
+
 /// The annotated operations of all rooms.
 fn rooms(config: &mut ServiceConfig) {
     opportunity::routes(config);
@@ -149,7 +165,9 @@ pub fn service(
         .configure(rooms)
         .into_app();
     app.configure(|config| {
-        let others = resources().into_iter().filter(|resource| resource.singular != "opportunity");
+        let others = resources()
+            .into_iter()
+            .filter(|resource| resource.singular != "opportunity");
         others.for_each(|resource| records::http::routes(resource, config))
     })
     .configure(pages::documentation)

@@ -53,6 +53,7 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
         limits: Limits::new(config.rate_per_user, config.rate_per_tenant),
         sign_ins: SignIns::default(),
         hand_overs: app::hand_overs(),
+        leave_seats: app::leave_seats,
         metrics: Metrics::new()?,
     }))
 }

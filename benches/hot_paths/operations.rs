@@ -7,7 +7,6 @@ use crate::load::Requests;
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A measured operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,7 +204,7 @@ impl Asker {
         })
         .to_string();
         let id = format!("msg_{draw:016x}");
-        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+        let now = penstock::platform::clock::real_now().timestamp();
         let signature =
             standardwebhooks::Webhook::new(&self.data.intake_secret)?.sign(&id, now, body.as_bytes())?;
         let headers =

@@ -354,6 +354,7 @@ pub async fn deactivate_user(
             set_active(tx, &ctx, id, false).await?;
             rights::require_an_administrator(tx, &ctx).await?;
             settle(tx, &ctx, &shared.hand_overs, id, input.successor_id).await?;
+            (shared.leave_seats)(tx, &ctx, id, input.successor_id).await?;
             sessions::revoke_all(tx, &ctx, id).await?;
             revoke_keys(tx, &ctx, id).await?;
             release_delegations(tx, &ctx, id).await?;

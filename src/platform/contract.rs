@@ -197,7 +197,10 @@ impl Operation {
 fn gather(schema: &Value, known: &Value, found: &mut Map<String, Value>) {
     match schema {
         Value::Object(members) => {
-            let name = members.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next());
+            let name = members
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|reference| reference.rsplit('/').next());
             if let Some((name, target)) = name.and_then(|name| Some((name, known.get(name)?)))
                 && !found.contains_key(name)
             {

@@ -157,7 +157,7 @@ fn shared_parameters() -> Value {
     json!({
         "IdempotencyKey": { "name": "Idempotency-Key", "in": "header", "required": false, "description": "Makes a repetition of this request answer as the first did (kept 24 h).", "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" } },
         "IfMatch": { "name": "If-Match", "in": "header", "required": false, "description": "The ETag of the version you read; a stale one is refused with 412.", "schema": { "type": "string", "pattern": "^(\\*|\"[0-9]{1,9}\")$" } },
-        "Prefer": { "name": "Prefer", "in": "header", "required": false, "description": "`dry-run` runs the write to its end and stores nothing.", "schema": { "type": "string", "enum": ["dry-run"] } }
+        "Prefer": { "name": "Prefer", "in": "header", "required": false, "description": "`dry-run` runs the write to its end and stores nothing.", "schema": { "type": "string", "examples": ["dry-run"] } }
     })
 }
 

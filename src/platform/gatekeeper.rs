@@ -6,7 +6,7 @@ use super::auth::{self, Auth};
 use super::clock;
 use super::contract::{Contract, Operation};
 use super::db::Db;
-use super::hand_over::HandOver;
+use super::hand_over::{HandOver, LeaveSeats};
 use super::limits::{Limits, SignIns};
 use super::metrics::Metrics;
 use super::problem::{Asked, Bare, render_refusal};
@@ -41,6 +41,7 @@ pub struct Platform {
     pub sign_ins: SignIns,
     /// What each area does when somebody hands everything over.
     pub hand_overs: Vec<HandOver>,
+    pub leave_seats: LeaveSeats,
     pub metrics: Metrics,
 }
 

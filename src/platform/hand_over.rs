@@ -18,6 +18,11 @@ use uuid::Uuid;
 pub type HandOver =
     for<'a> fn(&'a mut Tx, &'a Ctx, Uuid, Uuid) -> LocalBoxFuture<'a, AppResult<Vec<(&'static str, i64)>>>;
 
+/// Replaces somebody who is leaving wherever a decision waits for them: by the successor where they may decide, else by
+/// whom the process finds, so that nothing is ever skipped. Answers how many requests that touched.
+pub type LeaveSeats =
+    for<'a> fn(&'a mut Tx, &'a Ctx, Uuid, Option<Uuid>) -> LocalBoxFuture<'a, AppResult<i64>>;
+
 /// Records of one table that name a person.
 pub struct Holding {
     /// Singular, as in events: `account`.

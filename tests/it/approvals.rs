@@ -290,20 +290,12 @@ async fn an_approver_who_is_deactivated_is_replaced_never_skipped() {
     published(&cast.company, process("leaves", json!([only]))).await;
     let to_successor = ask(&cast.company, &cast.seller, &Ask::of("leaves")).await;
     let from_successor = ask(&cast.company, &cast.legal, &Ask::of("leaves")).await;
-    execute(
-        &cast.company,
-        "UPDATE users SET is_active = false WHERE tenant_id = $1 AND id = $2::uuid",
-        &cast.manager.id.to_string(),
-    )
-    .await;
-    let touched = as_system(&cast.company, async |tx, ctx| {
-        let touched =
-            service::replace_approver(tx, ctx, SUBJECTS, cast.manager.id, Some(cast.legal.id)).await?;
-        Ok(json!(touched))
-    })
-    .await;
-    assert_eq!(touched, 2);
     let admin = &cast.company.administrator;
+    let leaves = format!("/v1/users/{}/deactivate", cast.manager.id);
+    admin
+        .post(&leaves, json!({ "successor_id": cast.legal.id }))
+        .await
+        .expect(200);
     assert_eq!(waiting(&admin.sees(&to_successor).await), [cast.legal.id]);
     // The successor asked here, and may not decide: it goes to the administrator.
     assert_eq!(waiting(&admin.sees(&from_successor).await), [admin.id]);
