@@ -2,6 +2,7 @@
 
 use super::chain;
 use super::view::{COLUMNS, EventPage, EventRow};
+use super::window::{Cursors, read_limit, unknown_parameter};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -10,10 +11,9 @@ use crate::platform::db::Db;
 use crate::platform::events::to_hex;
 use crate::platform::gatekeeper::Shared;
 use crate::platform::records::http::page_reply;
-use crate::platform::records::query::{DEFAULT_LIMIT, MOST_LIMIT, bad_parameters, pairs};
+use crate::platform::records::query::{DEFAULT_LIMIT, bad_parameters, pairs};
 use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::reply::Reply;
-use crate::platform::tokens::Secrets;
 use actix_web::{HttpRequest, get, web};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Uuid as SqlUuid};
@@ -48,71 +48,6 @@ pub(super) fn read<T: FromStr>(name: &str, value: &str, faults: &mut Vec<Fault>)
         ));
     }
     parsed
-}
-
-pub(super) fn read_limit(value: &str, faults: &mut Vec<Fault>) -> i64 {
-    let limit = value
-        .parse()
-        .ok()
-        .filter(|limit| (1..=MOST_LIMIT).contains(limit));
-    if limit.is_none() {
-        faults.push(Fault::out_of_range(
-            "?limit",
-            "must be a number from 1 to 200",
-            "必须是 1 到 200 的整数",
-        ));
-    }
-    limit.unwrap_or(DEFAULT_LIMIT)
-}
-
-pub(super) fn unknown_parameter(name: &str, known: &str) -> Fault {
-    Fault::new(
-        format!("?{name}"),
-        "unknown_parameter",
-        say(
-            format!("is not known here; known are {known}"),
-            format!("未知参数;可用参数:{known}"),
-        ),
-    )
-}
-
-/// The tamper-evident cursors of one list: bound to company, caller, path and filters.
-pub(super) struct Cursors<'a> {
-    pub secrets: &'a Secrets,
-    pub ctx: &'a Ctx,
-    pub path: &'a str,
-    pub filters: &'a str,
-}
-
-impl Cursors<'_> {
-    fn binding(&self) -> [&[u8]; 4] {
-        [
-            self.ctx.tenant.as_bytes(),
-            self.ctx.user.as_bytes(),
-            self.path.as_bytes(),
-            self.filters.as_bytes(),
-        ]
-    }
-
-    pub fn sign(&self, position: &str) -> String {
-        self.secrets.sign_cursor(&json!(position), &self.binding())
-    }
-
-    /// # Errors
-    /// `bad_parameter` when it was altered or belongs to another list.
-    pub fn open<T: FromStr>(&self, cursor: &str) -> AppResult<T> {
-        let position = self.secrets.read_cursor(cursor, &self.binding());
-        let position = position
-            .as_ref()
-            .and_then(|position| position.as_str()?.parse().ok());
-        position.ok_or_else(|| {
-            bad_parameters(vec![Fault::invalid(
-                "?cursor",
-                "was altered, or belongs to another list, filter or sort",
-                "已被改动,或属于其他列表、筛选或排序",
-            )])
-        })
-    }
 }
 
 /// The parameters of the feed.

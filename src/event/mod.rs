@@ -5,6 +5,7 @@ pub mod feed;
 pub mod sequencer;
 pub mod timeline;
 pub mod view;
+pub mod window;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 

@@ -1,19 +1,17 @@
 //! Timelines: what happened around one record, newest first.
 
-use super::feed::{Cursors, read_limit, unknown_parameter};
 use super::view::{COLUMNS, EventRow, EventView};
+use super::window::{Cursors, Window};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::Db;
 use crate::platform::gatekeeper::Shared;
 use crate::platform::records::http::page_reply;
-use crate::platform::records::query::{DEFAULT_LIMIT, bad_parameters, pairs};
 use crate::platform::records::sql::{self, Bind, Intent, Sql};
 use crate::platform::records::{Resource, store};
 use crate::platform::reply::Reply;
 use actix_web::{HttpRequest, web};
 use diesel_async::RunQueryDsl;
-use utoipa::IntoParams;
 use uuid::Uuid;
 
 /// Every declared resource whose records have owners, as the service registers them: what a timeline tells of another
@@ -27,19 +25,6 @@ const TOLD_BY_OTHERS: [&str; 2] = ["opportunity", "lead"];
 pub struct Page {
     pub events: Vec<EventView>,
     pub next: Option<String>,
-}
-
-/// The parameters of a timeline.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "the document's description of what `page` reads by hand")]
-pub struct TimelineParameters {
-    /// Size of the page.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<i64>,
-    /// Where the page before ended; opaque, good only for the same timeline.
-    #[param(min_length = 1)]
-    cursor: Option<String>,
 }
 
 /// The condition under which an event `e` on a record's timeline is shown: its own subject must be visible to the
@@ -85,41 +70,18 @@ pub async fn page(
     resource: &'static Resource,
     id: Uuid,
 ) -> AppResult<Page> {
-    let mut faults = Vec::new();
-    let (mut limit, mut cursor) = (DEFAULT_LIMIT, None);
-    for (name, value) in pairs(request.query_string(), &mut faults) {
-        match name.as_str() {
-            "limit" => limit = read_limit(&value, &mut faults),
-            "cursor" => cursor = Some(value),
-            _ => faults.push(unknown_parameter(&name, "limit, cursor")),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(bad_parameters(faults));
-    }
-    let cursors = Cursors {
-        secrets: &shared.auth.secrets,
-        ctx,
-        path: request.path(),
-        filters: "",
-    };
-    let before = cursor.map(|cursor| cursors.open::<Uuid>(&cursor)).transpose()?;
+    let cursors = Cursors::of(request, &shared.auth.secrets, ctx);
+    let window = Window::<Uuid>::read(request, &cursors)?;
     db.read(async |conn| store::require_visible(conn, ctx, resource, id).await)
         .await?;
     let owned = request
         .app_data::<web::Data<Owned>>()
         .ok_or_else(|| AppError::internal("the owned resources are not registered"))?;
-    let sql = statement(ctx, &owned.0, resource, id, before, limit);
+    let sql = statement(ctx, &owned.0, resource, id, &window);
     let mut rows: Vec<EventRow> = db
         .read(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
-    let size = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = rows.len() > size;
-    rows.truncate(size);
-    let next = rows
-        .last()
-        .filter(|_| has_more)
-        .map(|last| cursors.sign(&last.id.to_string()));
+    let next = window.cut(&mut rows, &cursors, |row| row.id.to_string());
     Ok(Page {
         events: rows.into_iter().map(|row| row.view(ctx)).collect(),
         next,
@@ -131,8 +93,7 @@ fn statement(
     owned: &[&'static Resource],
     resource: &Resource,
     id: Uuid,
-    before: Option<Uuid>,
-    limit: i64,
+    window: &Window<Uuid>,
 ) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
     let id = sql.place(Bind::Id(id));
@@ -144,11 +105,11 @@ fn statement(
          WHERE s.tenant_id = $1 AND s.subject_kind = '{}' AND s.subject_id = {id} AND {shown}",
         resource.singular
     ));
-    if let Some(before) = before {
+    if let Some(before) = window.after {
         sql.push(" AND s.event_id < ").bind(Bind::Id(before));
     }
     sql.push(" ORDER BY s.event_id DESC LIMIT ")
-        .bind(Bind::Long(limit + 1));
+        .bind(Bind::Long(window.limit + 1));
     sql
 }
 

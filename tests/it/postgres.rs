@@ -16,10 +16,10 @@ use uuid::Uuid;
 use crate::support::db;
 
 /// A folder that goes with the test; in memory where possible, because making a cluster is slow.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub fn new() -> Folder {
         let memory = PathBuf::from("/dev/shm");
         let base = if memory.is_dir() {
             memory
@@ -29,7 +29,7 @@ impl Folder {
         Folder(base.join(format!("penstock-it-{}", Uuid::now_v7().simple())))
     }
 
-    fn settings(&self, purpose: Purpose) -> Settings {
+    pub fn settings(&self, purpose: Purpose) -> Settings {
         Settings {
             folder: self.0.join("pg"),
             purpose,
@@ -60,7 +60,7 @@ impl Drop for Folder {
     }
 }
 
-async fn start(settings: &Settings) -> PrivateServer {
+pub async fn start(settings: &Settings) -> PrivateServer {
     PrivateServer::start(settings)
         .await
         .unwrap_or_else(|e| panic!("{e}"))
@@ -76,18 +76,18 @@ async fn ask<T: for<'a> tokio_postgres::types::FromSql<'a>>(url: &str, question:
     connect(url).await.query_one(question, &[]).await.unwrap().get(0)
 }
 
-fn pid_of(server: &PrivateServer) -> u32 {
+pub fn pid_of(server: &PrivateServer) -> u32 {
     match *server.condition().borrow() {
         Condition::Up { pid, .. } => pid,
         Condition::Down => panic!("the server is down"),
     }
 }
 
-fn kill_hard(pid: u32) {
+pub fn kill_hard(pid: u32) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
 }
 
-async fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
+pub async fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
     let since = Instant::now();
     while !reached() {
         assert!(
