@@ -27,7 +27,7 @@ pub struct TimelineEntry {
     #[serde(flatten)]
     event: EventView,
     /// Of a move past a gate: the gate as it stood, the state of every criterion and on what it rested. Else null.
-    #[schema(value_type = Option<Object>, example = json!({ "state": "open", "node": "all", "nodes": [] }))]
+    #[schema(value_type = Option<Object>, example = json!({ "state": "open", "tree": { "kind": "check", "key": "intent_confirmed", "state": "met", "is_required": true } }))]
     evidence: Option<Value>,
 }
 

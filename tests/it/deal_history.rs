@@ -27,7 +27,7 @@ async fn the_timeline_shows_every_move_with_the_gate_as_it_stood() {
     let advanced = entry(&timeline, "opportunity.advanced");
     assert_eq!(advanced["evidence"]["state"], "open");
     for key in ["intent", "amount_known", "decider"] {
-        let met = criterion(&advanced["evidence"], key).unwrap();
+        let met = criterion(&advanced["evidence"]["tree"], key).unwrap();
         assert_eq!(met["state"], "met", "{key}");
     }
     assert_eq!(entry(&timeline, "opportunity.entered")["evidence"], Value::Null);
