@@ -38,7 +38,7 @@ fn require_all(ctx: &Ctx) -> AppResult<()> {
 }
 
 /// Reads one parameter, or notes what is wrong with it.
-pub(super) fn read<T: FromStr>(name: &str, value: &str, faults: &mut Vec<Fault>) -> Option<T> {
+pub fn read<T: FromStr>(name: &str, value: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let parsed = value.parse().ok();
     if parsed.is_none() {
         faults.push(Fault::new(

@@ -20,6 +20,7 @@ mod crm;
 mod deal_history;
 mod events;
 mod intake;
+mod jobs;
 mod leads;
 mod opportunities;
 mod pipelines;
