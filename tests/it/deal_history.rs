@@ -30,7 +30,7 @@ async fn the_timeline_shows_every_move_with_the_gate_as_it_stood() {
         let met = criterion(&advanced["evidence"]["tree"], key).unwrap();
         assert_eq!(met["state"], "met", "{key}");
     }
-    assert_eq!(entry(&timeline, "opportunity.entered")["evidence"], Value::Null);
+    assert_eq!(entry(&timeline, "opportunity.created")["evidence"], Value::Null);
 }
 
 #[actix_web::test]

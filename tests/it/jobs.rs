@@ -2,6 +2,9 @@
 
 use crate::support::app::{Company, Person, company, database};
 use crate::support::make_events::Own;
+use crate::support::make_identity::behind_its_back;
+use diesel::sql_types::Uuid as SqlUuid;
+use diesel_async::RunQueryDsl;
 use penstock::jobs::{self, JobKind, JobRun, Kinds, Progress, RowError, Step, worker};
 use penstock::kernel::ctx::Ctx;
 use penstock::kernel::error::{AppError, AppResult};
@@ -91,6 +94,29 @@ async fn ask(own: &Own, rows: i64, pause: u64) -> Uuid {
 
 /// The same in a company of the running service, in somebody's name.
 async fn ask_as(company: &Company, person: &Person, kind: &'static JobKind, rows: i64, pause: u64) -> String {
+    ask_for(company, person, kind, (rows, pause), "now()").await
+}
+
+/// A job that no worker, of this test or another, begins before `wake` was called.
+async fn ask_asleep(company: &Company, person: &Person, kind: &'static JobKind) -> String {
+    ask_for(company, person, kind, (2, 0), "now() + interval '1 hour'").await
+}
+
+async fn wake(company: &Company) {
+    let tenant = company.tenant;
+    behind_its_back(format!(
+        "UPDATE jobs SET due_at = now() WHERE tenant_id = '{tenant}' AND state = 'queued'"
+    ))
+    .await;
+}
+
+async fn ask_for(
+    company: &Company,
+    person: &Person,
+    kind: &'static JobKind,
+    (rows, pause): (i64, u64),
+    due_at: &str,
+) -> String {
     let db = database().await;
     let terms = penstock::platform::auth::load_company(&db, company.tenant);
     let terms = Arc::new(terms.await.unwrap().unwrap());
@@ -106,9 +132,11 @@ async fn ask_as(company: &Company, person: &Person, kind: &'static JobKind, rows
     ctx.actor_id = Some(person.id);
     let asked = db.write(&ctx, async |tx| {
         let params = json!({ "rows": rows, "pause": pause });
-        jobs::enqueue(tx, &ctx, kind, params, Some(rows))
-            .await?
-            .accepted()
+        let job = jobs::enqueue(tx, &ctx, kind, params, Some(rows)).await?;
+        let due = format!("UPDATE jobs SET due_at = {due_at} WHERE tenant_id = $1 AND id = $2");
+        let due = diesel::sql_query(due).bind::<SqlUuid, _>(ctx.tenant);
+        due.bind::<SqlUuid, _>(job.id).execute(&mut **tx).await?;
+        job.accepted()
     });
     let reply = asked.await.unwrap();
     assert_eq!(reply.status, 202);
@@ -299,9 +327,9 @@ async fn a_job_acts_with_the_rights_that_its_asker_has_now() {
     );
     worker.stop().await;
 
-    let left = ask_as(&company, &asker, &GUARDED, 2, 0).await;
+    let left = ask_asleep(&company, &asker, &GUARDED).await;
     let reader = company.member("赵敏", "read_only").await;
-    let forbidden = ask_as(&company, &reader, &GUARDED, 2, 0).await;
+    let forbidden = ask_asleep(&company, &reader, &GUARDED).await;
     let gone = company
         .administrator
         .post(
@@ -310,6 +338,7 @@ async fn a_job_acts_with_the_rights_that_its_asker_has_now() {
         )
         .await;
     assert!(gone.status < 300, "{}", gone.body);
+    wake(&company).await;
     let worker = worker_of_the_service().await;
     for path in [left, forbidden] {
         let job = ended(&company.administrator, &path).await;
