@@ -30,6 +30,10 @@ pub const TAGS: &[Tag] = &[
     ("accounts", "Room 2: accounts and contacts."),
     ("leads", "Room 3: lead sources, signed intake, leads, conversion."),
     (
+        "scoring",
+        "Room 3: how leads are scored, recorded behaviour, reviews of candidates; room 2: ideal customers.",
+    ),
+    (
         "pipelines",
         "Room 4: the company's processes, their versions, stages and gates.",
     ),
@@ -85,6 +89,12 @@ pub const TIMERS: Handlers = &[
             timer.subject_id,
             &timer.details,
         ))
+    }),
+    (crm::grading::DAILY, |tx, ctx, timer| {
+        Box::pin(crm::grading::fire_daily(tx, ctx, timer))
+    }),
+    (crm::scoring::refresh::DAILY, |tx, ctx, timer| {
+        Box::pin(crm::scoring::refresh::fire_daily(tx, ctx, timer))
     }),
 ];
 /// What each area does when somebody hands everything over.
