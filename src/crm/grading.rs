@@ -23,14 +23,7 @@ const BATCH: usize = 1_000;
 /// # Errors
 /// Database errors.
 pub async fn keep_daily(tx: &mut Tx, ctx: &Ctx) -> AppResult<()> {
-    timer::ensure(
-        tx,
-        ctx,
-        DAILY,
-        ("company", ctx.tenant),
-        timer::next_midnight(ctx),
-    )
-    .await
+    timer::ensure(tx, ctx, DAILY, ("company", ctx.tenant), timer::next_midnight(ctx)).await
 }
 
 /// Computes the grades of today, and sets the timer to the next midnight, or to now while some are left.

@@ -28,10 +28,16 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("lead.write", "Create, change and archive leads"),
     ("lead.convert", "Convert leads"),
     ("lead.assign", "Give leads to somebody else"),
-    ("lead.review", "Accept or reject candidates for sales qualification"),
+    (
+        "lead.review",
+        "Accept or reject candidates for sales qualification",
+    ),
     ("lead.override_score", "Set a lead's score by hand"),
     ("scoring.read", "Read scoring models and ideal customer profiles"),
-    ("scoring.write", "Draft scoring models, maintain ideal customer profiles"),
+    (
+        "scoring.write",
+        "Draft scoring models, maintain ideal customer profiles",
+    ),
     ("scoring.publish", "Publish scoring models and score leads anew"),
     ("source.read", "Read lead sources"),
     ("source.write", "Set up lead sources, their mapping and secrets"),

@@ -121,7 +121,9 @@ pub fn next_midnight(ctx: &Ctx) -> DateTime<Utc> {
         let local = tomorrow.and_time(NaiveTime::MIN) + TimeDelta::minutes(30 * quarter);
         zone.from_local_datetime(&local).earliest()
     });
-    begins.map_or(ctx.now + TimeDelta::days(1), |instant| instant.with_timezone(&Utc))
+    begins.map_or(ctx.now + TimeDelta::days(1), |instant| {
+        instant.with_timezone(&Utc)
+    })
 }
 
 /// Cancels the timer of this kind for this subject, if there is one: once this commits, it does not fire.

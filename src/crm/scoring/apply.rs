@@ -76,9 +76,7 @@ pub async fn lock(tx: &mut Tx, tenant: Uuid, leads: Vec<Uuid>) -> AppResult<Vec<
     ));
     let rows: Vec<DocRow> = query.query().load(&mut **tx).await?;
     let records = rows.iter().map(|row| serde_json::from_str(&row.doc));
-    records
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(AppError::internal)
+    records.collect::<Result<Vec<_>, _>>().map_err(AppError::internal)
 }
 
 /// Scores locked leads by the company's published model and writes what follows. `leads`: in wire form, as they stand in
@@ -309,12 +307,7 @@ INSERT INTO lead_reviews (tenant_id, id, lead_id, score, model_version_id, evide
 SELECT $1, x.id, x.lead_id, x.score, x.version_id, x.evidence, $3, $3 FROM x";
 
 /// Opens and withdraws reviews.
-async fn reviews(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    scorer: Option<&Scorer>,
-    subjects: &[Subject],
-) -> AppResult<()> {
+async fn reviews(tx: &mut Tx, ctx: &Ctx, scorer: Option<&Scorer>, subjects: &[Subject]) -> AppResult<()> {
     let opened = subjects
         .iter()
         .filter(|subject| subject.passage.opens_review)
@@ -335,7 +328,9 @@ async fn reviews(
     }
     for review in &opened {
         let ids = ["id", "lead_id"].map(|member| review[member].as_str().map(Uuid::parse_str));
-        let [Some(Ok(id)), Some(Ok(lead))] = ids else { continue };
+        let [Some(Ok(id)), Some(Ok(lead))] = ids else {
+            continue;
+        };
         let about = json!({ "lead_id": lead, "score": review["score"], "scoring": review["evidence"] });
         tx.record(Event::new("lead_review.opened", "lead_review", id, about).and_on("lead", Some(lead)));
     }

@@ -26,6 +26,7 @@ use uuid::Uuid;
 #[schema(example = json!({ "score": "85", "reason": "展会上与总经理面谈" }))]
 pub struct OverrideScore {
     /// The score that is to count; `null` returns to the computed one.
+    #[schema(required = true)]
     pub score: Option<Points>,
     /// Why.
     #[schema(min_length = 1, max_length = 500, example = "展会上与总经理面谈")]

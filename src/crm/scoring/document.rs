@@ -36,7 +36,9 @@ impl PartialSchema for Points {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(SchemaType::new(Type::String))
-            .description(Some("Points: a decimal with at most two places, up to 100,000 either way."))
+            .description(Some(
+                "Points: a decimal with at most two places, up to 100,000 either way.",
+            ))
             .pattern(Some(r"^-?(0|[1-9]\d{0,5})(\.\d{1,2})?$"))
             .examples(["15"])
             .into()

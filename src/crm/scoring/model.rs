@@ -149,11 +149,7 @@ pub async fn model(conn: &mut &AsyncPgConnection, tenant: Uuid, version_id: Uuid
     )
     .bind::<SqlUuid, _>(tenant)
     .bind::<SqlUuid, _>(version_id);
-    let row: VersionRow = Cached(query)
-        .get_result(conn)
-        .await
-        .optional()?
-        .or_not_found()?;
+    let row: VersionRow = Cached(query).get_result(conn).await.optional()?.or_not_found()?;
     let known = known(conn, tenant).await?;
     let document = serde_json::from_value(row.document).map_err(AppError::internal)?;
     let made = Arc::new(Model::new(version_id, row.model_id, row.number, document, &known));
@@ -187,7 +183,11 @@ struct ProfileRow {
 ///
 /// # Errors
 /// Database errors.
-pub async fn profiles(conn: &mut &AsyncPgConnection, tenant: Uuid, stamp: Option<&str>) -> AppResult<Profiles> {
+pub async fn profiles(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    stamp: Option<&str>,
+) -> AppResult<Profiles> {
     let key = (tenant, stamp.unwrap_or_default().to_owned());
     if key.1.is_empty() {
         return Ok(Arc::default());

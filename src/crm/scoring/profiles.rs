@@ -201,7 +201,12 @@ pub fn ranked<'p>(profiles: &'p [Profile], facts: &Value) -> Vec<Matched<'p>> {
         .iter()
         .map(|profile| profile.matched(facts))
         .collect::<Vec<_>>();
-    matches.sort_by(|one, other| other.share.cmp(&one.share).then(one.profile.id.cmp(&other.profile.id)));
+    matches.sort_by(|one, other| {
+        other
+            .share
+            .cmp(&one.share)
+            .then(one.profile.id.cmp(&other.profile.id))
+    });
     matches
 }
 

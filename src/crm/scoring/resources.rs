@@ -131,7 +131,12 @@ pub static CUSTOMER_PROFILE: Resource = Resource {
             .search()
             .sort(),
         Member::text("name_zh", 200, "Name in Chinese.", "\"中大型制造企业\""),
-        Member::text("description", 5000, "Who they are and what troubles them.", "null"),
+        Member::text(
+            "description",
+            5000,
+            "Who they are and what troubles them.",
+            "null",
+        ),
         Member::json(
             "criteria",
             "[]",
@@ -158,7 +163,9 @@ pub static LEAD_BEHAVIOUR: Resource = Resource {
     verbs: Verbs::READ,
     members: &[
         Member::choice("kind", BEHAVIOURS, "What they did.", "\"demo_requested\"").required(),
-        Member::instant("occurred_at", "When they did it.").required().sort(),
+        Member::instant("occurred_at", "When they did it.")
+            .required()
+            .sort(),
         Member::text(
             "external_id",
             200,

@@ -172,7 +172,13 @@ pub fn score(rules: &[Rule], facts: &Value, occurrences: &[Occurrence], now: Dat
             .sum::<Decimal>()
     };
     let is_decaying = rules.iter().zip(&findings).any(|(rule, finding)| {
-        let has_half_life = matches!(rule.test, Test::Behaviour { half_life_seconds: Some(_), .. });
+        let has_half_life = matches!(
+            rule.test,
+            Test::Behaviour {
+                half_life_seconds: Some(_),
+                ..
+            }
+        );
         has_half_life && finding.occurrences.iter().any(|one| !one.points.is_zero())
     });
     Score {
@@ -346,7 +352,6 @@ fn step(status: Status, step: &Step, today: NaiveDate) -> AppResult<Status> {
 pub fn points_text(points: Decimal) -> String {
     points.normalize().to_string()
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -103,9 +103,7 @@ impl Scorer {
     /// Scores a lead in wire form.
     pub fn score(&self, lead: &Map<String, Value>, occurrences: &[Occurrence], at: AsOf) -> Scored<'_> {
         let best = profiles::best(&self.profiles, &profiles::lead_facts(lead));
-        let profile = best
-            .as_ref()
-            .map(|best| (best.profile.key.as_str(), best.share));
+        let profile = best.as_ref().map(|best| (best.profile.key.as_str(), best.share));
         let facts = model::facts(lead, occurrences, profile, at);
         Scored {
             score: rules::score(&self.model.rules, &facts, occurrences, at.now),

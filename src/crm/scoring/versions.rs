@@ -112,20 +112,19 @@ async fn require_sound(tx: &mut Tx, ctx: &Ctx, document: &ScoringDocument, at: &
 /// `invalid` with every fault of the document; `duplicate` when the company has a model of that key.
 pub async fn create(tx: &mut Tx, ctx: &Ctx, document: &ScoringDocument, at: &str) -> AppResult<Version> {
     require_sound(tx, ctx, document, at).await?;
-    let id = Uuid::now_v7();
     let query = sql_query(
         "INSERT INTO scoring_models (tenant_id, id, key, name, name_zh, description, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (tenant_id, key) DO NOTHING RETURNING id",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<SqlUuid, _>(id)
+    .bind::<SqlUuid, _>(Uuid::now_v7())
     .bind::<Text, _>(&document.key)
     .bind::<Text, _>(&document.name)
     .bind::<Nullable<Text>, _>(&document.name_zh)
     .bind::<Nullable<Text>, _>(&document.description)
     .bind::<Timestamptz, _>(ctx.now);
     let made: Option<IdRow> = Cached(query).get_result(&mut **tx).await.optional()?;
-    if made.is_none() {
+    let Some(IdRow { id }) = made else {
         let detail = say(
             format!("There is a scoring model with the key {} already", document.key),
             format!("标识为 {} 的评分模型已存在", document.key),
@@ -136,7 +135,7 @@ pub async fn create(tx: &mut Tx, ctx: &Ctx, document: &ScoringDocument, at: &str
             format!("{at}/key")
         });
         return Err(AppError::refuse(Code::Duplicate, detail).with_faults(vec![fault]));
-    }
+    };
     tx.record(Event::new(
         "scoring_model.created",
         "scoring_model",
@@ -167,7 +166,12 @@ async fn add_draft(tx: &mut Tx, ctx: &Ctx, model: Uuid, document: &ScoringDocume
     .bind::<Bytea, _>(hash)
     .bind::<Timestamptz, _>(ctx.now);
     let draft: Version = Cached(query).get_result(&mut **tx).await?;
-    record(tx, "created", &draft, json!({ "number": draft.number, "document_hash": to_hex(&draft.document_hash) }));
+    record(
+        tx,
+        "created",
+        &draft,
+        json!({ "number": draft.number, "document_hash": to_hex(&draft.document_hash) }),
+    );
     Ok(draft)
 }
 
@@ -249,7 +253,12 @@ pub async fn edit(
     .bind::<Timestamptz, _>(ctx.now);
     let edited: Version = Cached(query).get_result(&mut **tx).await?;
     let hashes = json!({ "before": to_hex(&draft.document_hash), "after": to_hex(&edited.document_hash) });
-    record(tx, "updated", &edited, json!({ "number": number, "changes": { "document_hash": hashes } }));
+    record(
+        tx,
+        "updated",
+        &edited,
+        json!({ "number": number, "changes": { "document_hash": hashes } }),
+    );
     Ok(edited)
 }
 
@@ -262,7 +271,8 @@ pub async fn edit(
 pub async fn publish(tx: &mut Tx, ctx: &Ctx, model: Uuid, number: i32) -> AppResult<Version> {
     // One at a time in a company, whichever models they publish.
     Cached(
-        sql_query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE").bind::<SqlUuid, _>(ctx.tenant),
+        sql_query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE")
+            .bind::<SqlUuid, _>(ctx.tenant),
     )
     .execute(&mut **tx)
     .await?;
@@ -289,7 +299,12 @@ pub async fn publish(tx: &mut Tx, ctx: &Ctx, model: Uuid, number: i32) -> AppRes
     let published: Version = Cached(query).get_result(&mut **tx).await?;
     point(tx, ctx, &published, retired.as_ref()).await?;
     let hash = to_hex(&published.document_hash);
-    record(tx, "published", &published, json!({ "number": number, "document_hash": hash }));
+    record(
+        tx,
+        "published",
+        &published,
+        json!({ "number": number, "document_hash": hash }),
+    );
     refresh::keep_daily(tx, ctx).await?;
     Ok(published)
 }

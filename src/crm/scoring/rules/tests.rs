@@ -57,7 +57,12 @@ const WEEK: i64 = 7 * 86_400;
 #[case(40 * WEEK, dec!(0))]
 #[case(-60, dec!(10))]
 fn behaviour_counts_half_after_each_half_life(#[case] age: i64, #[case] points: Decimal) {
-    let scored = score(&[each(dec!(10), Some(WEEK), None)], &json!({}), &[visit(age)], now());
+    let scored = score(
+        &[each(dec!(10), Some(WEEK), None)],
+        &json!({}),
+        &[visit(age)],
+        now(),
+    );
     assert_eq!(scored.total, points);
     assert_eq!(scored.behavioural, points);
     assert_eq!(scored.is_decaying, !points.is_zero());
@@ -65,7 +70,12 @@ fn behaviour_counts_half_after_each_half_life(#[case] age: i64, #[case] points: 
 
 #[test]
 fn without_a_half_life_nothing_decays() {
-    let scored = score(&[each(dec!(3), None, None)], &json!({}), &[visit(500 * WEEK)], now());
+    let scored = score(
+        &[each(dec!(3), None, None)],
+        &json!({}),
+        &[visit(500 * WEEK)],
+        now(),
+    );
     assert_eq!((scored.total, scored.is_decaying), (dec!(3), false));
 }
 
