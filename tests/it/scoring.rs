@@ -845,3 +845,83 @@ async fn found(own: &Own) -> Vec<String> {
         .map(|sentence| sentence.split(" that the model").next().unwrap().to_owned())
         .collect()
 }
+
+/// Scores all leads anew and waits for the job's result.
+async fn rescore(admin: &Person, version: &str, is_preview: bool) -> Value {
+    let asked = admin
+        .post(&format!("{version}/rescore"), json!({ "is_preview": is_preview }))
+        .await
+        .expect(202);
+    for _ in 0..200 {
+        let job = admin.get(&format!("/v1/jobs/{}", id(&asked))).await.expect(200);
+        match job["state"].as_str().unwrap() {
+            "done" => return job["result"].clone(),
+            "queued" | "running" => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            other => panic!("{other}: {job}"),
+        }
+    }
+    panic!("the job does not end")
+}
+
+#[tokio::test]
+async fn after_a_change_of_the_model_leads_are_scored_anew_first_to_see_then_in_earnest() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let li = company.member("李", "sales_representative").await;
+    let model = publish(
+        admin,
+        document("m", json!([when("south", "10", "region == \"华南\"")])),
+    )
+    .await;
+    let south = lead(admin, json!({ "region": "华南" })).await;
+    let north = lead(admin, json!({ "region": "华北" })).await;
+    let draft = json!({ "document": document("m", json!([when("south", "65", "region == \"华南\"")])) });
+    admin.post(&format!("{model}/versions"), draft).await.expect(201);
+    let version = format!("{model}/versions/2");
+    let refused = li
+        .post(&format!("{version}/rescore"), json!({ "is_preview": true }))
+        .await;
+    assert_eq!(refused.refused(403), "forbidden");
+    let early = admin
+        .post(&format!("{version}/rescore"), json!({ "is_preview": false }))
+        .await;
+    assert_eq!(early.refused(409), "conflict");
+
+    let preview = rescore(admin, &version, true).await;
+    let report = &preview["report"];
+    assert_eq!(
+        (&report["leads"], &report["changed"]),
+        (&json!(2), &json!(1)),
+        "{preview}"
+    );
+    assert_eq!(
+        report["crossings"]["sales_qualified"],
+        json!({ "rose": 1, "fell": 0 })
+    );
+    assert_eq!(report["steps"]["put_to_review"], 1);
+    assert_eq!(
+        report["movers"],
+        json!([{ "lead_id": south["id"], "before": "10", "after": "65" }])
+    );
+    assert_eq!(read(admin, &south).await["score"], "10");
+
+    admin
+        .post(&format!("{version}/publish"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(read(admin, &south).await["score"], "10");
+    let done = rescore(admin, &version, false).await;
+    assert_eq!(done["report"], preview["report"]);
+    let now = read(admin, &south).await;
+    assert_eq!(
+        (&now["score"], &now["status"]),
+        (&json!("65"), &json!("marketing_qualified"))
+    );
+    let unmoved = read(admin, &north).await;
+    assert_eq!(
+        (&unmoved["score"], &unmoved["version"]),
+        (&json!("0"), &north["version"])
+    );
+    let queue = admin.get("/v1/lead-reviews?status=open").await.expect(200);
+    assert_eq!(queue["data"][0]["lead_id"], south["id"]);
+}

@@ -15,10 +15,12 @@ pub mod matching;
 pub mod model;
 pub mod profiles;
 pub mod refresh;
+pub mod rescore;
 pub mod resources;
 pub mod reviews;
 pub mod rules;
 pub mod standing;
+pub mod tally;
 pub mod versions;
 pub mod wire;
 
@@ -37,6 +39,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(behaviours::record_lead_behaviour)
         .service(explain::get_lead_score)
+        .service(rescore::rescore_leads)
         .service(by_hand::override_lead_score)
         .service(reviews::list_lead_reviews)
         .service(reviews::accept_lead)

@@ -160,7 +160,12 @@ mod tests {
     fn a_report_counts_crossings_steps_and_who_moved_most() {
         let leads = [
             moved(None, dec!(61), Status::New, Status::MarketingQualified),
-            moved(Some(dec!(35)), dec!(-0.5), Status::MarketingQualified, Status::MarketingQualified),
+            moved(
+                Some(dec!(35)),
+                dec!(-0.5),
+                Status::MarketingQualified,
+                Status::MarketingQualified,
+            ),
             moved(Some(dec!(12)), dec!(12), Status::Working, Status::Working),
         ];
         let mut tally = Tally::default();
@@ -168,8 +173,14 @@ mod tests {
         tally.count(&LIMITS, &leads[1..]);
         let report = tally.report();
         assert_eq!((&report["leads"], &report["changed"]), (&json!(3), &json!(2)));
-        assert_eq!(report["crossings"]["marketing_qualified"], json!({ "rose": 1, "fell": 1 }));
-        assert_eq!(report["crossings"]["sales_qualified"], json!({ "rose": 1, "fell": 0 }));
+        assert_eq!(
+            report["crossings"]["marketing_qualified"],
+            json!({ "rose": 1, "fell": 1 })
+        );
+        assert_eq!(
+            report["crossings"]["sales_qualified"],
+            json!({ "rose": 1, "fell": 0 })
+        );
         assert_eq!(
             report["steps"],
             json!({ "marketing_qualified": 1, "sales_qualified": 0, "put_to_review": 1 })
