@@ -41,7 +41,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(explain::get_lead_score)
         .service(rescore::rescore_leads)
         .service(by_hand::override_lead_score)
-        .service(reviews::list_lead_reviews)
+        .service(reviews::list_review_queue)
         .service(reviews::accept_lead)
         .service(reviews::reject_lead)
         .service(matching::get_lead_profile_match)

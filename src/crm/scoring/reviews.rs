@@ -34,7 +34,7 @@ pub struct RejectLead {
 /// Lists the reviews of candidates
 ///
 /// Of the leads that you see, who has waited longest first; `status=open` is the queue.
-#[utoipa::path(tag = "scoring", operation_id = "list_lead_reviews", security(("bearer" = ["lead.read"])),
+#[utoipa::path(tag = "scoring", operation_id = "list_review_queue", security(("bearer" = ["lead.read"])),
     params(
         ("limit" = Option<i64>, Query, description = "Most entries of the page.", minimum = 1, maximum = 200, example = 50),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
@@ -44,7 +44,7 @@ pub struct RejectLead {
     ),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/LeadReviewPage"))))]
 #[get("/v1/lead-reviews")]
-pub async fn list_lead_reviews(
+pub async fn list_review_queue(
     request: HttpRequest,
     db: web::Data<Db>,
     shared: Shared,
