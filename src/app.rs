@@ -31,6 +31,10 @@ pub const TAGS: &[Tag] = &[
     ("accounts", "Room 2: accounts and contacts."),
     ("leads", "Room 3: lead sources, signed intake, leads, conversion."),
     (
+        "scoring",
+        "Room 3: how leads are scored, recorded behaviour, reviews of candidates; room 2: ideal customers.",
+    ),
+    (
         "pipelines",
         "Room 4: the company's processes, their versions, stages and gates.",
     ),
@@ -88,9 +92,15 @@ pub const TIMERS: Handlers = &[
             &timer.details,
         ))
     }),
+    (crm::grading::DAILY, |tx, ctx, timer| {
+        Box::pin(crm::grading::fire_daily(tx, ctx, timer))
+    }),
+    (crm::scoring::refresh::DAILY, |tx, ctx, timer| {
+        Box::pin(crm::scoring::refresh::fire_daily(tx, ctx, timer))
+    }),
 ];
 /// The long work that there is.
-pub const JOBS: Kinds = &[];
+pub const JOBS: Kinds = &[&crm::scoring::rescore::RESCORE];
 
 /// What each area does when somebody hands everything over.
 pub fn hand_overs() -> Vec<HandOver> {

@@ -294,6 +294,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Ideal customers: weighted conditions over leads and accounts.
+    customer_profiles (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        key -> Text,
+        name -> Text,
+        name_zh -> Nullable<Text>,
+        description -> Nullable<Text>,
+        criteria -> Jsonb,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     /// One run of an opportunity through its pipeline; what it came to is frozen at its end.
     cycles (tenant_id, opportunity_id, number) {
         tenant_id -> Uuid,
@@ -543,6 +560,69 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What somebody did that tells of interest: visits, downloads, a demo asked for.
+    lead_behaviours (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        lead_id -> Uuid,
+        kind -> Text,
+        occurred_at -> Timestamptz,
+        external_id -> Nullable<Text>,
+        note -> Nullable<Text>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Candidates for sales qualification: who reached the second limit waits here for a person's word.
+    lead_reviews (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        lead_id -> Uuid,
+        status -> Text,
+        /// The score at the instant the review was opened.
+        score -> Numeric,
+        model_version_id -> Uuid,
+        /// What made the score up then, rule by rule.
+        evidence -> Jsonb,
+        reason -> Nullable<Text>,
+        decided_by -> Nullable<Uuid>,
+        decided_at -> Nullable<Timestamptz>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// The score of a lead as it was last computed, and the one set by hand beside it.
+    lead_scores (tenant_id, lead_id) {
+        tenant_id -> Uuid,
+        lead_id -> Uuid,
+        model_version_id -> Nullable<Uuid>,
+        /// Points: the sum of the four dimensions.
+        total -> Nullable<Numeric>,
+        demographic -> Nullable<Numeric>,
+        behavioural -> Nullable<Numeric>,
+        fit -> Nullable<Numeric>,
+        intent -> Nullable<Numeric>,
+        /// Whether time alone changes it: behaviour with a half-life is part of it.
+        is_decaying -> Bool,
+        profile_id -> Nullable<Uuid>,
+        /// Match with the ideal customer that it fits best, a share 0–1.
+        profile_match -> Nullable<Numeric>,
+        /// As of when, by the company's clock.
+        computed_at -> Nullable<Timestamptz>,
+        by_hand -> Nullable<Numeric>,
+        by_hand_reason -> Nullable<Text>,
+        by_hand_by -> Nullable<Uuid>,
+        by_hand_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     lead_sources (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -598,6 +678,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         archived_at -> Nullable<Timestamptz>,
+        /// The score that counts: the one set by hand, else the computed one; NULL without either.
+        score -> Nullable<Numeric>,
     }
 }
 
@@ -928,6 +1010,40 @@ diesel::table! {
         is_shipped -> Bool,
         /// Permission (resource.action) to data scope (own, team, team_tree, all).
         grants -> Jsonb,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// How leads are scored: rules and limits. A published version never changes.
+    scoring_model_versions (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        model_id -> Uuid,
+        number -> Int4,
+        state -> Text,
+        document -> Jsonb,
+        document_hash -> Bytea,
+        published_at -> Nullable<Timestamptz>,
+        published_by -> Nullable<Uuid>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    scoring_models (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        key -> Text,
+        name -> Text,
+        name_zh -> Nullable<Text>,
+        description -> Nullable<Text>,
+        published_version_id -> Nullable<Uuid>,
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,

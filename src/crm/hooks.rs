@@ -1,6 +1,6 @@
 //! What is particular to the records of these rooms, beyond their declaration.
 
-use super::{rules, tree};
+use super::{grading, rules, tree};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::expression;
@@ -27,13 +27,19 @@ pub fn account<'a>(
     change: &'a mut Change,
 ) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(async move {
-        if matches!(change.act, Act::Archive | Act::Restore) {
+        if change.act == Act::Archive {
+            return Ok(());
+        }
+        grade(ctx, change);
+        if change.act == Act::Restore {
             return Ok(());
         }
         let mut faults = Vec::new();
         faults.extend(credit_terms(change));
         faults.extend(tree::cycle(tx, ctx, "accounts", change).await?);
-        grade(ctx, change);
+        if change.changed("expected_need_on") && change.text("grade").is_some() {
+            grading::keep_daily(tx, ctx).await?;
+        }
         none_or_invalid(faults)
     })
 }

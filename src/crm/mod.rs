@@ -1,6 +1,7 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
 pub mod external_ids;
+pub mod grading;
 pub mod hand_over;
 pub mod hooks;
 pub mod intake;
@@ -9,6 +10,7 @@ pub mod leads;
 pub mod participants;
 pub mod resources;
 pub mod rules;
+pub mod scoring;
 pub mod sharing;
 pub mod timelines;
 pub mod tree;
@@ -24,6 +26,10 @@ pub const RESOURCES: &[&Resource] = &[
     &resources::LEAD_SOURCE,
     &resources::INTAKE,
     &resources::FIELD_DEFINITION,
+    &scoring::resources::SCORING_MODEL,
+    &scoring::resources::CUSTOMER_PROFILE,
+    &scoring::resources::LEAD_BEHAVIOUR,
+    &scoring::resources::LEAD_REVIEW,
 ];
 
 /// The commands of this area.
@@ -33,6 +39,7 @@ pub fn routes(config: &mut ServiceConfig) {
     sharing::leads::routes(config);
     leads::routes(config);
     intake::routes(config);
+    scoring::routes(config);
     config
         .service(timelines::list_account_timeline)
         .service(timelines::list_contact_timeline)

@@ -190,11 +190,19 @@ pub static LEAD: Resource = Resource {
         Member::tags(),
         Member::custom(),
         Member::text("description", 5000, "Notes.", "null"),
+        Member::decimal(
+            "score",
+            4,
+            "The score that counts: the one set by hand, else the computed one; null without either. Time moves it without a change of the lead.",
+            "\"72.5\"",
+        )
+        .read_only()
+        .sort(),
     ],
     default_sort: "-created_at",
     hooks: Hooks {
         before: Some(hooks::lead),
-        after: None,
+        after: Some(super::scoring::after_lead),
     },
 };
 

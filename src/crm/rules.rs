@@ -8,10 +8,7 @@ const MOST_DAYS: u16 = 365;
 /// An account's grade by time to need: `a` within `a_days` days, `b` within `b_months` calendar months, both inclusive,
 /// `c` later. A need whose day has passed is due at once: `a`.
 pub fn grade(need: NaiveDate, today: NaiveDate, a_days: i32, b_months: i32) -> &'static str {
-    let days = u64::try_from(a_days).unwrap_or_default();
-    let months = u32::try_from(b_months).unwrap_or_default();
-    let last_a = today.checked_add_days(Days::new(days));
-    let last_b = today.checked_add_months(Months::new(months));
+    let (last_a, last_b) = last_days(today, a_days, b_months);
     if last_a.is_none_or(|last| need <= last) {
         "a"
     } else if last_b.is_none_or(|last| need <= last) {
@@ -19,6 +16,16 @@ pub fn grade(need: NaiveDate, today: NaiveDate, a_days: i32, b_months: i32) -> &
     } else {
         "c"
     }
+}
+
+/// The last days of need that make grades `a` and `b`; none where the calendar ends before.
+pub fn last_days(today: NaiveDate, a_days: i32, b_months: i32) -> (Option<NaiveDate>, Option<NaiveDate>) {
+    let days = u64::try_from(a_days).unwrap_or_default();
+    let months = u32::try_from(b_months).unwrap_or_default();
+    (
+        today.checked_add_days(Days::new(days)),
+        today.checked_add_months(Months::new(months)),
+    )
 }
 
 /// Credit terms in their one spelling: `net N` (N days), `net N eom` (then the month's end), `eom N` (the month's end, then

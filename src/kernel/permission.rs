@@ -28,6 +28,17 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("lead.write", "Create, change and archive leads"),
     ("lead.convert", "Convert leads"),
     ("lead.assign", "Give leads to somebody else"),
+    (
+        "lead.review",
+        "Accept or reject candidates for sales qualification",
+    ),
+    ("lead.override_score", "Set a lead's score by hand"),
+    ("scoring.read", "Read scoring models and ideal customer profiles"),
+    (
+        "scoring.write",
+        "Draft scoring models, maintain ideal customer profiles",
+    ),
+    ("scoring.publish", "Publish scoring models and score leads anew"),
     ("source.read", "Read lead sources"),
     ("source.write", "Set up lead sources, their mapping and secrets"),
     ("intake.read", "Read raw intakes"),
@@ -108,6 +119,7 @@ const CONFIGURATION: &[&str] = &[
     "field.read",
     "pipeline.read",
     "process.read",
+    "scoring.read",
     "user.read",
     "team.read",
     "role.read",
@@ -148,7 +160,13 @@ fn sells(permission: &str, scope: Scope) -> Option<Scope> {
 }
 
 fn leads(permission: &str, scope: Scope) -> Option<Scope> {
-    let lead_only = ["lead.assign", "opportunity.assign", "opportunity.set_probability"];
+    let lead_only = [
+        "lead.assign",
+        "lead.review",
+        "lead.override_score",
+        "opportunity.assign",
+        "opportunity.set_probability",
+    ];
     if lead_only.contains(&permission) {
         Some(scope)
     } else {
@@ -191,6 +209,8 @@ pub const SHIPPED_ROLES: &[ShippedRole] = &[
             | "pipeline.publish"
             | "pipeline.migrate"
             | "process.write"
+            | "scoring.write"
+            | "scoring.publish"
             | "catalog.write"
             | "catalog.read_cost"
             | "source.write"

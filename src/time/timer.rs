@@ -5,8 +5,8 @@
 
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::platform::db::Tx;
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::platform::db::{Cached, Tx};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use diesel::sql_types::{Bool, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
@@ -85,6 +85,45 @@ pub async fn set(
     .await?;
     tx.touch(set.id);
     Ok(())
+}
+
+/// Sets the timer of this kind for this subject unless it is set already; whenever that one is due, it stays so.
+///
+/// # Errors
+/// Database errors.
+pub async fn ensure(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    kind: &str,
+    subject: (&str, Uuid),
+    due_at: DateTime<Utc>,
+) -> AppResult<()> {
+    let query = sql_query(
+        "INSERT INTO timers (tenant_id, id, kind, subject_kind, subject_id, due_at) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (tenant_id, kind, subject_kind, subject_id) DO NOTHING",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(Uuid::now_v7())
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(subject.0)
+    .bind::<SqlUuid, _>(subject.1)
+    .bind::<Timestamptz, _>(due_at);
+    Cached(query).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// When the company's next day begins: its local midnight, or the first instant after it where the clocks are put
+/// forward over midnight.
+pub fn next_midnight(ctx: &Ctx) -> DateTime<Utc> {
+    let zone = ctx.principal.company.time_zone;
+    let tomorrow = ctx.today().succ_opt().unwrap_or(NaiveDate::MAX);
+    let begins = (0..4).find_map(|quarter| {
+        let local = tomorrow.and_time(NaiveTime::MIN) + TimeDelta::minutes(30 * quarter);
+        zone.from_local_datetime(&local).earliest()
+    });
+    begins.map_or(ctx.now + TimeDelta::days(1), |instant| {
+        instant.with_timezone(&Utc)
+    })
 }
 
 /// Cancels the timer of this kind for this subject, if there is one: once this commits, it does not fire.

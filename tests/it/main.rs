@@ -27,6 +27,7 @@ mod pipelines;
 mod platform;
 mod postgres;
 mod roles;
+mod scoring;
 mod sign_in;
 mod snapshot;
 mod support;

@@ -107,6 +107,31 @@ pub async fn list(
     ctx: Ctx,
 ) -> AppResult<Reply> {
     let parent = parent_id(resource, &request)?;
+    list_under(resource, parent, request, db, shared, ctx).await
+}
+
+/// A page of the parts of all parents that the caller sees, for a route of one's own.
+///
+/// # Errors
+/// `bad_parameter` with all faults.
+pub async fn list_of_all(
+    resource: &'static Resource,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    ctx: Ctx,
+) -> AppResult<Reply> {
+    list_under(resource, None, request, db, shared, ctx).await
+}
+
+async fn list_under(
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    ctx: Ctx,
+) -> AppResult<Reply> {
     let asked = query::parse(resource, request.query_string(), &store::expandable(resource))?;
     let position = query::read_cursor(&shared.auth.secrets, &ctx, request.path(), &asked)?;
     if let (Access::Part { parent: owner, .. }, Some(id)) = (resource.access, parent) {

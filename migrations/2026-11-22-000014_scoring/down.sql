@@ -1,0 +1,13 @@
+DELETE FROM timers WHERE kind IN ('account_grades', 'lead_scores');
+UPDATE roles SET grants = grants - 'scoring.read' - 'scoring.write' - 'scoring.publish' - 'lead.review' - 'lead.override_score' WHERE is_shipped;
+DROP INDEX accounts_grade_idx;
+DROP INDEX leads_owner_score_idx;
+DROP INDEX leads_score_idx;
+ALTER TABLE leads DROP COLUMN score;
+DROP TABLE lead_reviews;
+DROP TABLE lead_scores;
+DROP TABLE lead_behaviours;
+DROP TABLE customer_profiles;
+ALTER TABLE scoring_models DROP CONSTRAINT scoring_models_published_version_fkey;
+DROP TABLE scoring_model_versions;
+DROP TABLE scoring_models;
