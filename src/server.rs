@@ -68,7 +68,7 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
     let duties = vec![
         event::sequencer::spawn(url)?,
         time::engine::spawn(url, app::TIMERS)?,
-        time::maintenance::spawn(url)?,
+        time::maintenance::spawn(url, platform.clone())?,
     ];
     let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
     // A first pool proves here that the settings are possible; the workers make their own, on their own runtimes.
@@ -121,6 +121,8 @@ fn cors(origins: &[String]) -> actix_cors::Cors {
             "link",
             "location",
             "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
             "x-request-id",
             "idempotent-replayed",
             "preference-applied",
