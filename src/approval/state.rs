@@ -3,7 +3,7 @@
 
 mod fold;
 
-use super::definition::ProcessDocument;
+use super::definition::{Mode, ProcessDocument};
 use super::seating::{Origin, Parties};
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -8,7 +8,7 @@ use crate::approval::rows::word;
 use crate::kernel::error::AppResult;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
