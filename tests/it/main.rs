@@ -24,6 +24,7 @@ mod deal_approvals;
 mod dwell;
 mod events;
 mod intake;
+mod jobs;
 mod leads;
 mod opportunities;
 mod pipelines;
