@@ -74,8 +74,11 @@ fn owned() -> Vec<&'static Resource> {
 
 /// What each kind of timer does.
 pub const TIMERS: Handlers = &[
+    (identity::staffing::TIMER, |tx, ctx, _| {
+        Box::pin(async move { approval::staffing::fill(tx, ctx, SUBJECTS).await.map(|_| ()) })
+    }),
     (approval::timers::REMINDER, |tx, ctx, timer| {
-        Box::pin(approval::service::fire_reminder(
+        Box::pin(approval::timers::fire_reminder(
             tx,
             ctx,
             SUBJECTS,
@@ -84,7 +87,7 @@ pub const TIMERS: Handlers = &[
         ))
     }),
     (approval::timers::DEADLINE, |tx, ctx, timer| {
-        Box::pin(approval::service::fire_deadline(
+        Box::pin(approval::timers::fire_deadline(
             tx,
             ctx,
             SUBJECTS,
@@ -111,15 +114,15 @@ pub fn hand_overs() -> Vec<HandOver> {
     ]
 }
 
-/// What happens to the undecided seats of somebody who leaves.
+/// What happens to the undecided seats of somebody who leaves or hands over.
 pub fn leave_seats<'a>(
     tx: &'a mut Tx,
     ctx: &'a Ctx,
-    gone: Uuid,
+    giver: Uuid,
     successor: Option<Uuid>,
 ) -> LocalBoxFuture<'a, AppResult<i64>> {
-    Box::pin(approval::service::replace_approver(
-        tx, ctx, SUBJECTS, gone, successor,
+    Box::pin(approval::staffing::give_up_seats(
+        tx, ctx, SUBJECTS, giver, successor,
     ))
 }
 

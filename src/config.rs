@@ -13,6 +13,8 @@ pub struct Config {
     pub database_url: Option<String>,
     /// The owner's URL, for migrations; by default the main one.
     pub database_admin_url: Option<String>,
+    /// The server's own database role, which the owner grants what it needs.
+    pub database_role: Option<String>,
     pub data_dir: PathBuf,
     pub secret: Option<String>,
     pub previous_secret: Option<String>,
@@ -69,6 +71,7 @@ impl Config {
                 .transpose()?,
             database_url: get("DATABASE_URL"),
             database_admin_url: get("DATABASE_ADMIN_URL"),
+            database_role: get("DATABASE_ROLE"),
             data_dir: get("PENSTOCK_DATA_DIR")
                 .map_or_else(crate::platform::postgres::default_folder, PathBuf::from),
             secret: get("PENSTOCK_SECRET"),
@@ -83,6 +86,23 @@ impl Config {
             is_log_json: get("PENSTOCK_LOG_FORMAT").is_some_and(|format| format == "json"),
             log_filter: get("PENSTOCK_LOG").unwrap_or_else(|| "info,access=warn".to_owned()),
         })
+    }
+
+    /// The role to which the owner of the schema grants what a server needs: the one named, else the user of
+    /// `DATABASE_URL` where migrations go by a URL of their own.
+    ///
+    /// # Errors
+    /// When `DATABASE_URL` cannot be read.
+    pub fn server_role(&self) -> Result<Option<String>, ConfigError> {
+        if self.database_role.is_some() {
+            return Ok(self.database_role.clone());
+        }
+        let (Some(_), Some(url)) = (&self.database_admin_url, &self.database_url) else {
+            return Ok(None);
+        };
+        let settings = url.parse::<tokio_postgres::Config>();
+        let settings = settings.map_err(|error| fault("DATABASE_URL", error.to_string()))?;
+        Ok(settings.get_user().map(str::to_owned))
     }
 
     /// The secret that `serve` must have been given.
@@ -115,6 +135,27 @@ mod tests {
         assert_eq!(bad("PENSTOCK_LISTEN", "here"), Some("PENSTOCK_LISTEN"));
         assert_eq!(bad("PENSTOCK_WORKERS", "0"), Some("PENSTOCK_WORKERS"));
         assert_eq!(bad("OTHER", "x"), None);
+    }
+
+    #[test]
+    fn the_owner_grants_to_the_role_named_or_to_the_servers_own_user() {
+        let role = |settings: &'static [(&'static str, &'static str)]| {
+            let get = |name: &str| {
+                let found = settings.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            Config::read(get).unwrap().server_role().unwrap()
+        };
+        let (server, owner) = (
+            ("DATABASE_URL", "postgres://app:x@db/penstock"),
+            ("DATABASE_ADMIN_URL", "postgres://owner:y@db/penstock"),
+        );
+        let both: &'static [_] = Box::leak(Box::new([server, owner]));
+        let one: &'static [_] = Box::leak(Box::new([server]));
+        let named: &'static [_] = Box::leak(Box::new([owner, ("DATABASE_ROLE", "app")]));
+        assert_eq!(role(one), None);
+        assert_eq!(role(both).as_deref(), Some("app"));
+        assert_eq!(role(named).as_deref(), Some("app"));
     }
 
     #[test]

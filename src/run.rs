@@ -7,9 +7,9 @@ use crate::identity::bootstrap::{NewCompany, NewPerson, make_company};
 use crate::identity::passwords;
 use crate::platform::contract::Contract;
 use crate::platform::db::{Db, with_limits};
-use crate::platform::migrations;
 use crate::platform::postgres::{PrivateServer, Purpose, Settings};
 use crate::platform::tokens;
+use crate::platform::{grants, migrations};
 use crate::server::{self, Running};
 use clap::Args;
 use std::fs;
@@ -154,8 +154,21 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
 /// Checks the database, migrates it, and starts the server.
 async fn prepare(config: &Config, url: &str, secret: &str) -> Result<Running, Failure> {
     require_durable(url).await?;
-    migrations::run(config.database_admin_url.as_deref().unwrap_or(url)).await?;
+    migrate_as_owner(config, url).await?;
     server::start(config, url, server::platform(config, secret)?).await
+}
+
+/// Brings the schema up to date as its owner, and lets the server's own role do what it needs and no more. Answers how
+/// many migrations ran.
+async fn migrate_as_owner(config: &Config, url: &str) -> Result<usize, Failure> {
+    let owner = config.database_admin_url.as_deref().unwrap_or(url);
+    let ran = migrations::run(owner).await?;
+    if let Some(role) = config.server_role()?
+        && grants::give(owner, &role).await?
+    {
+        tracing::info!(%role, "the server's database role may read and add, and change what is no history");
+    }
+    Ok(ran)
 }
 
 async fn until_told_to_stop() -> Result<(), Failure> {
@@ -203,7 +216,7 @@ pub async fn migrate(config: &Config) -> Result<(), Failure> {
         .database_admin_url
         .as_ref()
         .or(config.database_url.as_ref());
-    let ran = migrations::run(url.ok_or("DATABASE_URL is not set")?).await?;
+    let ran = migrate_as_owner(config, url.ok_or("DATABASE_URL is not set")?).await?;
     println!("{ran} migration(s) run; the schema is present");
     Ok(())
 }
@@ -246,7 +259,7 @@ pub async fn bootstrap(config: &Config, new: Bootstrap) -> Result<(), Failure> {
         return Err(format!("the password {reason}").into());
     }
     let database = Database::open(config, false).await?;
-    migrations::run(&database.url).await?;
+    migrate_as_owner(config, &database.url).await?;
     let db = Db::new(&database.url, 1)?;
     let company = NewCompany {
         name: new.company,

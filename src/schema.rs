@@ -137,6 +137,8 @@ diesel::table! {
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        /// The stage that the advance which asked was to lead to; NULL where it named none.
+        advances_to_id -> Nullable<Uuid>,
     }
 }
 
@@ -193,6 +195,14 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Which company has which short name: one name, one company. A table of its own, since no key of a tenant's table reaches over all tenants.
+    company_slugs (slug) {
+        slug -> Text,
+        tenant_id -> Uuid,
     }
 }
 

@@ -7,11 +7,11 @@ use super::rules::{self, Outcome, Setting};
 use super::service::{self, Rule};
 use super::state::{Decision, State};
 use super::subjects::Subjects;
-use super::wire::{
-    AddApprover, ApprovalRequest, ApprovalRequestPage, Approve, Comment, Delegate, Reject, Remind,
-    ReturnForChanges, Withdraw,
+use super::wire::commands::{
+    AddApprover, Approve, Comment, Delegate, Reject, Remind, ReturnForChanges, Withdraw,
 };
-use crate::kernel::ctx::Ctx;
+use super::wire::{ApprovalRequest, ApprovalRequestPage};
+use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::platform::db::Db;
@@ -92,6 +92,15 @@ async fn act(db: &Db, ctx: &Ctx, subjects: Subjects, id: Uuid, rule: Rule<'_>) -
     .await
 }
 
+/// As [`act`], for what only people with a seat do. A seat is given to a person: a key that acts for them needs the
+/// permission besides, since it reaches no further than its role.
+async fn act_from_seat(db: &Db, ctx: &Ctx, subjects: Subjects, id: Uuid, rule: Rule<'_>) -> AppResult<Reply> {
+    if ctx.actor_kind == ActorKind::Key {
+        ctx.require("approval.decide")?;
+    }
+    act(db, ctx, subjects, id, rule).await
+}
+
 /// The step that a key means.
 fn step(state: &State, key: Option<&str>) -> AppResult<Option<Uuid>> {
     let Some(key) = key else { return Ok(None) };
@@ -102,9 +111,9 @@ fn step(state: &State, key: Option<&str>) -> AppResult<Option<Uuid>> {
 
 /// Approves
 ///
-/// In the step where you sit. When that decides the last step the request is granted, and what waited for it goes on in
+/// In the step where you sit; the seat is the right to decide, whatever your roles. When that decides the last step the request is granted, and what waited for it goes on in
 /// the same transaction.
-#[utoipa::path(tag = "approvals", operation_id = "approve_approval_request", security(("bearer" = ["approval.decide"])), request_body = Approve,
+#[utoipa::path(tag = "approvals", operation_id = "approve_approval_request", security(("bearer" = [])), request_body = Approve,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/approve")]
 async fn approve_approval_request(
@@ -120,13 +129,14 @@ async fn approve_approval_request(
         let outcome = rules::decide(&loaded.state, setting, ctx.user, step, Decision::Approve, opinion);
         Ok(outcome?)
     };
-    act(&db, &ctx, **subjects, id.0, &rule).await
+    act_from_seat(&db, &ctx, **subjects, id.0, &rule).await
 }
 
 /// Rejects
 ///
-/// In the step where you sit. A rejected step ends the request and closes the steps beside it.
-#[utoipa::path(tag = "approvals", operation_id = "reject_approval_request", security(("bearer" = ["approval.decide"])), request_body = Reject,
+/// In the step where you sit; the seat is the right to decide. A rejected step ends the request and closes the steps
+/// beside it.
+#[utoipa::path(tag = "approvals", operation_id = "reject_approval_request", security(("bearer" = [])), request_body = Reject,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/reject")]
 async fn reject_approval_request(
@@ -149,7 +159,7 @@ async fn reject_approval_request(
         );
         Ok(outcome?)
     };
-    act(&db, &ctx, **subjects, id.0, &rule).await
+    act_from_seat(&db, &ctx, **subjects, id.0, &rule).await
 }
 
 /// Words that may not be blank.
@@ -164,8 +174,8 @@ fn said(words: &str, pointer: &str) -> AppResult<String> {
 
 /// Returns for changes
 ///
-/// Ends the request; what is asked again later is a new request, linked to this one.
-#[utoipa::path(tag = "approvals", operation_id = "return_approval_request", security(("bearer" = ["approval.decide"])), request_body = ReturnForChanges,
+/// By whoever sits in an open step. Ends the request; what is asked again later is a new request, linked to this one.
+#[utoipa::path(tag = "approvals", operation_id = "return_approval_request", security(("bearer" = [])), request_body = ReturnForChanges,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/return")]
 async fn return_approval_request(
@@ -186,13 +196,13 @@ async fn return_approval_request(
             Some(comment),
         )?)
     };
-    act(&db, &ctx, **subjects, id.0, &rule).await
+    act_from_seat(&db, &ctx, **subjects, id.0, &rule).await
 }
 
 /// Hands your seat to somebody else
 ///
-/// They decide in your place. Whoever requested or owns the subject cannot be named, unless the process says so.
-#[utoipa::path(tag = "approvals", operation_id = "delegate_approval_request", security(("bearer" = ["approval.decide"])), request_body = Delegate,
+/// They decide in your place, whatever their roles. Whoever requested or owns the subject cannot be named, unless the process says so.
+#[utoipa::path(tag = "approvals", operation_id = "delegate_approval_request", security(("bearer" = [])), request_body = Delegate,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/delegate")]
 async fn delegate_approval_request(
@@ -210,7 +220,7 @@ async fn delegate_approval_request(
             "/to_user_id",
         )
     };
-    act(&db, &ctx, **subjects, id.0, &rule).await
+    act_from_seat(&db, &ctx, **subjects, id.0, &rule).await
 }
 
 fn about(outcome: Result<Outcome, Refusal>, person: &str) -> AppResult<Outcome> {
@@ -220,7 +230,7 @@ fn about(outcome: Result<Outcome, Refusal>, person: &str) -> AppResult<Outcome> 
 /// Asks one more person
 ///
 /// In the step where you have yet to decide; an administrator may do it in any open step.
-#[utoipa::path(tag = "approvals", operation_id = "add_approver_to_approval_request", security(("bearer" = ["approval.decide"])), request_body = AddApprover,
+#[utoipa::path(tag = "approvals", operation_id = "add_approver_to_approval_request", security(("bearer" = [])), request_body = AddApprover,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/add-approver")]
 async fn add_approver_to_approval_request(
@@ -238,7 +248,7 @@ async fn add_approver_to_approval_request(
             "/user_id",
         )
     };
-    act(&db, &ctx, **subjects, id.0, &rule).await
+    act_from_seat(&db, &ctx, **subjects, id.0, &rule).await
 }
 
 /// Takes a request back
@@ -263,8 +273,8 @@ async fn withdraw_approval_request(
 
 /// Says something about a request
 ///
-/// Changes nothing else; also after its end. Whoever sees the request may do it, with `approval.request` or
-/// `approval.decide`.
+/// Changes nothing else; also after its end. Whoever asked, or has or had a seat, may do it; others who see the request
+/// need `approval.request` or `approval.decide`.
 #[utoipa::path(tag = "approvals", operation_id = "comment_on_approval_request", security(("bearer" = [])), request_body = Comment,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/comment")]
@@ -275,14 +285,21 @@ async fn comment_on_approval_request(
     command: Command<Comment>,
 ) -> AppResult<Reply> {
     let Command { ctx, input } = command;
-    if !ctx.holds("approval.decide") {
-        ctx.require("approval.request")?;
-    }
     let rule = |loaded: &Loaded, setting: Setting<'_>| {
+        may_comment(&ctx, &loaded.state)?;
         let comment = said(&input.comment, "/comment")?;
         Ok(rules::comment(&loaded.state, setting, ctx.user, comment))
     };
     act(&db, &ctx, **subjects, id.0, &rule).await
+}
+
+fn may_comment(ctx: &Ctx, state: &State) -> AppResult<()> {
+    let is_party = state.parties.requester_id == ctx.user;
+    let is_concerned = is_party || state.seats.iter().any(|seat| seat.user_id == ctx.user);
+    if is_concerned && ctx.actor_kind != ActorKind::Key || ctx.holds("approval.decide") {
+        return Ok(());
+    }
+    ctx.require("approval.request")
 }
 
 /// Reminds those who have yet to decide

@@ -24,6 +24,7 @@ pub mod rules;
 pub mod seating;
 pub mod service;
 pub mod shipped;
+pub mod staffing;
 pub mod state;
 pub mod subjects;
 pub mod timers;

@@ -5,9 +5,10 @@ use super::facts::{Conditions, FrozenAmount, facts};
 use super::processes::{self, APPROVAL_PROCESS, VersionRow};
 use super::seating::Parties;
 use super::subjects::Subjects;
-use super::wire::{
+use super::wire::people;
+use super::wire::processes::{
     ApprovalPreview, ApprovalProcessTemplate, ApprovalProcessTemplatePage, ApprovalProcessVersion,
-    ApprovalProcessVersionPage, CreateApprovalProcess, PreviewApproval, UpdateApprovalProcessVersion, people,
+    ApprovalProcessVersionPage, CreateApprovalProcess, PreviewApproval, UpdateApprovalProcessVersion,
 };
 use super::{preview, queries, shipped};
 use crate::kernel::ctx::Ctx;
@@ -17,7 +18,7 @@ use crate::kernel::money;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::{Db, Tx};
-use crate::platform::gatekeeper::{Command, Id};
+use crate::platform::gatekeeper::{Command, Id, path_number};
 use crate::platform::records::sql::{self, Bind, DocRow, Sql};
 use crate::platform::reply::Reply;
 use actix_web::{HttpRequest, get, patch, post, web};
@@ -38,16 +39,6 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(update_approval_process_version)
         .service(publish_approval_process_version)
         .service(preview_approval_process);
-}
-
-/// The number of a version in the path; what is no number is not there.
-fn number(request: &HttpRequest) -> AppResult<i32> {
-    let text = request.match_info().get("number").unwrap_or_default();
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|_| is_plain)
-        .ok_or_else(AppError::not_found)
 }
 
 fn shown(status: u16, row: &VersionRow) -> AppResult<Reply> {
@@ -171,7 +162,7 @@ async fn get_approval_process_version(
     ctx: Ctx,
     id: Id,
 ) -> AppResult<Reply> {
-    let number = number(&request)?;
+    let number = path_number(&request, "number")?;
     let row = db
         .read(async |conn| processes::version(conn, ctx.tenant, id.0, number).await)
         .await?;
@@ -192,7 +183,7 @@ async fn update_approval_process_version(
     command: Command<UpdateApprovalProcessVersion>,
 ) -> AppResult<Reply> {
     let Command { ctx, input } = command;
-    let number = number(&request)?;
+    let number = path_number(&request, "number")?;
     db.write(&ctx, async |tx| {
         shown(
             200,
@@ -217,7 +208,7 @@ async fn publish_approval_process_version(
     ctx: Ctx,
     id: Id,
 ) -> AppResult<Reply> {
-    let number = number(&request)?;
+    let number = path_number(&request, "number")?;
     db.write(&ctx, async |tx| {
         shown(
             200,

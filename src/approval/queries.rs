@@ -1,9 +1,14 @@
 //! Reads of this room.
 
+mod people;
+mod standings;
+
+pub use people::{names, people};
+pub use standings::{Standing, standings};
+
 use super::definition::ProcessDocument;
-use super::people::{People, Person, Team};
-use super::rows::{ActRow, RequestRow, SeatRow, StepRow, word};
-use super::state::{RequestState, State};
+use super::rows::{ActRow, RequestRow, SeatRow, StepRow};
+use super::state::State;
 use super::subjects::Subjects;
 use super::wire::ApprovalRequest;
 use crate::kernel::ctx::{Ctx, Reach};
@@ -13,15 +18,13 @@ use crate::platform::records::sql::{Bind, Sql};
 use crate::schema::{
     approval_acts, approval_process_versions, approval_requests, approval_seats, approval_steps,
 };
-use chrono::{DateTime, NaiveDate, Utc};
-use diesel::sql_types::{
-    Array, Binary, Bool, Date, Integer, Jsonb, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid,
-};
+use chrono::NaiveDate;
+use diesel::sql_types::{Date, Integer, Jsonb, Nullable, Numeric, Text, Uuid as SqlUuid};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName, SelectableHelper, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use rust_decimal::Decimal;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// A connection that only reads.
@@ -116,98 +119,6 @@ pub async fn acts(conn: Conn<'_, '_>, tenant: Uuid, request: Uuid) -> AppResult<
 }
 
 #[derive(QueryableByName)]
-struct PersonRow {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Bool)]
-    is_active: bool,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    team_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    away_from: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    away_until: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    delegate_id: Option<Uuid>,
-    #[diesel(sql_type = Array<Text>)]
-    roles: Vec<String>,
-}
-
-#[derive(QueryableByName)]
-struct TeamRow {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    parent_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    leader_id: Option<Uuid>,
-}
-
-/// The company as it is now. An archived team keeps its place in the tree, but asks nobody.
-///
-/// # Errors
-/// Database errors.
-pub async fn people(conn: Conn<'_, '_>, tenant: Uuid) -> AppResult<People> {
-    let persons: Vec<PersonRow> = Cached(
-        sql_query(
-            "SELECT u.id, (u.is_active AND u.archived_at IS NULL) AS is_active, u.team_id, u.away_from, u.away_until, u.delegate_id, \
-             ARRAY(SELECT r.key FROM user_roles ur JOIN roles r ON r.tenant_id = ur.tenant_id AND r.id = ur.role_id \
-             WHERE ur.tenant_id = $1 AND ur.user_id = u.id AND r.archived_at IS NULL) AS roles \
-             FROM users u WHERE u.tenant_id = $1",
-        )
-        .bind::<SqlUuid, _>(tenant),
-    )
-    .load(conn)
-    .await?;
-    let teams: Vec<TeamRow> = Cached(
-        sql_query(
-            "SELECT id, parent_id, CASE WHEN archived_at IS NULL THEN leader_id END AS leader_id FROM teams WHERE tenant_id = $1",
-        )
-        .bind::<SqlUuid, _>(tenant),
-    )
-    .load(conn)
-    .await?;
-    let persons = persons.into_iter().map(|row| Person {
-        id: row.id,
-        is_active: row.is_active,
-        team_id: row.team_id,
-        roles: row.roles.into_iter().collect(),
-        away_from: row.away_from,
-        away_until: row.away_until,
-        delegate_id: row.delegate_id,
-    });
-    let teams = teams.into_iter().map(|row| Team {
-        id: row.id,
-        parent_id: row.parent_id,
-        leader_id: row.leader_id,
-    });
-    Ok(People::new(persons, teams))
-}
-
-#[derive(QueryableByName)]
-struct NameRow {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Text)]
-    name: String,
-}
-
-/// The names of people.
-///
-/// # Errors
-/// Database errors.
-pub async fn names(conn: Conn<'_, '_>, tenant: Uuid, people: Vec<Uuid>) -> AppResult<BTreeMap<Uuid, String>> {
-    let rows: Vec<NameRow> = Cached(
-        sql_query("SELECT id, name FROM users WHERE tenant_id = $1 AND id = ANY($2)")
-            .bind::<SqlUuid, _>(tenant)
-            .bind::<Array<SqlUuid>, _>(people),
-    )
-    .load(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
-}
-
-#[derive(QueryableByName)]
 struct RateRow {
     #[diesel(sql_type = Numeric)]
     rate: Decimal,
@@ -281,115 +192,46 @@ pub(super) async fn about(conn: Conn<'_, '_>, ctx: &Ctx, id: Uuid) -> AppResult<
     sql.query().get_result(conn).await.optional()?.or_not_found()
 }
 
-/// The pending requests in which somebody has a seat to be decided; of everybody, without one.
-pub(super) async fn pending_of(
+/// The pending requests in which somebody has a seat to be decided.
+pub(super) async fn pending_with_seat_of(
     conn: Conn<'_, '_>,
     tenant: Uuid,
-    person: Option<Uuid>,
+    person: Uuid,
 ) -> AppResult<Vec<About>> {
     let found = Cached(
         sql_query(
             "SELECT t.id, t.subject_kind, t.subject_id FROM approval_requests t WHERE t.tenant_id = $1 AND t.state = 'pending' \
-             AND ($2::uuid IS NULL OR t.id IN (SELECT s.request_id FROM approval_seats s WHERE s.tenant_id = $1 AND s.user_id = $2 \
-             AND s.decision IS NULL AND s.replaced_by IS NULL)) ORDER BY t.subject_kind, t.subject_id, t.id",
+             AND t.id IN (SELECT s.request_id FROM approval_seats s WHERE s.tenant_id = $1 AND s.user_id = $2 \
+             AND s.decision IS NULL AND s.replaced_by IS NULL) ORDER BY t.subject_kind, t.subject_id, t.id",
         )
         .bind::<SqlUuid, _>(tenant)
-        .bind::<Nullable<SqlUuid>, _>(person),
+        .bind::<SqlUuid, _>(person),
     )
     .load(conn)
     .await?;
     Ok(found)
 }
 
-/// What the gate needs to know of the approvals of one stay in a stage, by criterion.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    pub criterion_id: Option<Uuid>,
-    pub request_id: Uuid,
-    pub process_id: Uuid,
-    pub process_key: String,
-    pub state: RequestState,
-    /// Who has yet to decide now: id and name.
-    pub waiting_for: Vec<(Uuid, String)>,
-    content: Vec<String>,
-    content_hash: Vec<u8>,
-}
-
-impl Standing {
-    /// Whether the subject, in its wire JSON, is still what was asked about; a grant holds only then.
-    #[must_use]
-    pub fn covers(&self, subject: &Value) -> bool {
-        super::content::hash(&self.content, subject) == self.content_hash
-    }
-}
-
-#[derive(QueryableByName)]
-struct StandingRow {
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    criterion_id: Option<Uuid>,
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    process_id: Uuid,
-    #[diesel(sql_type = Text)]
-    process_key: String,
-    #[diesel(sql_type = Text)]
-    state: String,
-    #[diesel(sql_type = Binary)]
-    content_hash: Vec<u8>,
-    #[diesel(sql_type = Jsonb)]
-    content: Value,
-    #[diesel(sql_type = Jsonb)]
-    waiting_for: Value,
-}
-
-const STANDINGS: &str = "\
-SELECT DISTINCT ON (t.criterion_id) t.criterion_id, t.id, t.process_id, p.key AS process_key, t.state, t.content_hash, \
-    coalesce(v.document->'content', '[]'::jsonb) AS content, \
-    coalesce((SELECT jsonb_agg(jsonb_build_array(u.id, u.name) ORDER BY s.id) FROM approval_seats s \
-        JOIN approval_steps st ON st.tenant_id = $1 AND st.id = s.step_id AND st.state = 'open' \
-        JOIN users u ON u.tenant_id = $1 AND u.id = s.user_id \
-        WHERE s.tenant_id = $1 AND s.request_id = t.id AND s.decision IS NULL AND s.replaced_by IS NULL), '[]'::jsonb) AS waiting_for \
-FROM approval_requests t \
-JOIN approval_processes p ON p.tenant_id = $1 AND p.id = t.process_id \
-JOIN approval_process_versions v ON v.tenant_id = $1 AND v.id = t.process_version_id \
-WHERE t.tenant_id = $1 AND t.subject_kind = $2 AND t.subject_id = $3 AND t.visit_id = $4 \
-ORDER BY t.criterion_id, t.requested_at DESC, t.id DESC";
-
-/// The latest request for each criterion of a visit.
-///
-/// # Errors
-/// Database errors.
-pub async fn standings(
-    conn: Conn<'_, '_>,
-    tenant: Uuid,
-    subject_kind: super::definition::SubjectKind,
-    subject_id: Uuid,
-    visit_id: Uuid,
-) -> AppResult<Vec<Standing>> {
-    let kind: &'static str = subject_kind.into();
-    let rows: Vec<StandingRow> = Cached(
-        sql_query(STANDINGS)
-            .bind::<SqlUuid, _>(tenant)
-            .bind::<Text, _>(kind)
-            .bind::<SqlUuid, _>(subject_id)
-            .bind::<SqlUuid, _>(visit_id),
+/// The pending requests with an open step that may lack people: too few sit there who decided or can, or somebody sits
+/// there who cannot. The rules say exactly.
+pub(super) async fn pending_that_lack_people(conn: Conn<'_, '_>, tenant: Uuid) -> AppResult<Vec<About>> {
+    let found = Cached(
+        sql_query(
+            "SELECT t.id, t.subject_kind, t.subject_id FROM approval_requests t WHERE t.tenant_id = $1 AND t.state = 'pending' \
+             AND EXISTS (SELECT 1 FROM approval_steps st \
+                LEFT JOIN approval_seats s ON s.tenant_id = $1 AND s.step_id = st.id AND s.replaced_by IS NULL \
+                LEFT JOIN users u ON u.tenant_id = $1 AND u.id = s.user_id AND u.is_active AND u.archived_at IS NULL \
+                    AND u.id <> t.requester_id AND u.id IS DISTINCT FROM t.subject_owner_id \
+                WHERE st.tenant_id = $1 AND st.request_id = t.id AND st.state = 'open' GROUP BY st.id, st.quorum \
+                HAVING count(*) FILTER (WHERE s.decision IS NOT NULL OR u.id IS NOT NULL) < coalesce(st.quorum, 1) \
+                    OR count(*) FILTER (WHERE s.id IS NOT NULL AND s.decision IS NULL AND u.id IS NULL) > 0) \
+             ORDER BY t.subject_kind, t.subject_id, t.id",
+        )
+        .bind::<SqlUuid, _>(tenant),
     )
     .load(conn)
     .await?;
-    let read = |row: StandingRow| {
-        Ok(Standing {
-            criterion_id: row.criterion_id,
-            request_id: row.id,
-            process_id: row.process_id,
-            process_key: row.process_key,
-            state: word(&row.state)?,
-            waiting_for: serde_json::from_value(row.waiting_for).map_err(AppError::internal)?,
-            content: serde_json::from_value(row.content).map_err(AppError::internal)?,
-            content_hash: row.content_hash,
-        })
-    };
-    rows.into_iter().map(read).collect()
+    Ok(found)
 }
 
 /// The version of a process that new requests freeze.

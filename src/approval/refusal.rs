@@ -14,6 +14,8 @@ pub enum Refusal {
     StepClosed,
     /// No seat is theirs.
     NotSeated,
+    /// They came to own the subject after they were asked.
+    OwnSubject,
     /// They decided in this step already.
     AlreadyDecided,
     /// They sit in several open steps; which one is meant?
@@ -61,6 +63,11 @@ impl Refusal {
                 Code::NotYourDecision,
                 "You hold no seat in an open step of this request",
                 "您不是该申请当前步骤的审批人",
+            ),
+            Refusal::OwnSubject => refuse(
+                Code::NotYourDecision,
+                "You own what is decided on by now, and may not decide on it",
+                "您现为该对象的负责人,不得参与审批",
             ),
             Refusal::AlreadyDecided => refuse(
                 Code::Conflict,

@@ -41,6 +41,7 @@ pub struct RequestRow {
     pub version: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub advances_to_id: Option<Uuid>,
 }
 
 /// A row of `approval_steps`.

@@ -1,14 +1,19 @@
 //! What may be done in a request, and what follows. Pure: no clock, no database. Each rule returns the acts to
 //! record and the state after them; [`super::state::changes`] says what to write.
 
+mod draft;
+mod upkeep;
+
+pub use upkeep::{escalate, fill, lacks_people, remind, reminder_at, replace};
+
 use super::definition::{ProcessDocument, ProcessStep};
 use super::facts::Conditions;
 use super::people::People;
 use super::refusal::Refusal;
-use super::seating::{Asked, Bench, Origin, Parties};
+use super::seating::{Bench, Origin, Parties};
 use super::state::{Act, ActKind, Decision, RequestState, Seat, State, Step, StepState};
-use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::BTreeSet;
+use chrono::{DateTime, Utc};
+use draft::Draft;
 use uuid::Uuid;
 
 /// Everything that a rule may look at beside the request.
@@ -112,7 +117,7 @@ fn plan(steps: &[ProcessStep], new_id: &dyn Fn() -> Uuid) -> Vec<Step> {
 ///
 /// # Errors
 /// [`Refusal::RequestClosed`], [`Refusal::StepClosed`], [`Refusal::NotSeated`], [`Refusal::AlreadyDecided`],
-/// [`Refusal::StepRequired`].
+/// [`Refusal::StepRequired`], [`Refusal::OwnSubject`].
 pub fn decide(
     state: &State,
     setting: Setting<'_>,
@@ -121,7 +126,7 @@ pub fn decide(
     decision: Decision,
     opinion: Option<String>,
 ) -> Result<Outcome, Refusal> {
-    let seat = own_seat(state, who, step)?.clone();
+    let seat = own_seat(state, setting, who, step)?.clone();
     let mut draft = Draft::of(state.clone(), setting);
     let kind = match decision {
         Decision::Approve => ActKind::Approve,
@@ -147,14 +152,12 @@ pub fn return_(
     step: Option<Uuid>,
     comment: Option<String>,
 ) -> Result<Outcome, Refusal> {
-    let seat = own_seat(state, who, step)?.clone();
-    let mut draft = Draft::of(state.clone(), setting);
-    draft.record(Act {
+    let seat = own_seat(state, setting, who, step)?.clone();
+    Ok(Draft::of_one(state, setting, |draft| Act {
         actor_id: Some(who),
         comment,
         ..draft.act_on(ActKind::Return, &seat)
-    });
-    Ok(draft.done())
+    }))
 }
 
 /// The requester takes the request back.
@@ -185,13 +188,11 @@ pub fn call_off(
     comment: Option<String>,
 ) -> Result<Outcome, Refusal> {
     pending(state)?;
-    let mut draft = Draft::of(state.clone(), setting);
-    draft.record(Act {
+    Ok(Draft::of_one(state, setting, |draft| Act {
         actor_id: who,
         comment,
         ..draft.act(ActKind::Withdraw)
-    });
-    Ok(draft.done())
+    }))
 }
 
 /// Ends a pending request, or voids a grant, because what is approved changed. `who` changed it.
@@ -210,13 +211,11 @@ pub fn lapse(
             return Err(Refusal::RequestClosed);
         }
     }
-    let mut draft = Draft::of(state.clone(), setting);
-    draft.record(Act {
+    Ok(Draft::of_one(state, setting, |draft| Act {
         actor_id: who,
         comment,
         ..draft.act(ActKind::Lapse)
-    });
-    Ok(draft.done())
+    }))
 }
 
 /// Hands one's own undecided seat to somebody else.
@@ -231,18 +230,16 @@ pub fn delegate(
     to: Uuid,
     comment: Option<String>,
 ) -> Result<Outcome, Refusal> {
-    let seat = own_seat(state, who, step)?.clone();
+    let seat = own_seat(state, setting, who, step)?.clone();
     newcomer(state, setting, seat.step_id, to)?;
-    let mut draft = Draft::of(state.clone(), setting);
-    draft.record(Act {
+    Ok(Draft::of_one(state, setting, |draft| Act {
         actor_id: Some(who),
         comment,
         to_seat_id: Some((setting.new_id)()),
         to_user_id: Some(to),
         origin: Some(Origin::Delegation),
         ..draft.act_on(ActKind::Delegate, &seat)
-    });
-    Ok(draft.done())
+    }))
 }
 
 /// Asks one more person in an open step. Whoever has yet to decide there may do it; an administrator too, so that
@@ -258,16 +255,17 @@ pub fn add_approver(
     to: Uuid,
     comment: Option<String>,
 ) -> Result<Outcome, Refusal> {
-    let step_id = match own_seat(state, who, step) {
+    let step_id = match own_seat(state, setting, who, step) {
         Ok(seat) => seat.step_id,
-        Err(Refusal::NotSeated | Refusal::AlreadyDecided) if setting.people.is_administrator(who) => {
+        Err(Refusal::NotSeated | Refusal::AlreadyDecided | Refusal::OwnSubject)
+            if setting.people.is_administrator(who) =>
+        {
             only_open_step(state, step)?
         }
         Err(refusal) => return Err(refusal),
     };
     newcomer(state, setting, step_id, to)?;
-    let mut draft = Draft::of(state.clone(), setting);
-    draft.record(Act {
+    Ok(Draft::of_one(state, setting, |draft| Act {
         step_id: Some(step_id),
         actor_id: Some(who),
         comment,
@@ -275,120 +273,17 @@ pub fn add_approver(
         to_user_id: Some(to),
         origin: Some(Origin::Added),
         ..draft.act(ActKind::AddApprover)
-    });
-    Ok(draft.done())
+    }))
 }
 
 /// Records a comment; the state stays as it is, whatever it is.
 #[must_use]
 pub fn comment(state: &State, setting: Setting<'_>, who: Uuid, comment: String) -> Outcome {
-    let mut draft = Draft::of(state.clone(), setting);
-    draft.record(Act {
+    Draft::of_one(state, setting, |draft| Act {
         actor_id: Some(who),
         comment: Some(comment),
         ..draft.act(ActKind::Comment)
-    });
-    draft.done()
-}
-
-/// Reminds everybody who has yet to decide, one act each: in one step, or in all that are open. `who` is nobody
-/// when the clock does it.
-///
-/// # Errors
-/// [`Refusal::RequestClosed`], [`Refusal::StepClosed`].
-pub fn remind(
-    state: &State,
-    setting: Setting<'_>,
-    who: Option<Uuid>,
-    step: Option<Uuid>,
-    comment: Option<String>,
-) -> Result<Outcome, Refusal> {
-    pending(state)?;
-    if let Some(step) = step {
-        only_open_step(state, Some(step))?;
-    }
-    let mut draft = Draft::of(state.clone(), setting);
-    for seat in state.waiting_seats() {
-        if step.is_none_or(|step| step == seat.step_id) {
-            draft.record(Act {
-                actor_id: who,
-                to_user_id: Some(seat.user_id),
-                comment: comment.clone(),
-                ..draft.act_on(ActKind::Remind, seat)
-            });
-        }
-    }
-    Ok(draft.done())
-}
-
-/// When those who have yet to decide in an open step are reminded; never before it opened.
-#[must_use]
-pub fn reminder_at(process: &ProcessDocument, step: &Step) -> Option<DateTime<Utc>> {
-    let before = process.step(&step.key).reminder_seconds_before?;
-    let due = step.due_at?;
-    due.checked_sub_signed(TimeDelta::try_seconds(before)?)
-        .map(|at| step.opened_at.map_or(at, |opened| opened.max(at)))
-}
-
-/// The deadline of a step has passed: asks those above, whose word alone then decides it. The seats there are stay.
-/// Nothing is ever approved by it. Without an escalation in the process only the act is recorded.
-///
-/// # Errors
-/// [`Refusal::RequestClosed`], [`Refusal::StepClosed`], [`Refusal::NotDue`], [`Refusal::AlreadyEscalated`].
-pub fn escalate(state: &State, setting: Setting<'_>, step: Uuid) -> Result<Outcome, Refusal> {
-    pending(state)?;
-    only_open_step(state, Some(step))?;
-    let open = state.step(step).ok_or(Refusal::StepClosed)?;
-    if open.due_at.is_none_or(|due| setting.now < due) {
-        return Err(Refusal::NotDue);
-    }
-    let is_escalated = |seat: &Seat| seat.step_id == step && seat.origin == Origin::Escalation;
-    if state.seats.iter().any(is_escalated) {
-        return Err(Refusal::AlreadyEscalated);
-    }
-    let late = state
-        .live_seats(step)
-        .filter(|seat| seat.is_undecided())
-        .map(|seat| seat.user_id)
-        .collect::<Vec<_>>();
-    let mut draft = Draft::of(state.clone(), setting);
-    let asked = setting
-        .process
-        .step(&open.key)
-        .escalation
-        .map(|to| draft.bench().escalation(&to, &late, &state.sitting(step)))
-        .unwrap_or_default();
-    for person in &asked {
-        draft.ask(ActKind::Escalate, step, None, *person);
-    }
-    if asked.is_empty() {
-        draft.record(Act {
-            step_id: Some(step),
-            ..draft.act(ActKind::Escalate)
-        });
-    }
-    Ok(draft.done())
-}
-
-/// Somebody was deactivated: each of their undecided seats in open steps goes to their successor, or to whoever the
-/// process names now, the next leader up, an administrator – never to one who may not decide or sits there already.
-/// A seat that nobody can take stays and holds the step up. What they decided stands. Then as [`fill`]. Acts may be
-/// none.
-#[must_use]
-pub fn replace(state: &State, setting: Setting<'_>, gone: Uuid, successor: Option<Uuid>) -> Outcome {
-    let mut draft = Draft::of(state.clone(), setting);
-    draft.replace(|person| person == gone, successor);
-    draft.fill();
-    draft.done()
-}
-
-/// Gives open steps the people that they lack, and hands on the seats of people deactivated where nobody could take
-/// them before: as after an administrator was appointed. Acts may be none.
-#[must_use]
-pub fn fill(state: &State, setting: Setting<'_>) -> Outcome {
-    let mut draft = Draft::of(state.clone(), setting);
-    draft.fill();
-    draft.done()
+    })
 }
 
 fn pending(state: &State) -> Result<(), Refusal> {
@@ -399,8 +294,14 @@ fn pending(state: &State) -> Result<(), Refusal> {
     }
 }
 
-/// The undecided seat of a person in an open step.
-fn own_seat(state: &State, who: Uuid, step: Option<Uuid>) -> Result<&Seat, Refusal> {
+/// The undecided seat of a person in an open step. Who came to own the subject after they were asked may do nothing
+/// with it any more, not even choose who decides instead.
+fn own_seat<'s>(
+    state: &'s State,
+    setting: Setting<'_>,
+    who: Uuid,
+    step: Option<Uuid>,
+) -> Result<&'s Seat, Refusal> {
     let is_meant = |seat: &&Seat| seat.user_id == who && step.is_none_or(|id| id == seat.step_id);
     let had_seat = || state.seats.iter().filter(|seat| seat.is_live());
     if state.state != RequestState::Pending {
@@ -408,6 +309,7 @@ fn own_seat(state: &State, who: Uuid, step: Option<Uuid>) -> Result<&Seat, Refus
     }
     let mut open = state.waiting_seats().filter(is_meant);
     match (open.next(), open.next()) {
+        (Some(_), _) if state.parties.excluded(setting.process).contains(&who) => Err(Refusal::OwnSubject),
         (Some(seat), None) => Ok(seat),
         (Some(_), Some(_)) => Err(Refusal::StepRequired),
         (None, _) => Err(match had_seat().rfind(is_meant) {
@@ -441,128 +343,4 @@ fn newcomer(state: &State, setting: Setting<'_>, step: Uuid, person: Uuid) -> Re
         return Err(Refusal::AlreadySeated);
     }
     Ok(())
-}
-
-/// A state in the making, with the acts that make it.
-struct Draft<'a> {
-    setting: Setting<'a>,
-    state: State,
-    acts: Vec<Act>,
-}
-
-impl<'a> Draft<'a> {
-    fn of(state: State, setting: Setting<'a>) -> Draft<'a> {
-        Draft {
-            setting,
-            state,
-            acts: Vec::new(),
-        }
-    }
-
-    fn done(self) -> Outcome {
-        Outcome {
-            acts: self.acts,
-            state: self.state,
-        }
-    }
-
-    fn act(&self, kind: ActKind) -> Act {
-        Act::new(kind, self.setting.now)
-    }
-
-    fn act_on(&self, kind: ActKind, seat: &Seat) -> Act {
-        Act {
-            step_id: Some(seat.step_id),
-            seat_id: Some(seat.id),
-            ..self.act(kind)
-        }
-    }
-
-    fn record(&mut self, act: Act) {
-        self.state.apply(self.setting.process, &act);
-        self.acts.push(act);
-    }
-
-    fn bench(&self) -> Bench<'a> {
-        let Setting {
-            process, people, now, ..
-        } = self.setting;
-        Bench::new(process, self.state.parties, people, now)
-    }
-
-    fn definition(&self, step: Uuid) -> ProcessStep {
-        self.state
-            .step(step)
-            .map_or_else(ProcessStep::fallback, |step| self.setting.process.step(&step.key))
-    }
-
-    fn ask(&mut self, kind: ActKind, step: Uuid, in_place_of: Option<Uuid>, asked: Asked) {
-        self.record(Act {
-            step_id: Some(step),
-            seat_id: in_place_of,
-            to_seat_id: Some((self.setting.new_id)()),
-            to_user_id: Some(asked.user_id),
-            origin: Some(asked.origin),
-            for_user_id: asked.for_user_id,
-            ..self.act(kind)
-        });
-    }
-
-    /// Opens the next position when nothing is open and something waits.
-    fn open_next(&mut self) {
-        let is_idle = self.state.state == RequestState::Pending && self.state.open_steps().next().is_none();
-        let waiting = |step: &&Step| is_idle && step.state == StepState::Waiting;
-        let steps = self.state.steps.iter();
-        let Some(next) = steps.filter(waiting).map(|step| step.position).min() else {
-            return;
-        };
-        let opening = self.state.steps.iter().filter(waiting);
-        let opening = opening
-            .filter(|step| step.position == next)
-            .map(|step| step.id)
-            .collect::<Vec<_>>();
-        for step in opening {
-            self.record(Act {
-                step_id: Some(step),
-                ..self.act(ActKind::Open)
-            });
-            for person in self.bench().seats(&self.definition(step)) {
-                self.ask(ActKind::Seat, step, None, person);
-            }
-        }
-    }
-
-    /// Hands the undecided seats of some people to others, one for one, so that nobody's voice is lost.
-    fn replace(&mut self, is_gone: impl Fn(Uuid) -> bool, successor: Option<Uuid>) {
-        let waiting = self.state.waiting_seats();
-        let seats = waiting
-            .filter(|seat| is_gone(seat.user_id))
-            .cloned()
-            .collect::<Vec<_>>();
-        for seat in seats {
-            let step = self.definition(seat.step_id);
-            let taken = self.state.sitting(seat.step_id);
-            if let Some(newcomer) = self.bench().replacement(&step, &taken, successor) {
-                self.ask(ActKind::Replace, seat.step_id, Some(seat.id), newcomer);
-            }
-        }
-    }
-
-    fn fill(&mut self) {
-        let people = self.setting.people;
-        self.replace(|person| !people.is_active(person), None);
-        let open = self.state.open_steps().map(|step| step.id);
-        for step in open.collect::<Vec<_>>() {
-            let mut asked = Vec::new();
-            let mut taken = self.state.sitting(step);
-            // Whoever has gone without a decision is no help; a decision that was made counts.
-            let decided = self.state.live_seats(step).filter(|seat| seat.decision.is_some());
-            let decided = decided.map(|seat| seat.user_id).collect::<BTreeSet<_>>();
-            taken.retain(|person| people.is_active(*person) || decided.contains(person));
-            self.bench().top_up(&self.definition(step), &mut asked, &taken);
-            for person in asked {
-                self.ask(ActKind::Seat, step, None, person);
-            }
-        }
-    }
 }

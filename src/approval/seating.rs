@@ -149,6 +149,30 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Who is asked in an open step that has too few people: whoever the process names now, then as ever. Nobody, when
+    /// those who count there (`taken`) are enough.
+    #[must_use]
+    pub fn missing(&self, step: &ProcessStep, taken: &BTreeSet<Uuid>) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        if taken.len() >= step.needed() {
+            return asked;
+        }
+        for person in self.named(step) {
+            self.seat(&mut asked, taken, person, Origin::Process);
+        }
+        self.top_up(step, &mut asked, taken);
+        asked
+    }
+
+    /// Whoever takes over a seat in a step where `taken` sit already, when that can be the successor or who stands in
+    /// for them.
+    #[must_use]
+    pub fn successor(&self, taken: &BTreeSet<Uuid>, successor: Uuid) -> Option<Asked> {
+        let mut asked = Vec::new();
+        self.seat(&mut asked, taken, successor, Origin::Replacement);
+        asked.pop()
+    }
+
     /// One person to take over a seat in a step where `taken` sit already: the successor if they may, then
     /// whoever the process names now, the next leader up, an administrator.
     #[must_use]
@@ -190,7 +214,9 @@ impl<'a> Bench<'a> {
         });
     }
 
-    fn may_sit(&self, person: Uuid) -> bool {
+    /// Whether a person is there and no separation of duties keeps them out.
+    #[must_use]
+    pub fn may_sit(&self, person: Uuid) -> bool {
         self.people.is_active(person) && !self.is_excluded(person)
     }
 

@@ -6,13 +6,13 @@ use super::definition::SubjectKind;
 use super::facts::{Conditions, FrozenAmount, facts};
 use super::people::People;
 use super::queries::{self, About, Loaded, Published};
-use super::refusal::Refusal;
 use super::rows::{RequestRow, word};
 use super::rules::{self, Outcome, Setting};
 use super::seating::Parties;
 use super::state::{RequestState, State};
 use super::subjects::{Ended, Subject, Subjects};
 use super::writing::{self, Ids};
+use crate::identity::staffing::people_changed;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::Fault;
@@ -56,6 +56,8 @@ pub struct NewRequest {
     pub currency: Option<String>,
     /// Whether the subject is to move on by itself when this is granted.
     pub advances_when_granted: bool,
+    /// Where to, when the requester named a stage.
+    pub advances_to_id: Option<Uuid>,
     pub comment: Option<String>,
 }
 
@@ -139,6 +141,7 @@ pub async fn request(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, new: NewRequest
         version: 1,
         created_at: ctx.now,
         updated_at: ctx.now,
+        advances_to_id: new.advances_to_id,
     };
     insert(tx, &row).await?;
     let planned = Loaded {
@@ -224,7 +227,7 @@ async fn frozen_rate(tx: &mut Tx, ctx: &Ctx, new: &NewRequest) -> AppResult<Opti
 }
 
 /// Locks the subject, then the request, and reads it whole.
-async fn lock(
+pub(super) async fn lock(
     tx: &mut Tx,
     ctx: &Ctx,
     subjects: Subjects,
@@ -263,12 +266,26 @@ pub async fn act(
     let people = queries::people(&mut &**tx, ctx.tenant).await?;
     let outcome = apply(tx, ctx, &people, &loaded, rule).await?;
     let state = outcome.state.state;
+    if lacks_people(&loaded, &people, ctx, &outcome) {
+        // Whoever became able while this ran could not be seen from here: look again afterwards.
+        people_changed(tx, ctx).await?;
+    }
     if state != loaded.state.state
         && let Some(decided) = subject.decided
     {
         decided(tx, ctx, &ended(&loaded.request, subject.kind, state)).await?;
     }
     Ok(state)
+}
+
+fn lacks_people(loaded: &Loaded, people: &People, ctx: &Ctx, outcome: &Outcome) -> bool {
+    let setting = Setting {
+        process: &loaded.process,
+        people,
+        now: ctx.now,
+        new_id: &Uuid::now_v7,
+    };
+    rules::lacks_people(&outcome.state, setting)
 }
 
 fn ended(request: &RequestRow, kind: SubjectKind, state: RequestState) -> Ended {
@@ -282,11 +299,12 @@ fn ended(request: &RequestRow, kind: SubjectKind, state: RequestState) -> Ended 
         requester_id: request.requester_id,
         state,
         advances_when_granted: request.advances_when_granted,
+        advances_to_id: request.advances_to_id,
     }
 }
 
 /// Applies a rule to a locked request and writes what follows.
-async fn apply(
+pub(super) async fn apply(
     tx: &mut Tx,
     ctx: &Ctx,
     people: &People,
@@ -386,109 +404,6 @@ pub async fn withdraw_all(
         apply(tx, ctx, &People::default(), &loaded, &call_off).await?;
     }
     Ok(count)
-}
-
-/// Hands on every undecided seat of somebody who leaves: to the successor where they may sit, else to whomever the
-/// process finds; answers how many requests that touched. The person is deactivated already in this transaction.
-///
-/// # Errors
-/// Database errors.
-pub async fn replace_approver(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    subjects: Subjects,
-    gone: Uuid,
-    successor: Option<Uuid>,
-) -> AppResult<i64> {
-    let replace =
-        |loaded: &Loaded, setting: Setting<'_>| Ok(rules::replace(&loaded.state, setting, gone, successor));
-    let requests = queries::pending_of(&mut &**tx, ctx.tenant, Some(gone)).await?;
-    staff(tx, ctx, subjects, &requests, &replace).await
-}
-
-/// Gives every pending request the people that it lacks, as after an administrator was appointed; answers how many it
-/// touched.
-///
-/// # Errors
-/// Database errors.
-pub async fn fill(tx: &mut Tx, ctx: &Ctx, subjects: Subjects) -> AppResult<i64> {
-    let fill = |loaded: &Loaded, setting: Setting<'_>| Ok(rules::fill(&loaded.state, setting));
-    let requests = queries::pending_of(&mut &**tx, ctx.tenant, None).await?;
-    staff(tx, ctx, subjects, &requests, &fill).await
-}
-
-async fn staff(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    subjects: Subjects,
-    requests: &[About],
-    rule: Rule<'_>,
-) -> AppResult<i64> {
-    let people = queries::people(&mut &**tx, ctx.tenant).await?;
-    let mut touched = 0;
-    for about in requests {
-        let (_, loaded) = lock(tx, ctx, subjects, about).await?;
-        let outcome = apply(tx, ctx, &people, &loaded, rule).await?;
-        touched += i64::from(!outcome.acts.is_empty());
-    }
-    Ok(touched)
-}
-
-/// The reminder of a step is due: reminds those who have yet to decide. Nothing, when the step has closed.
-///
-/// # Errors
-/// Database errors.
-pub async fn fire_reminder(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    subjects: Subjects,
-    step_id: Uuid,
-    details: &Value,
-) -> AppResult<()> {
-    let remind = |loaded: &Loaded, setting: Setting<'_>| {
-        harmless(
-            loaded,
-            rules::remind(&loaded.state, setting, None, Some(step_id), None),
-        )
-    };
-    fire(tx, ctx, subjects, details, &remind).await
-}
-
-/// The deadline of a step has passed: asks those above. It never approves.
-///
-/// # Errors
-/// Database errors.
-pub async fn fire_deadline(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    subjects: Subjects,
-    step_id: Uuid,
-    details: &Value,
-) -> AppResult<()> {
-    let escalate = |loaded: &Loaded, setting: Setting<'_>| {
-        harmless(loaded, rules::escalate(&loaded.state, setting, step_id))
-    };
-    fire(tx, ctx, subjects, details, &escalate).await
-}
-
-/// A timer that finds its step decided has nothing to do.
-fn harmless(loaded: &Loaded, outcome: Result<Outcome, Refusal>) -> AppResult<Outcome> {
-    Ok(outcome.unwrap_or_else(|_| Outcome {
-        acts: Vec::new(),
-        state: loaded.state.clone(),
-    }))
-}
-
-async fn fire(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, details: &Value, rule: Rule<'_>) -> AppResult<()> {
-    let id = details["request_id"]
-        .as_str()
-        .and_then(|id| Uuid::parse_str(id).ok());
-    let id = id.ok_or_else(|| AppError::internal("an approval timer without its request"))?;
-    let about = queries::about(&mut &**tx, ctx, id).await?;
-    let (_, loaded) = lock(tx, ctx, subjects, &about).await?;
-    let people = queries::people(&mut &**tx, ctx.tenant).await?;
-    apply(tx, ctx, &people, &loaded, rule).await?;
-    Ok(())
 }
 
 /// Who acts, when it is a person.

@@ -31,6 +31,8 @@ pub struct Ended {
     pub state: RequestState,
     /// The subject is to move on by itself when this is granted and everything else holds.
     pub advances_when_granted: bool,
+    /// Where to, when the requester named a stage.
+    pub advances_to_id: Option<Uuid>,
 }
 
 /// Runs in the transaction of the act that ended a request, the subject and the request locked. The context is that of

@@ -1,8 +1,9 @@
-//! Requests and processes as the API shows them.
+//! Requests as the API shows them.
 
-use super::definition::{Mode, ProcessDocument, SubjectKind};
-use super::preview::StepPreview;
-use super::processes::{VersionRow, read};
+pub mod commands;
+pub mod processes;
+
+use super::definition::{Mode, SubjectKind};
 use super::queries::{Loaded, ProcessName};
 use super::rows::{ActRow, RequestRow, word};
 use super::seating::Origin;
@@ -10,8 +11,8 @@ use super::state::{ActKind, Decision, RequestState, Seat, Step, StepState};
 use crate::kernel::error::AppResult;
 use crate::kernel::money;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -57,7 +58,7 @@ pub struct ApprovalRequestSummary {
     pub previous_id: Option<Uuid>,
     /// Who asked.
     pub requester: Someone,
-    /// The subject's owner when it was asked.
+    /// The subject's owner when it was asked; while it is pending, whoever owns the subject now.
     pub owner: Option<Someone>,
     /// Where it stands.
     pub state: RequestState,
@@ -79,6 +80,8 @@ pub struct ApprovalRequestSummary {
     /// Whether the subject moves on by itself when this is granted.
     #[schema(example = true)]
     pub advances_when_granted: bool,
+    /// Where to, when the advance that asked named a stage.
+    pub advances_to_id: Option<Uuid>,
     /// Who can decide now.
     pub waiting_for: Vec<Someone>,
     /// When it was asked.
@@ -238,6 +241,7 @@ impl ApprovalRequestSummary {
             exchange_rate: row.exchange_rate.map(|rate| rate.normalize().to_string()),
             comment: row.comment.clone(),
             advances_when_granted: row.advances_when_granted,
+            advances_to_id: row.advances_to_id,
             waiting_for: waiting.iter().map(|id| someone(names, *id)).collect(),
             requested_at: row.requested_at,
             closed_at: row.closed_at,
@@ -327,250 +331,6 @@ impl ApprovalAct {
             acted_at: act.acted_at,
         })
     }
-}
-
-/// Approves.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Approve {
-    /// What you say about it.
-    #[schema(example = "同意", max_length = 2000)]
-    pub opinion: Option<String>,
-    /// The step that you mean; needed when you sit in several open ones.
-    #[schema(example = "legal", max_length = 63)]
-    pub step_key: Option<String>,
-}
-
-/// Rejects.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Reject {
-    /// Why.
-    #[schema(example = "付款条件不可接受", min_length = 1, max_length = 2000)]
-    pub opinion: String,
-    /// The step that you mean; needed when you sit in several open ones.
-    #[schema(example = "legal", max_length = 63)]
-    pub step_key: Option<String>,
-}
-
-/// Returns for changes.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReturnForChanges {
-    /// What has to change.
-    #[schema(example = "请补充违约条款", min_length = 1, max_length = 2000)]
-    pub comment: String,
-    /// The step that you mean; needed when you sit in several open ones.
-    #[schema(example = "legal", max_length = 63)]
-    pub step_key: Option<String>,
-}
-
-/// Hands one's seat to somebody else.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Delegate {
-    /// Who decides in your place.
-    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
-    pub to_user_id: Uuid,
-    /// What you say about it.
-    #[schema(example = "请代为审批", max_length = 2000)]
-    pub comment: Option<String>,
-    /// The step that you mean; needed when you sit in several open ones.
-    #[schema(example = "legal", max_length = 63)]
-    pub step_key: Option<String>,
-}
-
-/// Asks one more person.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AddApprover {
-    /// Who is asked as well.
-    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
-    pub user_id: Uuid,
-    /// What you say about it.
-    #[schema(example = "请财务一并审核", max_length = 2000)]
-    pub comment: Option<String>,
-    /// The step that you mean; needed when several could be meant.
-    #[schema(example = "legal", max_length = 63)]
-    pub step_key: Option<String>,
-}
-
-/// Takes a request back.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Withdraw {
-    /// Why.
-    #[schema(example = "客户要求修改", max_length = 2000)]
-    pub comment: Option<String>,
-}
-
-/// Says something.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Comment {
-    /// What you say.
-    #[schema(example = "合同附件已更新", min_length = 1, max_length = 2000)]
-    pub comment: String,
-}
-
-/// Reminds those who have yet to decide.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Remind {
-    /// What you say to them.
-    #[schema(example = "请尽快审批", max_length = 2000)]
-    pub comment: Option<String>,
-    /// Only those of this step.
-    #[schema(example = "legal", max_length = 63)]
-    pub step_key: Option<String>,
-}
-
-/// A new process: of a document of your own, or of a shipped one. Exactly one of both.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"template": "contract_approval"}))]
-pub struct CreateApprovalProcess {
-    /// The first draft.
-    pub document: Option<ProcessDocument>,
-    /// The key of a shipped process.
-    #[schema(example = "contract_approval", max_length = 63)]
-    pub template: Option<String>,
-}
-
-/// A change of a draft.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UpdateApprovalProcessVersion {
-    /// The whole new document.
-    pub document: ProcessDocument,
-}
-
-/// Where a version of a process stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, strum::EnumString)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum ProcessVersionState {
-    /// It can be edited.
-    Draft,
-    /// New requests freeze it.
-    Published,
-    /// Another one was published since; the requests that froze it keep it.
-    Retired,
-}
-
-/// A version of an approval process.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ApprovalProcessVersion {
-    /// Id.
-    pub id: Uuid,
-    /// The process.
-    pub process_id: Uuid,
-    /// Counts from 1 within the process.
-    #[schema(example = 1)]
-    pub number: i32,
-    /// Where it stands.
-    pub state: ProcessVersionState,
-    /// Who is asked, in what order, and how their decisions count.
-    pub document: ProcessDocument,
-    /// When it was published.
-    pub published_at: Option<DateTime<Utc>>,
-    /// Rises with every change.
-    #[schema(example = 1)]
-    pub version: i32,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// When it was last changed.
-    pub updated_at: DateTime<Utc>,
-}
-
-impl ApprovalProcessVersion {
-    pub(super) fn of(row: &VersionRow) -> AppResult<ApprovalProcessVersion> {
-        Ok(ApprovalProcessVersion {
-            id: row.id,
-            process_id: row.process_id,
-            number: row.number,
-            state: word(&row.state)?,
-            document: read(row)?,
-            published_at: row.published_at,
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        })
-    }
-}
-
-/// The versions of a process.
-#[derive(Serialize, ToSchema)]
-pub struct ApprovalProcessVersionPage {
-    /// All versions, the newest first.
-    pub data: Vec<ApprovalProcessVersion>,
-    /// Always null: there is one page.
-    #[schema(example = json!(null))]
-    pub next_cursor: Option<String>,
-}
-
-/// A shipped process.
-#[derive(Serialize, ToSchema)]
-pub struct ApprovalProcessTemplate {
-    /// Its key, by which it is made.
-    #[schema(example = "contract_approval")]
-    pub key: String,
-    /// Its name.
-    #[schema(example = "合同审批")]
-    pub name: String,
-    /// Its document.
-    pub document: ProcessDocument,
-}
-
-/// The shipped processes.
-#[derive(Serialize, ToSchema)]
-pub struct ApprovalProcessTemplatePage {
-    /// All of them.
-    pub data: Vec<ApprovalProcessTemplate>,
-    /// Always null: there is one page.
-    #[schema(example = json!(null))]
-    pub next_cursor: Option<String>,
-}
-
-/// A request that might be made.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"amount": "220000", "currency": "CNY", "facts": {"name": "客户管理系统采购"}}))]
-pub struct PreviewApproval {
-    /// The version of the process; the published one when not given.
-    #[schema(example = 1, minimum = 1)]
-    pub number: Option<i32>,
-    /// Who would ask; you, when not given.
-    #[schema(example = json!(null))]
-    pub requester_id: Option<Uuid>,
-    /// Who owns the subject; nobody, when not given.
-    #[schema(example = json!(null))]
-    pub owner_id: Option<Uuid>,
-    /// The amount that would be decided on.
-    #[schema(example = "220000", max_length = 30, pattern = r"^-?(0|[1-9]\d*)(\.\d+)?$")]
-    pub amount: Option<String>,
-    /// Its currency; the company's when not given.
-    #[schema(example = "CNY", pattern = "^[A-Z]{3}$")]
-    pub currency: Option<String>,
-    /// The members of the subject that conditions read, as far as they are known.
-    #[serde(default)]
-    #[schema(value_type = Object, example = json!({"name": "客户管理系统采购"}))]
-    pub facts: Map<String, Value>,
-}
-
-/// The chain that a request would take.
-#[derive(Serialize, ToSchema)]
-pub struct ApprovalPreview {
-    /// The version of the process.
-    #[schema(example = 1)]
-    pub number: i32,
-    /// The amount in the company's currency as conditions read it; null when no rate is known.
-    #[schema(example = "220000.00")]
-    pub amount_in_company_currency: Option<String>,
-    /// The steps by position.
-    pub steps: Vec<StepPreview>,
-    /// The people named in the steps.
-    pub people: Vec<Someone>,
 }
 
 pub(super) fn people(names: &Names) -> Vec<Someone> {

@@ -1,5 +1,6 @@
 //! External ids: by what other systems know a record. One name of one system names one record of a kind.
 
+use super::attached;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -68,19 +69,8 @@ pub struct ExternalIdList {
 /// # Errors
 /// `not_found` when the caller does not see the record.
 pub async fn list(db: &Db, ctx: &Ctx, resource: &'static Resource, id: Uuid) -> AppResult<Reply> {
-    db.read(async |conn| store::require_visible(conn, ctx, resource, id).await)
-        .await?;
-    let data = db
-        .read(async |conn| {
-            let query = sql_query(
-                "SELECT id, system, external_id, created_at FROM external_ids WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 ORDER BY id",
-            )
-            .bind::<SqlUuid, _>(ctx.tenant)
-            .bind::<Text, _>(resource.singular)
-            .bind::<SqlUuid, _>(id);
-            Ok(Cached(query).load::<ExternalId>(conn).await?)
-        })
-        .await?;
+    let sql = "SELECT id, system, external_id, created_at FROM external_ids WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 ORDER BY id";
+    let data = attached::all(db, ctx, resource, id, sql).await?;
     Ok(Reply::ok(&ExternalIdList {
         data,
         next_cursor: None,
@@ -174,15 +164,8 @@ pub async fn remove(
 ) -> AppResult<Reply> {
     db.write(ctx, async |tx| {
         store::lock(tx, ctx, resource, id, For::Write).await?;
-        let query = sql_query(
-            "DELETE FROM external_ids WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 AND id = $4 RETURNING system, external_id",
-        )
-        .bind::<SqlUuid, _>(ctx.tenant)
-        .bind::<Text, _>(resource.singular)
-        .bind::<SqlUuid, _>(id)
-        .bind::<SqlUuid, _>(entry);
-        let removed: Option<Removed> = Cached(query).get_result(&mut **tx).await.optional()?;
-        let removed = removed.ok_or_else(AppError::not_found)?;
+        let sql = "DELETE FROM external_ids WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 AND id = $4 RETURNING system, external_id";
+        let removed: Removed = attached::take(tx, ctx, resource, id, entry, sql).await?;
         tx.record(Event::new(
             format!("{}.external_id_removed", resource.singular),
             resource.singular,

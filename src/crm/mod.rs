@@ -1,5 +1,6 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
+mod attached;
 pub mod external_ids;
 pub mod grading;
 pub mod hand_over;

@@ -1,6 +1,7 @@
 //! Participants: people besides the owner who support a record. Added and removed by whoever may write the record by
 //! ownership; participants do not invite others.
 
+use super::attached;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -12,7 +13,7 @@ use crate::platform::records::store::{self, For};
 use crate::platform::reply::Reply;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -77,19 +78,8 @@ pub struct ParticipantList {
 /// # Errors
 /// `not_found` when the caller does not see the record.
 pub async fn list(db: &Db, ctx: &Ctx, resource: &'static Resource, id: Uuid) -> AppResult<Reply> {
-    db.read(async |conn| store::require_visible(conn, ctx, resource, id).await)
-        .await?;
-    let data = db
-        .read(async |conn| {
-            let query = sql_query(
-                "SELECT id, user_id, access, created_at FROM participants WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 ORDER BY id",
-            )
-            .bind::<SqlUuid, _>(ctx.tenant)
-            .bind::<Text, _>(resource.singular)
-            .bind::<SqlUuid, _>(id);
-            Ok(Cached(query).load::<Participant>(conn).await?)
-        })
-        .await?;
+    let sql = "SELECT id, user_id, access, created_at FROM participants WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 ORDER BY id";
+    let data = attached::all(db, ctx, resource, id, sql).await?;
     Ok(Reply::ok(&ParticipantList {
         data,
         next_cursor: None,
@@ -200,15 +190,8 @@ pub async fn remove(
     let write = resource.write_permission();
     db.write(ctx, async |tx| {
         store::lock(tx, ctx, resource, id, For::Action(&write)).await?;
-        let query = sql_query(
-            "DELETE FROM participants WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 AND id = $4 RETURNING user_id",
-        )
-        .bind::<SqlUuid, _>(ctx.tenant)
-        .bind::<Text, _>(resource.singular)
-        .bind::<SqlUuid, _>(id)
-        .bind::<SqlUuid, _>(participation);
-        let removed: Option<Removed> = Cached(query).get_result(&mut **tx).await.optional()?;
-        let removed = removed.ok_or_else(AppError::not_found)?;
+        let sql = "DELETE FROM participants WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 AND id = $4 RETURNING user_id";
+        let removed: Removed = attached::take(tx, ctx, resource, id, participation, sql).await?;
         tx.record(Event::new(
             format!("{}.participant_removed", resource.singular),
             resource.singular,

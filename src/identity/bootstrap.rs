@@ -9,7 +9,7 @@ use crate::platform::clock;
 use crate::platform::db::{Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::reply::Reply;
-use crate::schema::{roles, tenants, user_roles, users};
+use crate::schema::{company_slugs, roles, tenants, user_roles, users};
 use chrono::{DateTime, Utc};
 use diesel::ExpressionMethods;
 use diesel_async::RunQueryDsl;
@@ -61,7 +61,7 @@ impl Made {
 /// Makes a company in a transaction of its own.
 ///
 /// # Errors
-/// `invalid` when a setting cannot be used.
+/// `invalid` when a setting cannot be used, `duplicate` when the short name is taken.
 pub async fn make_company(db: &Db, new: &NewCompany) -> AppResult<Made> {
     let hash = passwords::hash(&new.administrator.password).await?;
     let made = Made::fresh();
@@ -78,7 +78,7 @@ pub async fn make_company(db: &Db, new: &NewCompany) -> AppResult<Made> {
 /// transaction would be written as the new company's; record the command's own afterwards.
 ///
 /// # Errors
-/// `invalid` when a setting cannot be used.
+/// As [`make_company`].
 pub async fn make_company_in(tx: &mut Tx, new: &NewCompany, made: Made, hash: &str) -> AppResult<()> {
     let ctx = terms(new, made)?;
     insert_company(tx, &ctx, new, made, hash).await?;
@@ -115,6 +115,14 @@ fn terms(new: &NewCompany, made: Made) -> AppResult<Ctx> {
 }
 
 async fn insert_company(tx: &mut Tx, ctx: &Ctx, new: &NewCompany, made: Made, hash: &str) -> AppResult<()> {
+    // First of all: whoever asks for the same name at the same time waits here, and is then refused.
+    diesel::insert_into(company_slugs::table)
+        .values((
+            company_slugs::slug.eq(&new.slug),
+            company_slugs::tenant_id.eq(made.tenant),
+        ))
+        .execute(&mut **tx)
+        .await?;
     diesel::insert_into(tenants::table)
         .values((
             tenants::tenant_id.eq(made.tenant),

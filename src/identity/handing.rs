@@ -8,6 +8,7 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
+use crate::platform::gatekeeper::Platform;
 use crate::platform::hand_over::{HandOver, Holding, give_all};
 use diesel::sql_types::{Jsonb, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, sql_query};
@@ -39,6 +40,9 @@ pub struct HandOverView {
     pub counts: Counts,
 }
 
+/// What approvals are called in the counts.
+const APPROVALS: &str = "approval-requests";
+
 const LEADERSHIP: &[Holding] = &[Holding {
     kind: "team",
     plural: "teams",
@@ -57,14 +61,14 @@ pub fn teams<'a>(
     Box::pin(give_all(tx, ctx, LEADERSHIP, from, to))
 }
 
-/// Hands everything over, in the caller's transaction, and keeps a note of it.
+/// Hands everything over, with the approvals waiting for them, in the caller's transaction, and keeps a note of it.
 ///
 /// # Errors
 /// `invalid` at `pointer` when the successor is the same person or not active.
 pub async fn hand_over(
     tx: &mut Tx,
     ctx: &Ctx,
-    areas: &[HandOver],
+    platform: &Platform,
     from: Uuid,
     to: Uuid,
     pointer: &'static str,
@@ -74,15 +78,38 @@ pub async fn hand_over(
         return Err(AppError::invalid(vec![fault]));
     }
     require_active(tx, ctx, to, pointer).await?;
-    let counts = counted(tx, ctx, areas, from, to).await?;
+    let mut counts = counted(tx, ctx, &platform.hand_overs, from, to).await?;
+    // What they own goes first: the successor may not decide on what they own by then.
+    let seats = (platform.leave_seats)(tx, ctx, from, Some(to)).await?;
+    if seats > 0 {
+        counts.insert(APPROVALS, seats);
+    }
     note(tx, ctx, from, to, counts).await
 }
 
-/// Refuses when something is left that a successor would have to take.
+/// Lets somebody go who is deactivated by now: everything goes to the successor. Without one nothing may be left but
+/// approvals waiting for them, which go to whomever their processes find.
 ///
 /// # Errors
-/// `successor_required` with the counts.
-pub async fn require_nothing_left(tx: &mut Tx, ctx: &Ctx, areas: &[HandOver], user: Uuid) -> AppResult<()> {
+/// `successor_required` with the counts; those of [`hand_over`].
+pub async fn leave(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    platform: &Platform,
+    user: Uuid,
+    successor: Option<Uuid>,
+) -> AppResult<()> {
+    if let Some(to) = successor {
+        hand_over(tx, ctx, platform, user, to, "/successor_id").await?;
+        return Ok(());
+    }
+    require_nothing_left(tx, ctx, &platform.hand_overs, user).await?;
+    (platform.leave_seats)(tx, ctx, user, None).await?;
+    Ok(())
+}
+
+/// Refuses when something is left that a successor would have to take.
+async fn require_nothing_left(tx: &mut Tx, ctx: &Ctx, areas: &[HandOver], user: Uuid) -> AppResult<()> {
     let left = counted(tx, ctx, areas, user, user).await?;
     if left.is_empty() {
         return Ok(());

@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod company;
 pub mod handing;
 pub mod hooks;
+pub mod leaving;
 pub mod me;
 pub mod passwords;
 pub mod people;
@@ -14,6 +15,7 @@ mod rows;
 pub mod sandbox;
 pub mod sessions;
 pub mod sign_in;
+pub mod staffing;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -40,9 +42,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(people::create_user)
         .service(people::set_user_roles)
         .service(people::set_user_password)
-        .service(people::deactivate_user)
-        .service(people::reactivate_user)
-        .service(people::hand_over_user)
+        .service(leaving::deactivate_user)
+        .service(leaving::reactivate_user)
+        .service(leaving::hand_over_user)
         .service(api_keys::create_api_key)
         .service(api_keys::revoke_api_key)
         .service(company::get_company)

@@ -1,11 +1,9 @@
-//! Commands on people: making them, their roles and passwords, leaving and coming back. Lock order: the queue, the user,
-//! roles, what is handed over.
+//! Commands on people: making them, their roles and passwords. Lock order: the queue, the user, roles.
 
-use super::handing::{self, HandOverView};
 use super::resources::USER;
 use super::rights;
-use super::sessions;
 use super::sign_in::{store_hash, usable_hash};
+use super::staffing::people_changed;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -14,12 +12,11 @@ use crate::kernel::text::say;
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::gatekeeper::{Command, Id, Shared};
-use crate::platform::hand_over::HandOver;
 use crate::platform::records::store::{self, For};
 use crate::platform::reply::{Reply, add_warnings};
 use actix_web::{post, put, web};
 use diesel::sql_query;
-use diesel::sql_types::{Array, Bool, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -93,24 +90,6 @@ pub struct NewPassword {
     password: String,
 }
 
-/// How somebody leaves.
-#[derive(Deserialize, Clone, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Leaving {
-    /// Who takes everything over; needed when there is something.
-    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
-    successor_id: Option<Uuid>,
-}
-
-/// Who takes over.
-#[derive(Deserialize, Clone, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HandingOver {
-    /// An active colleague.
-    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
-    to_user_id: Uuid,
-}
-
 /// Make a user
 ///
 /// Nobody gives a role that grants more than they hold themselves.
@@ -130,6 +109,7 @@ pub async fn create_user(db: web::Data<Db>, shared: Shared, command: Command<New
             if let Some(hash) = &hash {
                 set_first_password(tx, &ctx, written.id, hash).await?;
             }
+            people_changed(tx, &ctx).await?;
             let reply = user_reply(tx, &ctx, 201, written.id, &written.warnings).await?;
             Ok(reply.with_location(format!("/v1/users/{}", written.id)))
         })
@@ -163,7 +143,13 @@ async fn set_first_password(tx: &mut Tx, ctx: &Ctx, user: Uuid, hash: &str) -> A
 }
 
 /// The answer with a user as they now are.
-async fn user_reply(tx: &mut Tx, ctx: &Ctx, status: u16, id: Uuid, warnings: &[Fault]) -> AppResult<Reply> {
+pub(super) async fn user_reply(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    status: u16,
+    id: Uuid,
+    warnings: &[Fault],
+) -> AppResult<Reply> {
     let mut conn: &AsyncPgConnection = tx;
     let row = store::find(&mut conn, ctx, &USER, id, None).await?;
     let mut record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
@@ -239,7 +225,7 @@ fn role_ids(record: &Map<String, Value>) -> Vec<Uuid> {
         .collect()
 }
 
-fn is_active(record: &Map<String, Value>) -> bool {
+pub(super) fn is_active(record: &Map<String, Value>) -> bool {
     record.get("is_active") == Some(&Value::Bool(true))
 }
 
@@ -279,6 +265,7 @@ pub async fn set_user_roles(
             replace_roles(tx, &ctx, id, &before, &roles).await?;
             rights::require_an_administrator(tx, &ctx).await?;
             touch(tx, &ctx, id).await?;
+            people_changed(tx, &ctx).await?;
             user_reply(tx, &ctx, 200, id, &[]).await
         })
         .await?;
@@ -324,162 +311,6 @@ pub async fn set_user_password(
             rights::require_within_own(&ctx, &theirs)?;
             store_hash(tx, &ctx, id, &hash).await?;
             user_reply(tx, &ctx, 200, id, &[]).await
-        })
-        .await?;
-    shared.auth.forget_principals();
-    Ok(reply)
-}
-
-/// Deactivate a user
-///
-/// They are signed out at once and their API keys are revoked. What they own goes to the successor in the same
-/// transaction; without a successor it is refused as long as there is something. The last active administrator stays.
-#[utoipa::path(tag = "identity", operation_id = "deactivate_user", security(("bearer" = ["user.write"])), request_body = Leaving, responses((status = 200, body = UserBody)))]
-#[post("/v1/users/{id}/deactivate")]
-pub async fn deactivate_user(
-    id: Id,
-    db: web::Data<Db>,
-    shared: Shared,
-    command: Command<Leaving>,
-) -> AppResult<Reply> {
-    let Id(id) = id;
-    let Command { ctx, input } = command;
-    let reply = db
-        .write(&ctx, async |tx| {
-            rights::queue(tx, &ctx).await?;
-            let locked = store::lock(tx, &ctx, &USER, id, For::Write).await?;
-            if !is_active(&locked.record()?) {
-                return Err(conflict("They are deactivated already", "该用户已停用"));
-            }
-            set_active(tx, &ctx, id, false).await?;
-            rights::require_an_administrator(tx, &ctx).await?;
-            settle(tx, &ctx, &shared.hand_overs, id, input.successor_id).await?;
-            (shared.leave_seats)(tx, &ctx, id, input.successor_id).await?;
-            sessions::revoke_all(tx, &ctx, id).await?;
-            revoke_keys(tx, &ctx, id).await?;
-            release_delegations(tx, &ctx, id).await?;
-            user_reply(tx, &ctx, 200, id, &[]).await
-        })
-        .await?;
-    shared.auth.forget_principals();
-    Ok(reply)
-}
-
-async fn settle(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    areas: &[HandOver],
-    user: Uuid,
-    successor: Option<Uuid>,
-) -> AppResult<()> {
-    match successor {
-        None => handing::require_nothing_left(tx, ctx, areas, user).await,
-        Some(to) => handing::hand_over(tx, ctx, areas, user, to, "/successor_id")
-            .await
-            .map(|_| ()),
-    }
-}
-
-fn conflict(en: &str, zh: &str) -> AppError {
-    AppError::refuse(Code::Conflict, say(en, zh))
-}
-
-async fn set_active(tx: &mut Tx, ctx: &Ctx, user: Uuid, is_active: bool) -> AppResult<()> {
-    let query = sql_query(
-        "UPDATE users SET is_active = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2",
-    )
-    .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<SqlUuid, _>(user)
-    .bind::<Bool, _>(is_active)
-    .bind::<Timestamptz, _>(ctx.now);
-    Cached(query).execute(&mut **tx).await?;
-    let kind = if is_active {
-        "user.reactivated"
-    } else {
-        "user.deactivated"
-    };
-    let changes = json!({ "changes": { "is_active": { "before": !is_active, "after": is_active } } });
-    tx.record(Event::new(kind, "user", user, changes));
-    Ok(())
-}
-
-async fn revoke_keys(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()> {
-    let query = sql_query(
-        "UPDATE api_keys SET archived_at = $3, version = version + 1, updated_at = $3 \
-         WHERE tenant_id = $1 AND user_id = $2 AND archived_at IS NULL RETURNING id",
-    )
-    .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<SqlUuid, _>(user)
-    .bind::<Timestamptz, _>(ctx.recorded_at);
-    let revoked: Vec<super::rows::IdRow> = Cached(query).load(&mut **tx).await?;
-    for key in revoked {
-        let data = json!({ "reason": "user_deactivated" });
-        tx.record(Event::new("api_key.revoked", "api_key", key.id, data).and_on("user", Some(user)));
-    }
-    Ok(())
-}
-
-/// Who is gone decides for nobody.
-async fn release_delegations(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()> {
-    let query = sql_query(
-        "UPDATE users SET delegate_id = NULL, version = version + 1, updated_at = $3 WHERE tenant_id = $1 AND delegate_id = $2 RETURNING id",
-    )
-    .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<SqlUuid, _>(user)
-    .bind::<Timestamptz, _>(ctx.now);
-    let released: Vec<super::rows::IdRow> = Cached(query).load(&mut **tx).await?;
-    for row in released {
-        let changes = json!({ "changes": { "delegate_id": { "before": user, "after": null } } });
-        tx.record(Event::new("user.updated", "user", row.id, changes));
-    }
-    Ok(())
-}
-
-/// Reactivate a user
-///
-/// They can sign in again with their password and roles; revoked keys stay revoked. Refused over somebody who holds more
-/// than you.
-#[utoipa::path(tag = "identity", operation_id = "reactivate_user", security(("bearer" = ["user.write"])), responses((status = 200, body = UserBody)))]
-#[post("/v1/users/{id}/reactivate")]
-pub async fn reactivate_user(id: Id, db: web::Data<Db>, shared: Shared, ctx: Ctx) -> AppResult<Reply> {
-    let Id(id) = id;
-    let reply = db
-        .write(&ctx, async |tx| {
-            let locked = store::lock(tx, &ctx, &USER, id, For::Write).await?;
-            if is_active(&locked.record()?) {
-                return Err(conflict("They are active already", "该用户已处于启用状态"));
-            }
-            let theirs = rights::grants_of(tx, &ctx, id).await?;
-            rights::require_within_own(&ctx, &theirs)?;
-            set_active(tx, &ctx, id, true).await?;
-            user_reply(tx, &ctx, 200, id, &[]).await
-        })
-        .await?;
-    shared.auth.forget_principals();
-    Ok(reply)
-}
-
-/// Hand everything over
-///
-/// Gives a user's accounts, contacts, leads, open opportunities, lead sources, teams and waiting approvals to a
-/// colleague in one transaction. `Prefer: dry-run` answers what it would be.
-#[utoipa::path(tag = "identity", operation_id = "hand_over_user", security(("bearer" = ["user.write"])), request_body = HandingOver, responses((status = 200, body = HandOverView)))]
-#[post("/v1/users/{id}/hand-over")]
-pub async fn hand_over_user(
-    id: Id,
-    db: web::Data<Db>,
-    shared: Shared,
-    command: Command<HandingOver>,
-) -> AppResult<Reply> {
-    let Id(id) = id;
-    let Command { ctx, input } = command;
-    let reply = db
-        .write(&ctx, async |tx| {
-            rights::queue(tx, &ctx).await?;
-            store::lock(tx, &ctx, &USER, id, For::Write).await?;
-            let done =
-                handing::hand_over(tx, &ctx, &shared.hand_overs, id, input.to_user_id, "/to_user_id").await?;
-            Reply::ok(&done)
         })
         .await?;
     shared.auth.forget_principals();

@@ -1,6 +1,6 @@
 //! Users, teams, roles and API keys as the API shows them.
 
-use super::hooks;
+use super::{hooks, staffing};
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
 const LOCALES: &[&str] = &["en", "zh-CN", "ru"];
@@ -59,7 +59,7 @@ pub static USER: Resource = Resource {
     default_sort: "name",
     hooks: Hooks {
         before: Some(hooks::before_user),
-        after: None,
+        after: Some(staffing::after_user),
     },
 };
 
@@ -83,7 +83,7 @@ pub static TEAM: Resource = Resource {
     default_sort: "name",
     hooks: Hooks {
         before: Some(hooks::before_team),
-        after: None,
+        after: Some(staffing::after_team),
     },
 };
 

@@ -1,13 +1,10 @@
 //! Sandbox companies: apart from the company that makes them, with a clock that can be moved.
 
 use super::bootstrap::{self, Made, NewCompany, NewPerson};
-use super::rows::{CountRow, JsonRow};
+use super::rows::JsonRow;
 use super::sign_in::usable_hash;
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult};
-use crate::kernel::fault::Fault;
-use crate::kernel::problem::Code;
-use crate::kernel::text::say;
+use crate::kernel::error::AppResult;
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::gatekeeper::Command;
@@ -15,7 +12,7 @@ use crate::platform::reply::Reply;
 use actix_web::{post, web};
 use chrono::{DateTime, Utc};
 use diesel::sql_query;
-use diesel::sql_types::{Text, Uuid as SqlUuid};
+use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -94,7 +91,6 @@ pub async fn create_sandbox(db: web::Data<Db>, command: Command<NewSandbox>) -> 
     let hash = usable_hash("/administrator/password", &input.administrator.password).await?;
     db.write(&ctx, async |tx| {
         let new = company_of(tx, &ctx, &input).await?;
-        require_free_slug(tx, &new.slug).await?;
         let made = Made::fresh();
         bootstrap::make_company_in(tx, &new, made, &hash).await?;
         tx.record(Event::new(
@@ -137,14 +133,4 @@ async fn company_of(tx: &mut Tx, ctx: &Ctx, input: &NewSandbox) -> AppResult<New
             password: String::new(),
         },
     })
-}
-
-async fn require_free_slug(tx: &mut Tx, slug: &str) -> AppResult<()> {
-    let query = sql_query("SELECT count(*) AS count FROM tenants WHERE slug = $1").bind::<Text, _>(slug);
-    let taken: CountRow = Cached(query).get_result(&mut **tx).await?;
-    if taken.count == 0 {
-        return Ok(());
-    }
-    let refusal = AppError::refuse(Code::Duplicate, say("This short name is taken", "该简称已被占用"));
-    Err(refusal.with_faults(vec![Fault::duplicate("/slug")]))
 }

@@ -83,7 +83,7 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("approval.request", "Ask for approvals, withdraw one's own"),
     (
         "approval.decide",
-        "Decide where one has a seat, delegate, add approvers",
+        "Decide by an API key where its user has a seat (the seat itself is the right to decide), comment on what one sees",
     ),
     ("report.read", "Read funnel figures"),
     ("job.read", "See long work that others asked for"),

@@ -249,7 +249,8 @@ pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reop
 
 /// Give an opportunity to somebody
 ///
-/// Changes its owner and nothing else: stage, ticks and approvals stay.
+/// Changes its owner and nothing else: stage, ticks and approvals stay. Who was asked to approve it and owns it now is
+/// replaced.
 #[utoipa::path(tag = "opportunities", operation_id = "assign_opportunity", security(("bearer" = ["opportunity.assign"])), request_body = Assign,
     responses((status = 200, description = "The opportunity", body = ref("#/components/schemas/Opportunity"))))]
 #[post("/v1/opportunities/{id}/assign")]

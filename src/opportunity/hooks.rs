@@ -44,14 +44,16 @@ fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFu
     Box::pin(async move {
         match change.act {
             Act::Create => note_entry(tx, ctx, change).await,
-            Act::Update
-                if ["amount", "currency", "account_id"]
-                    .iter()
-                    .any(|name| change.changed(name)) =>
-            {
-                lapse::changed(tx, ctx, change.id).await
+            Act::Update => {
+                // Any member may be one that an approval process names.
+                lapse::changed(tx, ctx, change.id).await?;
+                if change.changed("owner_id") {
+                    let owner = change.id_of("owner_id");
+                    lapse::owner_changed(tx, ctx, &[change.id], owner).await?;
+                }
+                Ok(())
             }
-            Act::Update | Act::Archive | Act::Restore => Ok(()),
+            Act::Archive | Act::Restore => Ok(()),
         }
     })
 }

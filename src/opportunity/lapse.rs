@@ -1,15 +1,15 @@
-//! What follows when something changed that may have been approved.
+//! What follows for approvals when something changed that may have been approved, or its owner.
 
 use super::parts::LINE;
 use super::resources::OPPORTUNITY;
 use crate::approval::definition::SubjectKind;
-use crate::approval::service;
+use crate::approval::{service, staffing};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::platform::db::Tx;
+use crate::platform::db::{Cached, Tx};
 use crate::platform::records::sql::{self, Bind, Sql};
-use diesel::sql_types::{Text, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName};
+use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -57,4 +57,24 @@ pub async fn changed(tx: &mut Tx, ctx: &Ctx, opportunity: Uuid) -> AppResult<()>
     )
     .await?;
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Sheet {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Tells what is asked about these locked deals and their result sheets who owns them now.
+///
+/// # Errors
+/// Database errors.
+pub async fn owner_changed(tx: &mut Tx, ctx: &Ctx, deals: &[Uuid], owner: Option<Uuid>) -> AppResult<()> {
+    staffing::owner_changed(tx, ctx, SubjectKind::Opportunity, deals, owner).await?;
+    let query = sql_query("SELECT id FROM result_sheets WHERE tenant_id = $1 AND opportunity_id = ANY($2)")
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<Array<SqlUuid>, _>(deals);
+    let sheets: Vec<Sheet> = Cached(query).load(&mut **tx).await?;
+    let sheets = sheets.into_iter().map(|sheet| sheet.id).collect::<Vec<_>>();
+    staffing::owner_changed(tx, ctx, SubjectKind::ResultSheet, &sheets, owner).await
 }

@@ -13,6 +13,7 @@ pub mod moves;
 mod part_hooks;
 pub mod parts;
 pub mod resources;
+pub mod result_sheets;
 pub mod sharing;
 pub mod standing;
 pub mod timeline;
@@ -85,7 +86,7 @@ pub const APPROVAL_SUBJECTS: approval::subjects::Subjects = approval::subjects::
         kind: SubjectKind::ResultSheet,
         resource: &parts::RESULT_SHEET,
         parts: &[],
-        decided: Some(part_hooks::result_sheet_decided),
+        decided: Some(result_sheets::decided),
     },
 ]);
 
@@ -98,6 +99,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(advance::http::skip_opportunity_stages)
         .service(advance::http::override_opportunity_gate)
         .service(advance::http::ask_opportunity_approval)
+        .service(result_sheets::ask_result_sheet_approval)
         .service(closing::lose_opportunity)
         .service(closing::restart_opportunity)
         .service(closing::reopen_opportunity)

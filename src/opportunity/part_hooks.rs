@@ -1,26 +1,21 @@
 //! What is particular to some parts of a deal. The deal is locked before any of them is written.
 
 use super::lapse;
-use crate::approval::state::RequestState;
-use crate::approval::subjects::Ended;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::money;
-use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
-use crate::platform::events::Event;
 use crate::platform::records::spec::Act;
 use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::{Change, Hooks};
-use diesel::sql_types::{Numeric, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName};
+use diesel::QueryableByName;
+use diesel::sql_types::Numeric;
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
 use rust_decimal::Decimal;
-use serde_json::{Value, json};
-use uuid::Uuid;
+use serde_json::Value;
 
 type Outcome<'a> = LocalBoxFuture<'a, AppResult<()>>;
 
@@ -41,11 +36,6 @@ pub const SOLUTION_CHECKLIST_ITEM: Hooks = Hooks {
 
 pub const CHANGE_REQUEST: Hooks = Hooks {
     before: Some(change_request),
-    after: None,
-};
-
-pub const RESULT_SHEET: Hooks = Hooks {
-    before: Some(result_sheet),
     after: None,
 };
 
@@ -154,51 +144,4 @@ fn change_request<'a>(_: &'a mut Tx, _: &'a Ctx, change: &'a mut Change) -> Outc
         }
         refuse_if(faults)
     })
-}
-
-/// A result sheet that was approved is the base of the contract.
-fn result_sheet<'a>(_: &'a mut Tx, _: &'a Ctx, change: &'a mut Change) -> Outcome<'a> {
-    Box::pin(async move {
-        let frozen_at = change.before.get("frozen_at");
-        if frozen_at.is_some_and(|at| !at.is_null()) {
-            return Err(AppError::refuse(
-                Code::Frozen,
-                say("It was approved and is frozen", "已批准并冻结"),
-            ));
-        }
-        Ok(())
-    })
-}
-
-/// Freezes a result sheet in the transaction of its last approval.
-pub fn result_sheet_decided<'a>(tx: &'a mut Tx, ctx: &'a Ctx, ended: &'a Ended) -> Outcome<'a> {
-    Box::pin(async move {
-        if ended.state != RequestState::Approved {
-            return Ok(());
-        }
-        let mut sql = Sql::of(ctx.tenant);
-        let id = sql.place(Bind::Id(ended.subject_id));
-        let now = sql.place(Bind::Instant(ctx.now));
-        sql.push(&format!(
-            "UPDATE result_sheets SET frozen_at = {now}, version = version + 1, updated_at = {now} \
-             WHERE tenant_id = $1 AND id = {id} AND frozen_at IS NULL RETURNING opportunity_id AS id"
-        ));
-        let frozen: Option<Frozen> = sql.query().get_result(&mut **tx).await.optional()?;
-        if let Some(frozen) = frozen {
-            let event = Event::new(
-                "result_sheet.frozen",
-                "result_sheet",
-                ended.subject_id,
-                json!({ "changes": { "frozen_at": { "before": null, "after": ctx.now } } }),
-            );
-            tx.record(event.and_on("opportunity", Some(frozen.id)));
-        }
-        Ok(())
-    })
-}
-
-#[derive(QueryableByName)]
-struct Frozen {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
 }

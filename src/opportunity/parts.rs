@@ -1,8 +1,8 @@
 //! The parts of an opportunity: everything that is noted while it is pushed forward. They can be read as long as the
 //! opportunity can, and change only while it is open.
 
-use super::part_hooks;
 use super::resources::OPPORTUNITY;
+use super::{part_hooks, result_sheets};
 use crate::catalog::resources::{COMPETITOR, PRODUCT};
 use crate::crm::resources::CONTACT;
 use crate::identity::resources::USER;
@@ -362,7 +362,7 @@ pub static NEGOTIATION_TEAM_MEMBER: Resource = part(
 );
 
 pub static RESULT_SHEET: Resource = with(
-    part_hooks::RESULT_SHEET,
+    result_sheets::HOOKS,
     part(
         "result_sheet",
         "result-sheets",

@@ -14,7 +14,7 @@ use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::Fault;
 use crate::platform::db::{Db, Tx};
 use crate::platform::document;
-use crate::platform::gatekeeper::{Command, Id, Shared};
+use crate::platform::gatekeeper::{Command, Id, Shared, path_number};
 use crate::platform::records::http as records;
 use crate::platform::records::store;
 use crate::platform::reply::{Reply, add_warnings};
@@ -41,13 +41,6 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 type SharedSubjects = web::Data<Subjects>;
-
-/// The version number in the path. What is no number is not there.
-fn number(request: &HttpRequest) -> AppResult<i32> {
-    let text = request.match_info().get("number").unwrap_or_default();
-    let number = text.parse::<i32>().ok().filter(|number| *number > 0);
-    number.or_not_found()
-}
 
 async fn find(conn: &mut &AsyncPgConnection, ctx: &Ctx, pipeline: Uuid, number: i32) -> AppResult<Version> {
     queries::version(conn, ctx.tenant, pipeline, number)
@@ -154,7 +147,7 @@ async fn get_pipeline_version(
     ctx: Ctx,
 ) -> AppResult<Reply> {
     let with_faults = !records::expand_among(&["faults"], &request)?.is_empty();
-    let number = number(&request)?;
+    let number = path_number(&request, "number")?;
     let version = db.read(async |conn| find(conn, &ctx, id.0, number).await).await?;
     let mut view = PipelineVersion::of(&version)?;
     if !with_faults {
@@ -234,7 +227,7 @@ async fn replace_pipeline_version(
     id: Id,
     command: Command<EditedVersion>,
 ) -> AppResult<Reply> {
-    let number = number(&request)?;
+    let number = path_number(&request, "number")?;
     let Command { ctx, input } = command;
     db.write(&ctx, async |tx| {
         let draft = service::edit(tx, &ctx, id.0, number, &input.document).await?;
@@ -257,7 +250,7 @@ async fn check_pipeline_version(
     id: Id,
     ctx: Ctx,
 ) -> AppResult<Reply> {
-    let number = number(&request)?;
+    let number = path_number(&request, "number")?;
     let version = db.read(async |conn| find(conn, &ctx, id.0, number).await).await?;
     let faults = check(&db, &ctx, &subjects, &version).await?;
     Reply::ok(&Checked {
@@ -281,7 +274,7 @@ async fn publish_pipeline_version(
     id: Id,
     ctx: Ctx,
 ) -> AppResult<Reply> {
-    let number = number(&request)?;
+    let number = path_number(&request, "number")?;
     db.write(&ctx, async |tx| {
         let version = service::publish(tx, &ctx, &subjects, id.0, number).await?;
         Ok(Reply::ok(&PipelineVersion::of(&version)?)?.with_version(version.version))

@@ -445,6 +445,19 @@ pub fn path_id(request: &HttpRequest, name: &str) -> AppResult<Uuid> {
     Uuid::parse_str(text).map_err(|_| AppError::not_found())
 }
 
+/// A number in the path that counts from 1, such as a version's.
+///
+/// # Errors
+/// `not_found` when it is none: what is not written as one is not there.
+pub fn path_number(request: &HttpRequest, name: &str) -> AppResult<i32> {
+    let text = request.match_info().get(name).unwrap_or_default();
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse::<i32>().ok();
+    number
+        .filter(|number| is_plain && *number > 0)
+        .ok_or_else(AppError::not_found)
+}
+
 /// A command with a body: strictly parsed, valid by its operation's schema, decoded; its hash stands in the context.
 pub struct Command<T> {
     pub ctx: Ctx,

@@ -18,8 +18,9 @@ use uuid::Uuid;
 pub type HandOver =
     for<'a> fn(&'a mut Tx, &'a Ctx, Uuid, Uuid) -> LocalBoxFuture<'a, AppResult<Vec<(&'static str, i64)>>>;
 
-/// Replaces somebody who is leaving wherever a decision waits for them: by the successor where they may decide, else by
-/// whom the process finds, so that nothing is ever skipped. Answers how many requests that touched.
+/// Replaces somebody who hands over or leaves wherever a decision waits for them: by the successor where they may decide;
+/// else, when they are deactivated, by whom the process finds, so that nothing is ever skipped. Answers how many requests
+/// that touched.
 pub type LeaveSeats =
     for<'a> fn(&'a mut Tx, &'a Ctx, Uuid, Option<Uuid>) -> LocalBoxFuture<'a, AppResult<i64>>;
 
@@ -41,11 +42,11 @@ struct IdRow {
     id: Uuid,
 }
 
-/// Puts another person into each of these records.
+/// Puts another person into each of these records, with one event for each; answers their ids.
 ///
 /// # Errors
 /// Database errors.
-pub async fn give(tx: &mut Tx, ctx: &Ctx, holding: &Holding, from: Uuid, to: Uuid) -> AppResult<i64> {
+pub async fn give(tx: &mut Tx, ctx: &Ctx, holding: &Holding, from: Uuid, to: Uuid) -> AppResult<Vec<Uuid>> {
     let Holding {
         table, column, only, ..
     } = holding;
@@ -68,7 +69,12 @@ pub async fn give(tx: &mut Tx, ctx: &Ctx, holding: &Holding, from: Uuid, to: Uui
             data,
         ));
     }
-    Ok(i64::try_from(rows.len()).unwrap_or(i64::MAX))
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// How many records were given.
+pub fn counted(given: &[Uuid]) -> i64 {
+    i64::try_from(given.len()).unwrap_or(i64::MAX)
 }
 
 /// `give` for several tables.
@@ -84,7 +90,8 @@ pub async fn give_all(
 ) -> AppResult<Vec<(&'static str, i64)>> {
     let mut counts = Vec::with_capacity(holdings.len());
     for holding in holdings {
-        counts.push((holding.plural, give(tx, ctx, holding, from, to).await?));
+        let given = give(tx, ctx, holding, from, to).await?;
+        counts.push((holding.plural, counted(&given)));
     }
     Ok(counts)
 }

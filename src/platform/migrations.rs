@@ -4,7 +4,8 @@
 use super::db::with_limits;
 use diesel::migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
-use diesel::{QueryableByName, sql_query, sql_types::Bool};
+use diesel::sql_types::{Bool, Text};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::{
     AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
 };
@@ -46,6 +47,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000007_opportunities",
     "2026-11-22-000008_opportunity_parts",
     "2026-11-22-000010_jobs",
+    "2026-11-22-000012_approval_edges",
     "2026-11-22-000014_scoring",
 ];
 
@@ -158,16 +160,43 @@ struct Got {
 }
 
 /// Brings the database at `url` to the present schema. Safe to call from any number of servers at once: one works, the
-/// others wait and find nothing left to do. Answers how many migrations ran.
+/// others wait and find nothing left to do. Answers how many migrations ran. Where nothing is left to do, a role that may
+/// only read which ones ran will do.
 ///
 /// # Errors
 /// When the database is out of reach or a migration fails; what ran before it stays.
 pub async fn run(url: &str) -> Result<usize, Failure> {
+    if is_current(url).await? {
+        return Ok(0);
+    }
     let conn = locked(url).await?;
     tokio::task::spawn_blocking(move || {
         on_own_runtime(conn, |harness| Ok(harness.run_pending_migrations(Source)?.len()))
     })
     .await?
+}
+
+#[derive(QueryableByName)]
+struct Ran {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// Whether every migration has run.
+async fn is_current(url: &str) -> Result<bool, Failure> {
+    let mut conn = AsyncPgConnection::establish(&with_limits(url)).await?;
+    let is_there = sql_query("SELECT to_regclass('public.__diesel_schema_migrations') IS NOT NULL AS got");
+    if !is_there.get_result::<Got>(&mut conn).await?.got {
+        return Ok(false);
+    }
+    let ran = sql_query("SELECT version FROM public.__diesel_schema_migrations")
+        .load::<Ran>(&mut conn)
+        .await?;
+    let has_run = |migration: &Embedded| {
+        let version = migration.version().to_string();
+        ran.iter().any(|known| known.version == version)
+    };
+    Ok(ALL.iter().all(has_run))
 }
 
 /// Takes every migration back. For development and CI: live databases only go forward.
@@ -192,7 +221,7 @@ fn on_own_runtime(
 
 /// A connection that holds the migration lock until it closes. Polls with the try form: a session waiting inside the
 /// blocking form would itself hold up `CREATE INDEX CONCURRENTLY`.
-async fn locked(url: &str) -> Result<AsyncPgConnection, Failure> {
+pub(super) async fn locked(url: &str) -> Result<AsyncPgConnection, Failure> {
     let mut conn = AsyncPgConnection::establish(&with_limits(url)).await?;
     conn.batch_execute("SET lock_timeout = '2s'; SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min'").await?;
     for _ in 0..1200 {

@@ -8,6 +8,7 @@ pub mod document;
 pub mod duty;
 pub mod events;
 pub mod gatekeeper;
+pub mod grants;
 pub mod hand_over;
 pub mod idempotency;
 pub mod input;

@@ -201,6 +201,9 @@ pub struct AskApproval {
     /// Key of an approval in the gate of the present stage.
     #[schema(min_length = 1, max_length = 63, examples("contract_approved"))]
     pub criterion: String,
+    /// Where to move on when it is granted, if the stage moves on by itself; needed where it leads to several.
+    #[serde(default)]
+    pub to_stage_id: Option<Uuid>,
     /// For those who decide.
     #[serde(default)]
     #[schema(max_length = 2000, examples("客户已接受报价，请审批"))]
@@ -228,7 +231,9 @@ pub async fn ask_opportunity_approval(
     let Command { ctx, input } = command;
     db.write(&ctx, async |tx| {
         let present = standing::lock(tx, &ctx, id.0, For::Action("approval.request"), None).await?;
-        let request = service::ask(tx, &ctx, &present, &input.criterion, input.comment.clone()).await?;
+        let (criterion, to) = (&input.criterion, input.to_stage_id);
+        rules::allowed_target(&present.deal()?, to).map_err(|refusal| refusal.into_error(ctx.lang))?;
+        let request = service::ask(tx, &ctx, &present, criterion, to, input.comment.clone()).await?;
         let view = AskedView {
             approval_request_id: request,
         };

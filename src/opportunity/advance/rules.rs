@@ -57,6 +57,16 @@ pub enum Target {
     Win,
 }
 
+impl Target {
+    /// The stage; none for the win.
+    pub fn stage(self) -> Option<Uuid> {
+        match self {
+            Target::Stage(id) => Some(id),
+            Target::Win => None,
+        }
+    }
+}
+
 /// What is done about an advance.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
@@ -231,6 +241,18 @@ fn target(course: &Course, step: &Step, wanted: Option<Uuid>) -> Result<Target, 
         (None, _) => Err(Refusal::TargetNeeded(allowed())),
         (Some(id), edges) if edges.iter().any(|step| step.id == id) => Ok(Target::Stage(id)),
         (Some(_), _) => Err(Refusal::TargetNotAllowed(allowed())),
+    }
+}
+
+/// Whether a stage that is wished for, if any, is one to which the present one leads.
+///
+/// # Errors
+/// Closed, or a target that is not allowed.
+pub fn allowed_target(deal: &Deal<'_>, wanted: Option<Uuid>) -> Result<(), Refusal> {
+    let step = present_step(deal, deal.stage_id)?;
+    match wanted {
+        None => Ok(()),
+        Some(_) => target(deal.course, step, wanted).map(|_| ()),
     }
 }
 

@@ -15,8 +15,11 @@ use crate::opportunity::moves::{self, Move, MoveKind, Moved};
 use crate::opportunity::standing::{self, Present};
 use crate::pipeline::definition::GateNode;
 use crate::pipeline::gate::{ApprovalState, Verdict};
-use crate::platform::db::Tx;
+use crate::platform::db::{Cached, Tx};
 use crate::platform::records::store::For;
+use diesel::sql_types::{Nullable, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
@@ -47,11 +50,13 @@ pub async fn advance(
     let decision = rules::decide(&present.deal()?, &present.gate, &present.standing, wish);
     match decision.map_err(|refusal| refusal.into_error(ctx.lang))? {
         Decision::AskApproval {
-            criteria, evidence, ..
+            criteria,
+            target,
+            evidence,
         } => {
             let mut requests = Vec::new();
             for key in &criteria {
-                requests.push(ask(tx, ctx, &present, key, note.clone()).await?);
+                requests.push(ask(tx, ctx, &present, key, target.stage(), note.clone()).await?);
             }
             Ok(Advanced::Asked {
                 requests,
@@ -126,7 +131,7 @@ pub async fn call_off(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<()> {
     Ok(())
 }
 
-/// Asks for the approval of one criterion of the present stage, by key.
+/// Asks for the approval of one criterion of the present stage, by key; `to` is the stage that was wished for, if any.
 ///
 /// # Errors
 /// A fault at `/criterion` when the present stage has no approval of that key; those of `approval::service::request`.
@@ -135,6 +140,7 @@ pub async fn ask(
     ctx: &Ctx,
     present: &Present,
     key: &str,
+    to: Option<Uuid>,
     comment: Option<String>,
 ) -> AppResult<Uuid> {
     let head = &present.head;
@@ -171,6 +177,7 @@ pub async fn ask(
         amount: text("amount").and_then(money::parse),
         currency: text("currency").map(str::to_owned),
         advances_when_granted: step.is_some_and(|step| step.advances_when_approved),
+        advances_to_id: to,
         comment,
     };
     let request = approvals::request(tx, ctx, crate::opportunity::APPROVAL_SUBJECTS, new).await?;
@@ -205,7 +212,7 @@ pub fn decided<'a>(tx: &'a mut Tx, ctx: &'a Ctx, ended: &'a Ended) -> LocalBoxFu
         }
         let asked = Wish {
             from_stage_id: present.head.stage_id,
-            to_stage_id: None,
+            to_stage_id: wished_stage(tx, ctx, ended).await?,
         };
         let decision = rules::after_approval(&present.deal()?, &present.gate, &present.standing, asked);
         if let Some(decision) = decision {
@@ -213,4 +220,27 @@ pub fn decided<'a>(tx: &'a mut Tx, ctx: &'a Ctx, ended: &'a Ended) -> LocalBoxFu
         }
         Ok(())
     })
+}
+
+#[derive(QueryableByName)]
+struct Wished {
+    #[diesel(sql_type = SqlUuid)]
+    stage_id: Uuid,
+}
+
+/// Where the advance that asked was to lead. An approval that was asked for by itself named no stage: then the advance
+/// says it that asked for the others of this stay, the latest one if there are several.
+async fn wished_stage(tx: &mut Tx, ctx: &Ctx, ended: &Ended) -> AppResult<Option<Uuid>> {
+    if ended.advances_to_id.is_some() {
+        return Ok(ended.advances_to_id);
+    }
+    let query = sql_query(
+        "SELECT advances_to_id AS stage_id FROM approval_requests WHERE tenant_id = $1 AND subject_kind = 'opportunity' \
+         AND subject_id = $2 AND visit_id = $3 AND advances_to_id IS NOT NULL ORDER BY requested_at DESC, id DESC LIMIT 1",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(ended.subject_id)
+    .bind::<Nullable<SqlUuid>, _>(ended.visit_id);
+    let wished: Option<Wished> = Cached(query).get_result(&mut **tx).await.optional()?;
+    Ok(wished.map(|wished| wished.stage_id))
 }

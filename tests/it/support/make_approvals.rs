@@ -107,6 +107,7 @@ pub async fn try_ask(company: &Company, requester: &Person, ask: &Ask) -> AppRes
                 amount: Some(ask.amount.parse::<Decimal>().unwrap()),
                 currency: ask.currency.map(str::to_owned),
                 advances_when_granted: false,
+                advances_to_id: None,
                 comment: Some("请审批".to_owned()),
             };
             let row = service::request(tx, &ctx, SUBJECTS, new).await?;

@@ -1,6 +1,7 @@
 //! What all integration tests share.
 
 pub mod app;
+pub mod cast;
 pub mod db;
 pub mod make_approvals;
 pub mod make_crm;

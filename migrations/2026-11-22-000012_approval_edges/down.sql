@@ -1,0 +1,2 @@
+DROP TABLE company_slugs;
+ALTER TABLE approval_requests DROP COLUMN advances_to_id;

@@ -1,0 +1,105 @@
+//! How the approvals of one stay in a stage stand.
+
+use super::Conn;
+use crate::approval::content;
+use crate::approval::definition::SubjectKind;
+use crate::approval::rows::word;
+use crate::approval::state::RequestState;
+use crate::kernel::error::{AppError, AppResult};
+use crate::platform::db::Cached;
+use diesel::sql_types::{Binary, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// What the gate needs to know of the approvals of one stay in a stage, by criterion.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub criterion_id: Option<Uuid>,
+    pub request_id: Uuid,
+    pub process_id: Uuid,
+    pub process_key: String,
+    pub state: RequestState,
+    /// Who has yet to decide now: id and name.
+    pub waiting_for: Vec<(Uuid, String)>,
+    content: Vec<String>,
+    content_hash: Vec<u8>,
+}
+
+impl Standing {
+    /// Whether the subject, in its wire JSON, is still what was asked about; a grant holds only then.
+    #[must_use]
+    pub fn covers(&self, subject: &Value) -> bool {
+        content::hash(&self.content, subject) == self.content_hash
+    }
+}
+
+#[derive(QueryableByName)]
+struct StandingRow {
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    criterion_id: Option<Uuid>,
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    process_id: Uuid,
+    #[diesel(sql_type = Text)]
+    process_key: String,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = Binary)]
+    content_hash: Vec<u8>,
+    #[diesel(sql_type = Jsonb)]
+    content: Value,
+    #[diesel(sql_type = Jsonb)]
+    waiting_for: Value,
+}
+
+const STANDINGS: &str = "\
+SELECT DISTINCT ON (t.criterion_id) t.criterion_id, t.id, t.process_id, p.key AS process_key, t.state, t.content_hash, \
+    coalesce(v.document->'content', '[]'::jsonb) AS content, \
+    coalesce((SELECT jsonb_agg(jsonb_build_array(u.id, u.name) ORDER BY s.id) FROM approval_seats s \
+        JOIN approval_steps st ON st.tenant_id = $1 AND st.id = s.step_id AND st.state = 'open' \
+        JOIN users u ON u.tenant_id = $1 AND u.id = s.user_id \
+        WHERE s.tenant_id = $1 AND s.request_id = t.id AND s.decision IS NULL AND s.replaced_by IS NULL), '[]'::jsonb) AS waiting_for \
+FROM approval_requests t \
+JOIN approval_processes p ON p.tenant_id = $1 AND p.id = t.process_id \
+JOIN approval_process_versions v ON v.tenant_id = $1 AND v.id = t.process_version_id \
+WHERE t.tenant_id = $1 AND t.subject_kind = $2 AND t.subject_id = $3 AND t.visit_id = $4 \
+ORDER BY t.criterion_id, t.requested_at DESC, t.id DESC";
+
+/// The latest request for each criterion of a visit.
+///
+/// # Errors
+/// Database errors.
+pub async fn standings(
+    conn: Conn<'_, '_>,
+    tenant: Uuid,
+    subject_kind: SubjectKind,
+    subject_id: Uuid,
+    visit_id: Uuid,
+) -> AppResult<Vec<Standing>> {
+    let kind: &'static str = subject_kind.into();
+    let rows: Vec<StandingRow> = Cached(
+        sql_query(STANDINGS)
+            .bind::<SqlUuid, _>(tenant)
+            .bind::<Text, _>(kind)
+            .bind::<SqlUuid, _>(subject_id)
+            .bind::<SqlUuid, _>(visit_id),
+    )
+    .load(conn)
+    .await?;
+    let read = |row: StandingRow| {
+        Ok(Standing {
+            criterion_id: row.criterion_id,
+            request_id: row.id,
+            process_id: row.process_id,
+            process_key: row.process_key,
+            state: word(&row.state)?,
+            waiting_for: serde_json::from_value(row.waiting_for).map_err(AppError::internal)?,
+            content: serde_json::from_value(row.content).map_err(AppError::internal)?,
+            content_hash: row.content_hash,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
