@@ -90,7 +90,10 @@ pub const TIMERS: Handlers = &[
     }),
 ];
 /// The long work that there is.
-pub const JOBS: Kinds = &[&opportunity::migration::MIGRATE, &opportunity::migration::ROLL_BACK];
+pub const JOBS: Kinds = &[
+    &opportunity::migration::MIGRATE,
+    &opportunity::migration::ROLL_BACK,
+];
 
 /// What each area does when somebody hands everything over.
 pub fn hand_overs() -> Vec<HandOver> {

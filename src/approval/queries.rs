@@ -379,8 +379,9 @@ ORDER BY t.subject_id, t.visit_id, t.criterion_id, t.process_id, t.requested_at 
 }
 
 const STANDINGS: &str = standings!("t.subject_id = $3 AND t.visit_id = $4");
-const STANDINGS_OF_MANY: &str =
-    standings!("(t.subject_id, t.visit_id) IN (SELECT v.subject_id, v.visit_id FROM unnest($3, $4) AS v (subject_id, visit_id))");
+const STANDINGS_OF_MANY: &str = standings!(
+    "(t.subject_id, t.visit_id) IN (SELECT v.subject_id, v.visit_id FROM unnest($3, $4) AS v (subject_id, visit_id))"
+);
 
 /// The latest request for each criterion and process of a visit.
 ///

@@ -367,7 +367,9 @@ async fn approvals_of(
             .find_map(|(key, known)| (*known == id).then(|| key.clone()))
     };
     // What another process decided, before the deal came to this version, does not count.
-    let needed = definition.stage(head.stage_id).map(|stage| &stage.gate.needs().approvals);
+    let needed = definition
+        .stage(head.stage_id)
+        .map(|stage| &stage.gate.needs().approvals);
     let is_of_process = |key: &str, process: &str| {
         needed.is_some_and(|needed| needed.get(key).is_some_and(|needed| needed == process))
     };

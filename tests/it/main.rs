@@ -16,6 +16,7 @@ mod company;
 mod contract;
 mod convert;
 mod crm;
+mod deals_in_flight;
 mod events;
 mod intake;
 mod jobs;

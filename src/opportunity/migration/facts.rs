@@ -170,7 +170,6 @@ impl DealFacts {
             },
         });
         plan::Deal {
-            version_id: self.head.pipeline_version_id,
             stage_id: self.head.stage_id,
             answered: self.answers.iter().map(|answer| answer.criterion_id).collect(),
             requests: requests.collect(),

@@ -1,6 +1,7 @@
 //! Migrations over HTTP.
 
 use super::listing::{self, DealParameters, Wanted};
+use super::preview;
 use super::queries::{self, NewMigration};
 use super::resource::MIGRATION;
 use super::roll_back::ROLL_BACK;
@@ -9,7 +10,6 @@ use super::setting_out::{self, SettingOut};
 use super::wire::{
     MigrateDeals, MigratedDealPage, MigrationPreview, PipelineMigration, PipelineMigrationPage,
 };
-use super::preview;
 use crate::event::feed::Cursors;
 use crate::jobs;
 use crate::kernel::ctx::Ctx;
@@ -133,7 +133,14 @@ async fn lock_pipeline(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<()> {
         if_match: None,
         ..ctx.clone()
     };
-    store::lock(tx, &ctx_of_pipeline, &PIPELINE, id, For::Action("pipeline.migrate")).await?;
+    store::lock(
+        tx,
+        &ctx_of_pipeline,
+        &PIPELINE,
+        id,
+        For::Action("pipeline.migrate"),
+    )
+    .await?;
     queries::stop_orphans(tx, ctx, id).await?;
     match queries::under_way(tx, ctx.tenant, id).await? {
         None => Ok(()),
@@ -208,7 +215,12 @@ async fn list_pipeline_migrations(
     description = "Where it is, and what it came to so far.",
     responses((status = 200, description = "The migration", body = PipelineMigration)))]
 #[get("/v1/pipelines/{id}/migrations/{migration_id}")]
-async fn get_pipeline_migration(request: HttpRequest, db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
+async fn get_pipeline_migration(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    id: Id,
+    ctx: Ctx,
+) -> AppResult<Reply> {
     let migration = path_id(&request, "migration_id")?;
     let row = db
         .read(async |conn| store::find(conn, &ctx, &MIGRATION, migration, Some(id.0)).await)

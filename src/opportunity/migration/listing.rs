@@ -96,7 +96,8 @@ struct Total {
     total: i64,
 }
 
-const FROM: &str = "pipeline_migration_deals d JOIN opportunities t ON t.tenant_id = $1 AND t.id = d.opportunity_id";
+const FROM: &str =
+    "pipeline_migration_deals d JOIN opportunities t ON t.tenant_id = $1 AND t.id = d.opportunity_id";
 
 const DEAL: &str = "\
 json_build_object('opportunity_id', d.opportunity_id, 'name', t.name, 'outcome', d.outcome, 'why', d.why, 'plan', d.plan, \

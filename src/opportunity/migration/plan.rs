@@ -136,7 +136,6 @@ fn goes_nowhere(key: &str, open: i64) -> Fault {
 /// A deal as far as a migration asks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deal {
-    pub version_id: Uuid,
     pub stage_id: Uuid,
     /// The criteria ticked or answered in its visit.
     pub answered: Vec<Uuid>,

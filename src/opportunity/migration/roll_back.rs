@@ -3,13 +3,13 @@
 
 use super::facts::{self, DealFacts};
 use super::queries::{self, MigrationRow};
-use super::run::{CHUNK, Chunk, held_up, migration_of};
+use super::run::{CHUNK, Chunk, migration_of};
 use super::setting_out::of_row;
 use super::wire::Why;
 use super::writing::{self, ANSWERS_HASH, APPROVALS_HASH, Going};
 use crate::jobs::{JobKind, JobRun, Step};
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::error::AppResult;
 use crate::pipeline::service::Definition;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
@@ -31,8 +31,7 @@ pub static ROLL_BACK: JobKind = JobKind {
 
 async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
     let id = migration_of(run)?;
-    let chunk = return_some(tx, ctx, id).await;
-    chunk.map(|chunk| chunk.into_step(id)).map_err(held_up)
+    Ok(return_some(tx, ctx, id).await?.into_step(id))
 }
 
 /// A moved deal under its lock: where it was, and whether anything rests on its move.
@@ -155,7 +154,9 @@ async fn go_back(
         };
         going.push(returning(ctx, row, &course.to, deal, back)?);
     }
-    let moves = going.iter().map(|going| (going.deal.head.id, going.transition_id));
+    let moves = going
+        .iter()
+        .map(|going| (going.deal.head.id, going.transition_id));
     let moves = moves.collect();
     writing::put_back(tx, ctx, row.id, &ids).await?;
     writing::move_all(tx, ctx, going, row.reason.as_deref()).await?;
@@ -230,7 +231,12 @@ async fn finish(tx: &mut Tx, ctx: &Ctx, row: &MigrationRow) -> AppResult<()> {
     ));
     sql.query().execute(&mut **tx).await?;
     let came_to = json!({ "returned": row.returned, "stayed": row.stayed });
-    let event = Event::new("pipeline_migration.rolled_back", "pipeline_migration", row.id, came_to);
+    let event = Event::new(
+        "pipeline_migration.rolled_back",
+        "pipeline_migration",
+        row.id,
+        came_to,
+    );
     tx.record(event.and_on("pipeline", Some(row.pipeline_id)));
     Ok(())
 }

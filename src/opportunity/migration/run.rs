@@ -11,7 +11,6 @@ use crate::approval::service as approvals;
 use crate::jobs::{JobKind, JobRun, Progress, Step};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::kernel::problem::Code;
 use crate::opportunity::advance::rules::Status;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
@@ -32,8 +31,7 @@ pub static MIGRATE: JobKind = JobKind {
 
 async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
     let id = migration_of(run)?;
-    let chunk = migrate_some(tx, ctx, id).await;
-    chunk.map(|chunk| chunk.into_step(id)).map_err(held_up)
+    Ok(migrate_some(tx, ctx, id).await?.into_step(id))
 }
 
 /// The migration that a job is about.
@@ -41,14 +39,6 @@ pub(super) fn migration_of(run: &JobRun) -> AppResult<Uuid> {
     let id = run.params["migration_id"].as_str();
     id.and_then(|id| id.parse().ok())
         .ok_or_else(|| AppError::internal("a migration job without its migration"))
-}
-
-/// That somebody holds a deal for long is no reason to give up: the job comes back to it.
-pub(super) fn held_up(error: AppError) -> AppError {
-    match error.code() {
-        Code::RequestInProgress => AppError::internal("a deal was held for too long"),
-        _ => error,
-    }
 }
 
 /// How far a migration is after a chunk.
@@ -220,7 +210,10 @@ impl<'a> Done<'a> {
         };
         match plan.visit {
             Visit::Kept => {
-                let dropped = plan.dropped.iter().map(|(criterion, _)| (head.visit_id, *criterion));
+                let dropped = plan
+                    .dropped
+                    .iter()
+                    .map(|(criterion, _)| (head.visit_id, *criterion));
                 self.dropped.extend(dropped);
             }
             Visit::Begun => self.copied.extend(plan.carried.iter().map(|carried| Copied {
@@ -283,7 +276,12 @@ async fn finish(tx: &mut Tx, ctx: &Ctx, row: &MigrationRow) -> AppResult<()> {
     ));
     sql.query().execute(&mut **tx).await?;
     let came_to = json!({ "moved": row.moved, "skipped": row.skipped });
-    let event = Event::new("pipeline_migration.finished", "pipeline_migration", row.id, came_to);
+    let event = Event::new(
+        "pipeline_migration.finished",
+        "pipeline_migration",
+        row.id,
+        came_to,
+    );
     tx.record(event.and_on("pipeline", Some(row.pipeline_id)));
     Ok(())
 }

@@ -133,7 +133,10 @@ fn entered<'a>(
                 format!("must be the published version, {}", published.number),
                 format!("必须是已发布的版本 {}", published.number),
             ),
-            None => say("the pipeline has no published version", "该销售流程尚无已发布的版本"),
+            None => say(
+                "the pipeline has no published version",
+                "该销售流程尚无已发布的版本",
+            ),
         };
         faults.push(Fault::new(at, "not_published", message));
     }
@@ -159,11 +162,9 @@ fn left<'a>(
         let at = format!("/from_versions/{index}");
         match versions.iter().find(|version| version.number == *number) {
             None => faults.push(Fault::not_found(at)),
-            Some(version) if is_to(version) => faults.push(Fault::invalid(
-                at,
-                "is the version entered",
-                "与目标版本相同",
-            )),
+            Some(version) if is_to(version) => {
+                faults.push(Fault::invalid(at, "is the version entered", "与目标版本相同"))
+            }
             Some(version) if version.state == "draft" => faults.push(Fault::invalid(
                 at,
                 "is a draft; no opportunity is on it",

@@ -177,7 +177,16 @@ pub struct DealPlan {
 /// What became of an opportunity. `planned`: not yet reached; `moved`; `skipped`: left alone; `returned`: moved and taken
 /// back; `stayed`: moved, and left there by a roll-back.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::EnumString, strum::IntoStaticStr,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -193,7 +202,16 @@ pub enum DealOutcome {
 /// a stage that leads nowhere; `on_other_version`: it was on none of the versions left; `moved`: it has moved since;
 /// `answers_changed`: ticked or answered since; `approvals_changed`: asked about, decided or lapsed since.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::EnumString, strum::IntoStaticStr,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

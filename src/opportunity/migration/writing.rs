@@ -51,13 +51,15 @@ pub async fn move_all(tx: &mut Tx, ctx: &Ctx, going: Vec<Going<'_>>, reason: Opt
     if going.is_empty() {
         return Ok(());
     }
-    let rows: Vec<MovedRow> = moves_sql(ctx, &going, reason)
-        .query()
-        .load(&mut **tx)
-        .await?;
+    let rows: Vec<MovedRow> = moves_sql(ctx, &going, reason).query().load(&mut **tx).await?;
     let mut after = rows
         .into_iter()
-        .map(|row| Ok((row.id, serde_json::from_str(&row.doc).map_err(AppError::internal)?)))
+        .map(|row| {
+            Ok((
+                row.id,
+                serde_json::from_str(&row.doc).map_err(AppError::internal)?,
+            ))
+        })
         .collect::<AppResult<BTreeMap<Uuid, Map<String, Value>>>>()?;
     for going in going {
         let head = &going.deal.head;
@@ -135,7 +137,9 @@ pub async fn drop_answers(tx: &mut Tx, ctx: &Ctx, dropped: &[Dropped]) -> AppRes
     if dropped.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows = dropped.iter().map(|(visit, criterion)| json!({ "visit_id": visit, "criterion_id": criterion }));
+    let rows = dropped
+        .iter()
+        .map(|(visit, criterion)| json!({ "visit_id": visit, "criterion_id": criterion }));
     let mut sql = Sql::of(ctx.tenant);
     let rows = sql.place(Bind::Json(rows.collect()));
     sql.push(&format!(
@@ -145,7 +149,10 @@ pub async fn drop_answers(tx: &mut Tx, ctx: &Ctx, dropped: &[Dropped]) -> AppRes
          SELECT g.opportunity_id, jsonb_agg(to_jsonb(g)) AS rows FROM gone g GROUP BY g.opportunity_id"
     ));
     let rows: Vec<DroppedRow> = sql.query().load(&mut **tx).await?;
-    Ok(rows.into_iter().map(|row| (row.opportunity_id, row.rows)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.opportunity_id, row.rows))
+        .collect())
 }
 
 /// Puts ticks and answers of deals of a migration back that it had taken out of visits that went on.
