@@ -21,11 +21,9 @@ use crate::platform::db::{Db, Tx};
 use crate::platform::events::{Event, content_hash, to_hex};
 use crate::platform::gatekeeper::{Command, Id, Shared, path_id};
 use crate::platform::records::http as records;
-use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::store::{self, For};
 use crate::platform::reply::Reply;
 use actix_web::{HttpRequest, get, post, web};
-use diesel_async::RunQueryDsl;
 use serde_json::json;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
@@ -211,8 +209,9 @@ async fn list_pipeline_migrations(
 }
 
 /// Reads a migration
+///
+/// Where it is, and what it came to so far.
 #[utoipa::path(tag = "pipelines", operation_id = "get_pipeline_migration", security(("bearer" = ["pipeline.read"])),
-    description = "Where it is, and what it came to so far.",
     responses((status = 200, description = "The migration", body = PipelineMigration)))]
 #[get("/v1/pipelines/{id}/migrations/{migration_id}")]
 async fn get_pipeline_migration(
@@ -273,18 +272,15 @@ async fn roll_back_pipeline_migration(
             ));
         }
         let job = Uuid::now_v7();
-        let mut sql = Sql::of(ctx.tenant);
-        let id_place = sql.place(Bind::Id(migration));
-        let job_place = sql.place(Bind::Id(job));
-        let now = sql.place(Bind::Instant(ctx.now));
-        sql.push(&format!(
-            "UPDATE pipeline_migrations SET state = 'rolling_back', roll_back_job_id = {job_place}, version = version + 1, updated_at = {now} \
-             WHERE tenant_id = $1 AND id = {id_place}"
-        ));
-        sql.query().execute(&mut **tx).await?;
+        queries::begin_roll_back(tx, &ctx, migration, job).await?;
         let params = json!({ "migration_id": migration });
         jobs::enqueue_as(tx, &ctx, &ROLL_BACK, job, params, Some(i64::from(row.moved))).await?;
-        let event = Event::new("pipeline_migration.roll_back_started", "pipeline_migration", migration, json!({}));
+        let event = Event::new(
+            "pipeline_migration.roll_back_started",
+            "pipeline_migration",
+            migration,
+            json!({}),
+        );
         tx.record(event.and_on("pipeline", Some(id.0)));
         accepted(tx, &ctx, id.0, migration, job).await
     })

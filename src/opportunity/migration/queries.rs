@@ -269,6 +269,20 @@ pub async fn lock(tx: &mut Tx, tenant: Uuid, id: Uuid, pipeline: Option<Uuid>) -
         .or_not_found()
 }
 
+/// Notes that a locked migration is being taken back, and by which job.
+pub async fn begin_roll_back(tx: &mut Tx, ctx: &Ctx, migration: Uuid, job: Uuid) -> AppResult<()> {
+    let mut sql = Sql::of(ctx.tenant);
+    let id = sql.place(Bind::Id(migration));
+    let job = sql.place(Bind::Id(job));
+    let now = sql.place(Bind::Instant(ctx.now));
+    sql.push(&format!(
+        "UPDATE pipeline_migrations SET state = 'rolling_back', roll_back_job_id = {job}, version = version + 1, updated_at = {now} \
+         WHERE tenant_id = $1 AND id = {id}"
+    ));
+    sql.query().execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// The next deals of a migration with this outcome, in the order of their ids.
 pub async fn next_deals(
     tx: &mut Tx,

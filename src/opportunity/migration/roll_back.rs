@@ -9,7 +9,7 @@ use super::wire::Why;
 use super::writing::{self, ANSWERS_HASH, APPROVALS_HASH, Going};
 use crate::jobs::{JobKind, JobRun, Step};
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::AppResult;
+use crate::kernel::error::{AppError, AppResult};
 use crate::pipeline::service::Definition;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
@@ -94,6 +94,11 @@ pub(super) async fn return_some(tx: &mut Tx, ctx: &Ctx, migration: Uuid) -> AppR
     }
     queries::lock_deals(tx, ctx.tenant, &deals).await?;
     let found = candidates(tx, ctx, migration, &deals).await?;
+    if found.is_empty() {
+        return Err(AppError::internal(
+            "a migration is about deals that are not there",
+        ));
+    }
     let backs = found.iter().filter(|deal| deal.stays().is_none());
     let backs = backs.map(|deal| (deal.id, deal)).collect::<BTreeMap<_, _>>();
     let moves = go_back(tx, ctx, &row, &backs).await?;

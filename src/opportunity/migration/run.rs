@@ -87,7 +87,13 @@ pub(super) async fn migrate_some(tx: &mut Tx, ctx: &Ctx, migration: Uuid) -> App
         finish(tx, ctx, &row).await?;
         return Ok(ended(&row, moved, skipped));
     }
-    for fate in migrate(tx, ctx, &row, &deals).await? {
+    let fates = migrate(tx, ctx, &row, &deals).await?;
+    if fates.is_empty() {
+        return Err(AppError::internal(
+            "a migration is about deals that are not there",
+        ));
+    }
+    for fate in fates {
         match fate.outcome {
             DealOutcome::Moved => moved += 1,
             _ => skipped += 1,

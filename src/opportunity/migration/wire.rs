@@ -109,7 +109,7 @@ pub struct PipelineMigration {
     pub roll_back_job_id: Option<Uuid>,
     pub finished_at: Option<DateTime<Utc>>,
     pub rolled_back_at: Option<DateTime<Utc>>,
-    /// Counts its changes; the ETag.
+    /// Counts its changes.
     #[schema(examples(1))]
     pub version: i32,
     pub created_at: DateTime<Utc>,
