@@ -118,6 +118,7 @@ fn cors(origins: &[String]) -> actix_cors::Cors {
             "idempotency-key",
             "prefer",
             "accept-language",
+            "last-event-id",
             "x-request-id",
         ])
         .expose_headers([

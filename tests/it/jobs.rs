@@ -10,7 +10,6 @@ use penstock::kernel::problem::Code;
 use penstock::kernel::text::say;
 use penstock::platform::db::Tx;
 use penstock::platform::events::Event;
-use penstock::platform::reply::Reply;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
