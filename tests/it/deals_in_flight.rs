@@ -565,8 +565,9 @@ async fn what_later_rests_on_stays_and_is_listed_with_the_reason() {
     let to = gate(admin, moved).await["targets"][0]["stage_id"].clone();
     let skip = json!({ "to_stage_id": to, "reason": "特批" });
     admin.post(&on(moved, "skip"), skip).await.expect(200);
-    let reason = admin.get("/v1/loss-reasons?limit=1").await.expect(200)["data"][0]["id"].clone();
-    let lose = json!({ "loss_reason_id": reason, "reason": "价格" });
+    let reason = json!({ "key": "too_dear", "name": "价格" });
+    admin.post("/v1/loss-reasons", reason).await.expect(201);
+    let lose = json!({ "loss_reason_key": "too_dear", "reason": "价格" });
     admin.post(&on(lost, "lose"), lose).await.expect(200);
     let back = roll_back(admin, &done).await;
     assert_eq!((&back["returned"], &back["stayed"]), (&json!(1), &json!(4)));
