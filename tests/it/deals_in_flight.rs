@@ -207,11 +207,17 @@ async fn the_preview_lists_what_would_happen_to_each_and_the_migration_does_exac
         (&json!("contact"), &json!(2))
     );
     assert_eq!(
-        (&contact["answers_carried"], &contact["answers_dropped"]),
+        (
+            &contact["of_each"]["answers_carried"],
+            &contact["of_each"]["answers_dropped"]
+        ),
         (&json!(1), &json!(2))
     );
     assert_eq!(
-        (&contact["gates_open_before"], &contact["gates_open_after"]),
+        (
+            &contact["of_each"]["gates_open_before"],
+            &contact["of_each"]["gates_open_after"]
+        ),
         (&json!(1), &json!(0))
     );
     assert_eq!(

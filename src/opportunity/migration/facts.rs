@@ -133,7 +133,7 @@ pub fn needs_of<'a>(definitions: impl Iterator<Item = &'a Definition>) -> Needs 
 impl DealFacts {
     fn of(row: Row) -> AppResult<DealFacts> {
         let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-        let head: Head = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+        let head = Head::deserialize(&record).map_err(AppError::internal)?;
         let account = row.account.as_deref().map(serde_json::from_str).transpose();
         let records: BTreeMap<String, Vec<Value>> =
             serde_json::from_str(&row.records).map_err(AppError::internal)?;
@@ -226,14 +226,24 @@ impl DealFacts {
             let is_meant = *process == asked.process_key;
             is_meant.then(|| (key.clone(), standing::approval(asked.clone(), &self.subject)))
         });
-        let account = self.account.clone();
+        // Of thousands of deals, what a gate does not look at is not copied.
+        let needs = stage.gate.needs();
+        let facts = match needs.members.is_empty() && needs.records.is_empty() {
+            true => Value::Null,
+            false => standing::members(ctx, stage_id, &self.record, definition, self.account.clone()),
+        };
+        let records = self
+            .records
+            .iter()
+            .filter(|(kind, _)| needs.records.contains(*kind));
+        let records = records.map(|(kind, records)| (kind.clone(), records.clone()));
         Ok(stage.gate.evaluate(&Standing {
             opportunity_id: self.head.id,
             account_id: Some(self.head.account_id),
-            facts: standing::members(ctx, stage_id, &self.record, definition, account),
+            facts,
             entered_at,
             answers,
-            records: self.records.clone(),
+            records: records.collect(),
             approvals: approvals.collect(),
         }))
     }
@@ -316,7 +326,7 @@ fn criteria(definition: &Definition, stage: Uuid) -> AppResult<&BTreeMap<String,
         .ok_or_else(no_stage)
 }
 
-fn placed(definition: &Definition, stage: Uuid) -> AppResult<PlacedStage> {
+pub(super) fn placed(definition: &Definition, stage: Uuid) -> AppResult<PlacedStage> {
     let step = definition.step(stage).ok_or_else(no_stage)?;
     Ok(PlacedStage {
         version: definition.number,

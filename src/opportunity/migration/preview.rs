@@ -3,7 +3,7 @@
 use super::facts::{self, DealFacts};
 use super::queries;
 use super::setting_out::SettingOut;
-use super::wire::{DealPlan, StageTotals};
+use super::wire::{DealPlan, PlanTotals, StageTotals, VisitView};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::opportunity::resources::OPPORTUNITY;
@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 /// How many deals are looked at in one go.
 const BATCH: i64 = 2_000;
+/// Most deals whose gates are looked at for the totals: so many take a second or two.
+const MOST_LOOKED_AT: i64 = 20_000;
 /// After how many gates others on this thread have their turn.
 const TURN: usize = 100;
 
@@ -57,19 +59,55 @@ pub async fn totals(
     ctx: &Ctx,
     out: &SettingOut,
 ) -> AppResult<Vec<StageTotals>> {
-    let mut totals: BTreeMap<(i32, usize), StageTotals> = BTreeMap::new();
+    let mut each = match out.total > MOST_LOOKED_AT {
+        true => None,
+        false => Some(sums(conn, ctx, out).await?),
+    };
+    let mut totals = Vec::new();
+    for version in &out.course.left {
+        for step in version.course.steps() {
+            let place = (version.number, step.id);
+            let Some(count) = out.open.get(&place) else {
+                continue;
+            };
+            let target = out.terms.mapping.target(step.id);
+            let to = target
+                .map(|stage| facts::placed(&out.course.to, stage))
+                .transpose()?;
+            totals.push(StageTotals {
+                from: facts::placed(version, step.id)?,
+                to,
+                visit: target.map(|target| match target == step.id {
+                    true => VisitView::Kept,
+                    false => VisitView::Begun,
+                }),
+                count: *count,
+                of_each: each.as_mut().map(|each| each.remove(&place).unwrap_or_default()),
+            });
+        }
+    }
+    Ok(totals)
+}
+
+/// Version and stage left.
+type Place = (i32, Uuid);
+
+async fn sums(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    out: &SettingOut,
+) -> AppResult<BTreeMap<Place, PlanTotals>> {
+    let mut sums: BTreeMap<Place, PlanTotals> = BTreeMap::new();
     let mut after = Uuid::nil();
     loop {
         let ids = queries::deals_after(conn, ctx.tenant, &out.from_version_ids, after, BATCH).await?;
         let Some(last) = ids.last() else {
-            return Ok(totals.into_values().collect());
+            return Ok(sums);
         };
         after = *last;
         for plan in planned(conn, ctx, out, &ids).await? {
-            let version = out.course.left.iter().find(|it| it.number == plan.from.version);
-            let step = version.and_then(|version| version.step(plan.from.stage_id));
-            let place = (plan.from.version, step.map_or(usize::MAX, |step| step.position));
-            totals.entry(place).or_insert_with(|| none_of(&plan)).add(&plan);
+            let place = (plan.from.version, plan.from.stage_id);
+            sums.entry(place).or_default().add(&plan);
         }
     }
 }
@@ -93,25 +131,9 @@ async fn planned(
     Ok(plans)
 }
 
-fn none_of(plan: &DealPlan) -> StageTotals {
-    StageTotals {
-        from: plan.from.clone(),
-        to: plan.to.clone(),
-        visit: plan.visit,
-        count: 0,
-        answers_carried: 0,
-        answers_dropped: 0,
-        approvals_withdrawn: 0,
-        grants_lost: 0,
-        gates_open_before: 0,
-        gates_open_after: 0,
-    }
-}
-
-impl StageTotals {
+impl PlanTotals {
     fn add(&mut self, plan: &DealPlan) {
         let many = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.count += 1;
         self.answers_carried += many(plan.answers_carried.len());
         self.answers_dropped += many(plan.answers_dropped.len());
         self.approvals_withdrawn += many(plan.approvals_withdrawn.len());

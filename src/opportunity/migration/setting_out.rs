@@ -23,7 +23,9 @@ pub struct SettingOut {
     pub stages: BTreeMap<String, String>,
     pub from_version_ids: Vec<Uuid>,
     pub from_versions: Vec<i32>,
-    /// How many deals it is about.
+    /// How many deals it is about, by number of the version and stage.
+    pub open: BTreeMap<(i32, Uuid), i64>,
+    /// How many in all.
     pub total: i64,
 }
 
@@ -64,12 +66,20 @@ pub async fn read(
         return Err(AppError::invalid(faults));
     }
     let stages = mapping.keys(&counted, &to);
-    let total = counted.iter().flat_map(|left| left.open.values()).sum();
+    let open = counted.iter().flat_map(|left| {
+        let number = left.definition.number;
+        left.open
+            .iter()
+            .map(move |(stage, open)| ((number, *stage), *open))
+    });
+    let open = open.collect::<BTreeMap<_, _>>();
+    let total = open.values().sum();
     let chances = queries::chances(conn, ctx.tenant, to.version_id).await?;
     Ok(SettingOut {
         stages,
         from_version_ids: left.iter().map(|version| version.id).collect(),
         from_versions: left.iter().map(|version| version.number).collect(),
+        open,
         total,
         terms: Terms {
             mapping,

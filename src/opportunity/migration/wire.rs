@@ -264,7 +264,14 @@ pub struct StageTotals {
     pub visit: Option<VisitView>,
     #[schema(examples(12))]
     pub count: i64,
-    /// Ticks and answers, of all of them.
+    /// Null where the migration is about more than 20,000 opportunities: then only their number is told.
+    pub of_each: Option<PlanTotals>,
+}
+
+/// What the opportunities of a stage come to, looked at one by one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PlanTotals {
+    /// Ticks and answers that go along.
     #[schema(examples(30))]
     pub answers_carried: i64,
     #[schema(examples(2))]
@@ -273,10 +280,10 @@ pub struct StageTotals {
     pub approvals_withdrawn: i64,
     #[schema(examples(0))]
     pub grants_lost: i64,
-    /// How many of them may leave their stage as they are.
+    /// How many may leave their stage as they are.
     #[schema(examples(4))]
     pub gates_open_before: i64,
-    /// How many of them may leave their stage afterwards.
+    /// How many may leave their stage afterwards.
     #[schema(examples(3))]
     pub gates_open_after: i64,
 }
