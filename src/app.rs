@@ -103,7 +103,11 @@ pub const TIMERS: Handlers = &[
     }),
 ];
 /// The long work that there is.
-pub const JOBS: Kinds = &[&crm::scoring::rescore::RESCORE];
+pub const JOBS: Kinds = &[
+    &crm::scoring::rescore::RESCORE,
+    &opportunity::migration::MIGRATE,
+    &opportunity::migration::ROLL_BACK,
+];
 
 /// What each area does when somebody hands everything over.
 pub fn hand_overs() -> Vec<HandOver> {

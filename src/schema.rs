@@ -889,16 +889,53 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What a migration means to do, did, or took back, deal by deal. No foreign key to the deals: writing thousands of rows would hold each of them up; `check` looks instead.
+    pipeline_migration_deals (tenant_id, migration_id, opportunity_id) {
+        tenant_id -> Uuid,
+        migration_id -> Uuid,
+        opportunity_id -> Uuid,
+        outcome -> Text,
+        why -> Nullable<Text>,
+        plan -> Nullable<Jsonb>,
+        transition_id -> Nullable<Uuid>,
+        back_transition_id -> Nullable<Uuid>,
+        from_version_id -> Nullable<Uuid>,
+        from_stage_id -> Nullable<Uuid>,
+        from_visit_id -> Nullable<Uuid>,
+        from_entered_at -> Nullable<Timestamptz>,
+        /// The ticks and answers taken out of a visit that goes on, as rows to be put back.
+        dropped -> Jsonb,
+        /// Digest of the ticks and answers of the visit right after the move; another one since forbids taking it back.
+        answers_hash -> Nullable<Text>,
+        /// Digest of the approval requests of the deal right after the move; another one since forbids taking it back.
+        approvals_hash -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     pipeline_migrations (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
         pipeline_id -> Uuid,
-        from_version_id -> Uuid,
+        from_version_ids -> Array<Nullable<Uuid>>,
         to_version_id -> Uuid,
+        /// Stage key left to stage key entered, of every stage that a deal may be in.
         stage_map -> Jsonb,
+        answers -> Text,
+        reason -> Nullable<Text>,
         state -> Text,
-        moved -> Jsonb,
-        actor_id -> Nullable<Uuid>,
+        /// How many deals it set out with; moved + skipped once it is done.
+        planned -> Int4,
+        moved -> Int4,
+        skipped -> Int4,
+        returned -> Int4,
+        /// Moved deals that a roll-back left where they were, since something later rests on them.
+        stayed -> Int4,
+        requested_by -> Nullable<Uuid>,
+        job_id -> Nullable<Uuid>,
+        roll_back_job_id -> Nullable<Uuid>,
+        finished_at -> Nullable<Timestamptz>,
+        rolled_back_at -> Nullable<Timestamptz>,
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,

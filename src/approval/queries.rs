@@ -4,7 +4,7 @@ mod people;
 mod standings;
 
 pub use people::{names, people};
-pub use standings::{Standing, standings};
+pub use standings::{Standing, standings, standings_of_many};
 
 use super::definition::ProcessDocument;
 use super::rows::{ActRow, RequestRow, SeatRow, StepRow};

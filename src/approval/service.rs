@@ -29,7 +29,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub use super::queries::{Standing, standings};
+pub use super::queries::{Standing, standings, standings_of_many};
 
 /// Which process decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -389,6 +389,32 @@ pub async fn withdraw_all(
         .select(RequestRow::as_select())
         .load(&mut **tx)
         .await?;
+    call_off(tx, ctx, pending, reason).await
+}
+
+/// Takes back those of these requests that are pending, when what they were asked for is gone; answers how many. The
+/// caller holds the locks of their subjects.
+///
+/// # Errors
+/// Database errors.
+pub async fn withdraw(tx: &mut Tx, ctx: &Ctx, requests: &[Uuid], reason: &str) -> AppResult<usize> {
+    use approval_requests as t;
+    if requests.is_empty() {
+        return Ok(0);
+    }
+    let pending = t::table
+        .filter(t::tenant_id.eq(ctx.tenant))
+        .filter(t::id.eq_any(requests))
+        .filter(t::state.eq("pending"))
+        .order(t::id)
+        .for_update()
+        .select(RequestRow::as_select())
+        .load(&mut **tx)
+        .await?;
+    call_off(tx, ctx, pending, reason).await
+}
+
+async fn call_off(tx: &mut Tx, ctx: &Ctx, pending: Vec<RequestRow>, reason: &str) -> AppResult<usize> {
     let count = pending.len();
     let who = actor(ctx);
     let call_off = |loaded: &Loaded, setting: Setting<'_>| {

@@ -1,4 +1,4 @@
-//! Invariants 2 and 3: deals, their transitions and cycles; and what intakes and leads became.
+//! Invariants 2 and 3: deals, their transitions, visits and cycles, migrations between versions; and what intakes and leads became.
 
 use super::{Finding, select_all};
 use crate::kernel::error::AppResult;
@@ -10,6 +10,11 @@ const STATEMENTS: &[(u8, &str)] = &[
     (2, ORDINAL_GAP),
     (2, BROKEN_COURSE),
     (2, FOREIGN_VISIT),
+    (2, VISIT_ASTRAY),
+    (2, VERSION_CHANGED),
+    (2, MIGRATED_CLOSED),
+    (2, MIGRATION_UNFINISHED),
+    (2, MIGRATION_WITHOUT_MOVE),
     (2, CYCLE_MISSING),
     (2, CYCLE_NOT_AS_STATUS),
     (2, EARLIER_CYCLE_OPEN),
@@ -55,6 +60,35 @@ const FOREIGN_VISIT: &str = "\
 SELECT o.tenant_id, 'opportunity ' || o.id AS record,
     'its visit ' || o.visit_id || ' began with a transition of another opportunity' AS sentence
 FROM opportunities o JOIN transitions v ON v.tenant_id = o.tenant_id AND v.id = o.visit_id WHERE v.opportunity_id <> o.id";
+
+/// A visit is one stay in one stage: what keeps or continues it stays there.
+const VISIT_ASTRAY: &str = "\
+SELECT t.tenant_id, 'opportunity ' || t.opportunity_id AS record,
+    'transition ' || t.id || ' (' || t.kind || ') names the visit ' || t.visit_id || ', which is no stay of it in that stage' AS sentence
+FROM transitions t JOIN transitions v ON v.tenant_id = t.tenant_id AND v.id = t.visit_id
+WHERE t.kind <> 'import' AND (v.opportunity_id, v.to_stage_id, v.visit_id) IS DISTINCT FROM (t.opportunity_id, t.to_stage_id, v.id)";
+
+const VERSION_CHANGED: &str = "\
+SELECT tenant_id, 'opportunity ' || opportunity_id AS record,
+    'transition ' || id || ' (' || kind || ') ' || CASE kind WHEN 'migrate' THEN 'stays on its pipeline version' ELSE 'changes its pipeline version' END AS sentence
+FROM (SELECT t.*, lag(pipeline_version_id) OVER (PARTITION BY tenant_id, opportunity_id ORDER BY ordinal) AS version_before FROM transitions t) t
+WHERE ordinal > 1 AND kind NOT IN ('restart', 'import') AND (pipeline_version_id <> version_before) <> (kind = 'migrate')";
+
+const MIGRATED_CLOSED: &str = "\
+SELECT tenant_id, 'opportunity ' || opportunity_id AS record, 'transition ' || id || ' migrates it while it is ' || from_status AS sentence
+FROM transitions WHERE kind = 'migrate' AND (from_status, to_status) IS DISTINCT FROM ('open', 'open')";
+
+const MIGRATION_UNFINISHED: &str = "\
+SELECT m.tenant_id, 'pipeline_migration ' || m.id AS record,
+    'it is ' || m.state || ' and opportunity ' || d.opportunity_id || ' is ' || d.outcome AS sentence
+FROM pipeline_migrations m JOIN pipeline_migration_deals d ON d.tenant_id = m.tenant_id AND d.migration_id = m.id
+WHERE (m.state = 'done' AND d.outcome NOT IN ('moved', 'skipped')) OR (m.state = 'rolled_back' AND d.outcome = 'moved')";
+
+const MIGRATION_WITHOUT_MOVE: &str = "\
+SELECT d.tenant_id, 'pipeline_migration ' || d.migration_id AS record,
+    'transition ' || t.id || ' is no migration of opportunity ' || d.opportunity_id AS sentence
+FROM pipeline_migration_deals d JOIN transitions t ON t.tenant_id = d.tenant_id AND t.id IN (d.transition_id, d.back_transition_id)
+WHERE t.kind <> 'migrate' OR t.opportunity_id <> d.opportunity_id";
 
 const CYCLE_MISSING: &str = "\
 SELECT o.tenant_id, 'opportunity ' || o.id AS record, 'its cycle ' || o.cycle || ' has no row' AS sentence

@@ -9,6 +9,7 @@ pub mod hand_over;
 pub mod history;
 mod hooks;
 mod lapse;
+pub mod migration;
 pub mod moves;
 mod part_hooks;
 pub mod parts;
@@ -93,6 +94,7 @@ pub const APPROVAL_SUBJECTS: approval::subjects::Subjects = approval::subjects::
 /// The commands of this area.
 pub fn routes(config: &mut ServiceConfig) {
     sharing::opportunities::routes(config);
+    migration::routes(config);
     config
         .service(advance::http::advance_opportunity)
         .service(advance::http::regress_opportunity)

@@ -162,7 +162,7 @@ struct MovedRow {
 }
 
 /// Seconds of the present visit spent open: since its beginning, less the time it was closed.
-const DWELL: &str = "\
+pub(super) const DWELL: &str = "\
 (SELECT floor(extract(epoch FROM b.at - b.entered_at) - coalesce((
     SELECT sum(extract(epoch FROM again.at - closed.at)) FROM transitions again
     JOIN transitions closed ON closed.tenant_id = again.tenant_id AND closed.opportunity_id = again.opportunity_id AND closed.ordinal = again.ordinal - 1
@@ -187,7 +187,14 @@ pub async fn make(
         .await?;
     let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
     let transition: TransitionView = serde_json::from_str(&row.transition).map_err(AppError::internal)?;
-    tx.record(event(head, before, &record, &transition, step.more));
+    let told = Told {
+        id,
+        kind: step.kind,
+        cycle: transition.cycle,
+        reason: transition.reason.as_deref(),
+        to_stage_id: transition.to_stage_id,
+    };
+    tx.record(event(head, before, &record, &told, step.more));
     Ok(Moved {
         record,
         version: row.version,
@@ -250,12 +257,21 @@ fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> Sql 
     sql
 }
 
+/// A transition, as far as its event tells of it.
+pub(super) struct Told<'a> {
+    pub id: Uuid,
+    pub kind: MoveKind,
+    pub cycle: i32,
+    pub reason: Option<&'a str>,
+    pub to_stage_id: Uuid,
+}
+
 /// The event of a move, on the timelines of the deal and its account.
-fn event(
+pub(super) fn event(
     head: &Head,
     before: &Map<String, Value>,
     after: &Map<String, Value>,
-    transition: &TransitionView,
+    transition: &Told<'_>,
     more: Map<String, Value>,
 ) -> Event {
     let changed = OPPORTUNITY.columns().filter_map(|member| {
@@ -268,7 +284,7 @@ fn event(
         "transition".to_owned(),
         json!({
             "id": transition.id, "kind": transition.kind, "cycle": transition.cycle, "reason": transition.reason,
-            "from_stage_id": transition.from_stage_id, "to_stage_id": transition.to_stage_id,
+            "from_stage_id": head.stage_id, "to_stage_id": transition.to_stage_id,
         }),
     );
     data.extend(more);

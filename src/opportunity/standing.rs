@@ -253,9 +253,9 @@ async fn read_facts(
 }
 
 /// What approvals look at beside the deal itself.
-const LINES: &str = "line";
+pub(super) const LINES: &str = "line";
 
-fn records_sql(needs: &Needs) -> String {
+pub(super) fn records_sql(needs: &Needs) -> String {
     let kinds = RESOURCES.iter().filter(|part| {
         needs.records.contains(part.singular) || (part.singular == LINES && !needs.approvals.is_empty())
     });
@@ -301,7 +301,7 @@ fn standing(
     Ok(Standing {
         opportunity_id: head.id,
         account_id: Some(head.account_id),
-        facts: members(ctx, head, record, definition, account),
+        facts: members(ctx, head.stage_id, record, definition, account),
         entered_at: head.stage_entered_at,
         answers: answers.into_iter().map(given).collect(),
         records,
@@ -309,17 +309,17 @@ fn standing(
     })
 }
 
-/// The record as conditions read it: with its account, the effective forecast category, and the time.
-fn members(
+/// The record as conditions read it in a stage: with its account, the effective forecast category, and the time.
+pub(super) fn members(
     ctx: &Ctx,
-    head: &Head,
+    stage_id: Uuid,
     record: &Map<String, Value>,
     definition: &Definition,
     account: Value,
 ) -> Value {
     let mut members = record.clone();
     if members.get("forecast_category").is_none_or(Value::is_null) {
-        let category = definition.course.step(head.stage_id);
+        let category = definition.course.step(stage_id);
         let category = category.map(|step| step.forecast_category.as_str());
         members.insert("forecast_category".to_owned(), json!(category));
     }
@@ -366,26 +366,37 @@ async fn approvals_of(
             .iter()
             .find_map(|(key, known)| (*known == id).then(|| key.clone()))
     };
+    // What another process decided, before the deal came to this version, does not count.
+    let needed = definition
+        .stage(head.stage_id)
+        .map(|stage| &stage.gate.needs().approvals);
+    let is_of_process = |key: &str, process: &str| {
+        needed.is_some_and(|needed| needed.get(key).is_some_and(|needed| needed == process))
+    };
     let asked = found.into_iter().filter_map(|found| {
         let key = key_of(found.criterion_id?)?;
-        let state = match found.state {
-            RequestState::Pending | RequestState::Approved if !found.covers(subject) => ApprovalState::Lapsed,
-            RequestState::Pending => ApprovalState::Pending,
-            RequestState::Approved => ApprovalState::Approved,
-            RequestState::Rejected => ApprovalState::Rejected,
-            RequestState::Returned => ApprovalState::Returned,
-            RequestState::Withdrawn => ApprovalState::Withdrawn,
-            RequestState::Lapsed => ApprovalState::Lapsed,
-        };
-        let waiting = found.waiting_for.into_iter();
-        let approval = Approval {
-            state,
-            request_id: Some(found.request_id),
-            waiting_for: waiting.map(|(id, name)| Person { id, name }).collect(),
-        };
-        Some((key, approval))
+        is_of_process(&key, &found.process_key).then(|| (key, approval(found, subject)))
     });
     Ok(asked.collect())
+}
+
+/// How an approval stands, of a deal that now says this.
+pub(super) fn approval(found: approvals::Standing, subject: &Value) -> Approval {
+    let state = match found.state {
+        RequestState::Pending | RequestState::Approved if !found.covers(subject) => ApprovalState::Lapsed,
+        RequestState::Pending => ApprovalState::Pending,
+        RequestState::Approved => ApprovalState::Approved,
+        RequestState::Rejected => ApprovalState::Rejected,
+        RequestState::Returned => ApprovalState::Returned,
+        RequestState::Withdrawn => ApprovalState::Withdrawn,
+        RequestState::Lapsed => ApprovalState::Lapsed,
+    };
+    let waiting = found.waiting_for.into_iter();
+    Approval {
+        state,
+        request_id: Some(found.request_id),
+        waiting_for: waiting.map(|(id, name)| Person { id, name }).collect(),
+    }
 }
 
 /// What the gate of a stage needed when it was last looked at, so that lock and facts can be asked for in one flight. A

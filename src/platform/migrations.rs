@@ -47,6 +47,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000007_opportunities",
     "2026-11-22-000008_opportunity_parts",
     "2026-11-22-000010_jobs",
+    "2026-11-22-000011_deals_in_flight",
     "2026-11-22-000012_approval_edges",
     "2026-11-22-000014_scoring",
 ];

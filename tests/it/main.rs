@@ -23,6 +23,7 @@ mod crm;
 mod database_roles;
 mod deal_approvals;
 mod deal_history;
+mod deals_in_flight;
 mod dwell;
 mod events;
 mod intake;

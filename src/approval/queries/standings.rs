@@ -7,10 +7,11 @@ use crate::approval::rows::word;
 use crate::approval::state::RequestState;
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::Cached;
-use diesel::sql_types::{Binary, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Binary, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What the gate needs to know of the approvals of one stay in a stage, by criterion.
@@ -37,6 +38,8 @@ impl Standing {
 
 #[derive(QueryableByName)]
 struct StandingRow {
+    #[diesel(sql_type = SqlUuid)]
+    subject_id: Uuid,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     criterion_id: Option<Uuid>,
     #[diesel(sql_type = SqlUuid)]
@@ -55,8 +58,26 @@ struct StandingRow {
     waiting_for: Value,
 }
 
-const STANDINGS: &str = "\
-SELECT DISTINCT ON (t.criterion_id) t.criterion_id, t.id, t.process_id, p.key AS process_key, t.state, t.content_hash, \
+impl StandingRow {
+    fn read(self) -> AppResult<Standing> {
+        Ok(Standing {
+            criterion_id: self.criterion_id,
+            request_id: self.id,
+            process_id: self.process_id,
+            process_key: self.process_key,
+            state: word(&self.state)?,
+            waiting_for: serde_json::from_value(self.waiting_for).map_err(AppError::internal)?,
+            content: serde_json::from_value(self.content).map_err(AppError::internal)?,
+            content_hash: self.content_hash,
+        })
+    }
+}
+
+/// The latest request for each criterion and process of one visit ($3, $4) or, where these are arrays, of many.
+macro_rules! standings {
+    ($about:literal) => {
+        concat!("\
+SELECT DISTINCT ON (t.subject_id, t.visit_id, t.criterion_id, t.process_id) t.subject_id, t.criterion_id, t.id, t.process_id, p.key AS process_key, t.state, t.content_hash, \
     coalesce(v.document->'content', '[]'::jsonb) AS content, \
     coalesce((SELECT jsonb_agg(jsonb_build_array(u.id, u.name) ORDER BY s.id) FROM approval_seats s \
         JOIN approval_steps st ON st.tenant_id = $1 AND st.id = s.step_id AND st.state = 'open' \
@@ -65,10 +86,17 @@ SELECT DISTINCT ON (t.criterion_id) t.criterion_id, t.id, t.process_id, p.key AS
 FROM approval_requests t \
 JOIN approval_processes p ON p.tenant_id = $1 AND p.id = t.process_id \
 JOIN approval_process_versions v ON v.tenant_id = $1 AND v.id = t.process_version_id \
-WHERE t.tenant_id = $1 AND t.subject_kind = $2 AND t.subject_id = $3 AND t.visit_id = $4 \
-ORDER BY t.criterion_id, t.requested_at DESC, t.id DESC";
+WHERE t.tenant_id = $1 AND t.subject_kind = $2 AND ", $about, " \
+ORDER BY t.subject_id, t.visit_id, t.criterion_id, t.process_id, t.requested_at DESC, t.id DESC")
+    };
+}
 
-/// The latest request for each criterion of a visit.
+const STANDINGS: &str = standings!("t.subject_id = $3 AND t.visit_id = $4");
+const STANDINGS_OF_MANY: &str = standings!(
+    "(t.subject_id, t.visit_id) IN (SELECT v.subject_id, v.visit_id FROM unnest($3, $4) AS v (subject_id, visit_id))"
+);
+
+/// The latest request for each criterion and process of a visit.
 ///
 /// # Errors
 /// Database errors.
@@ -89,17 +117,33 @@ pub async fn standings(
     )
     .load(conn)
     .await?;
-    let read = |row: StandingRow| {
-        Ok(Standing {
-            criterion_id: row.criterion_id,
-            request_id: row.id,
-            process_id: row.process_id,
-            process_key: row.process_key,
-            state: word(&row.state)?,
-            waiting_for: serde_json::from_value(row.waiting_for).map_err(AppError::internal)?,
-            content: serde_json::from_value(row.content).map_err(AppError::internal)?,
-            content_hash: row.content_hash,
-        })
-    };
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(StandingRow::read).collect()
+}
+
+/// [`standings`] of many subjects, each with its visit, by subject.
+///
+/// # Errors
+/// Database errors.
+pub async fn standings_of_many(
+    conn: Conn<'_, '_>,
+    tenant: Uuid,
+    subject_kind: SubjectKind,
+    visits: &[(Uuid, Uuid)],
+) -> AppResult<BTreeMap<Uuid, Vec<Standing>>> {
+    let kind: &'static str = subject_kind.into();
+    let (subjects, visits): (Vec<Uuid>, Vec<Uuid>) = visits.iter().copied().unzip();
+    let rows: Vec<StandingRow> = Cached(
+        sql_query(STANDINGS_OF_MANY)
+            .bind::<SqlUuid, _>(tenant)
+            .bind::<Text, _>(kind)
+            .bind::<Array<SqlUuid>, _>(subjects)
+            .bind::<Array<SqlUuid>, _>(visits),
+    )
+    .load(conn)
+    .await?;
+    let mut found: BTreeMap<Uuid, Vec<Standing>> = BTreeMap::new();
+    for row in rows {
+        found.entry(row.subject_id).or_default().push(row.read()?);
+    }
+    Ok(found)
 }

@@ -4,7 +4,7 @@ use super::standing::{ApprovalState, Person};
 use super::verdict::{Call, Evidence, Finding, GateState, State, Verdict, Who};
 use crate::kernel::text::Lang;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ pub struct GateView {
 }
 
 /// Whether the gate lets a deal through. `only_approval_missing`: everything else holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateStateView {
     Open,

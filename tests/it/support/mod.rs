@@ -8,4 +8,5 @@ pub mod make_crm;
 pub mod make_deals;
 pub mod make_events;
 pub mod make_identity;
+pub mod make_migrations;
 pub mod make_pipelines;

@@ -1,0 +1,266 @@
+//! Moving many deals in a few statements, whatever their number: the moves with their transitions, ticks and answers, what
+//! became of each deal; then an event for each.
+
+use super::facts::DealFacts;
+use super::wire::{DealOutcome, Why};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::opportunity::moves::{self, DWELL, MoveKind, Told};
+use crate::opportunity::resources::OPPORTUNITY;
+use crate::platform::db::Tx;
+use crate::platform::records::sql::{self, Bind, Sql};
+use chrono::{DateTime, SecondsFormat, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{Jsonb, Text, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A locked deal on its way.
+pub struct Going<'a> {
+    pub deal: &'a DealFacts,
+    pub transition_id: Uuid,
+    pub to_version_id: Uuid,
+    pub to_stage_id: Uuid,
+    pub visit_id: Uuid,
+    pub entered_at: DateTime<Utc>,
+    /// The gate of the stage that it leaves, as it stood.
+    pub evidence: Value,
+    /// What else the event says.
+    pub more: Map<String, Value>,
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+#[derive(QueryableByName)]
+struct MovedRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    doc: String,
+}
+
+/// Moves locked deals and notes a transition and an event for each.
+///
+/// # Errors
+/// Database errors; internal when a deal was not moved, which its lock forbids.
+pub async fn move_all(tx: &mut Tx, ctx: &Ctx, going: Vec<Going<'_>>, reason: Option<&str>) -> AppResult<()> {
+    if going.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<MovedRow> = moves_sql(ctx, &going, reason).query().load(&mut **tx).await?;
+    let mut after = rows
+        .into_iter()
+        .map(|row| {
+            Ok((
+                row.id,
+                serde_json::from_str(&row.doc).map_err(AppError::internal)?,
+            ))
+        })
+        .collect::<AppResult<BTreeMap<Uuid, Map<String, Value>>>>()?;
+    for going in going {
+        let head = &going.deal.head;
+        let after = after
+            .remove(&head.id)
+            .ok_or_else(|| AppError::internal("a locked deal was not moved"))?;
+        let told = Told {
+            id: going.transition_id,
+            kind: MoveKind::Migrate,
+            cycle: head.cycle,
+            reason,
+            to_stage_id: going.to_stage_id,
+        };
+        tx.record(moves::event(head, &going.deal.record, &after, &told, going.more));
+    }
+    Ok(())
+}
+
+fn moves_sql(ctx: &Ctx, going: &[Going<'_>], reason: Option<&str>) -> Sql {
+    let rows = going.iter().map(|going| {
+        let head = &going.deal.head;
+        json!({
+            "id": head.id, "version": going.deal.version, "cycle": head.cycle, "status": head.status,
+            "from_stage_id": head.stage_id, "left_visit_id": head.visit_id, "left_entered_at": instant(head.stage_entered_at),
+            "transition_id": going.transition_id, "to_version_id": going.to_version_id, "to_stage_id": going.to_stage_id,
+            "to_visit_id": going.visit_id, "to_entered_at": instant(going.entered_at), "evidence": going.evidence,
+        })
+    });
+    let actor: &'static str = ctx.actor_kind.into();
+    let kind: &'static str = MoveKind::Migrate.into();
+    let mut sql = Sql::of(ctx.tenant);
+    let rows = sql.place(Bind::Json(rows.collect()));
+    let said = sql.place(Bind::Json(json!({ "actor_id": ctx.actor_id, "reason": reason })));
+    let actor = sql.place(Bind::Text(actor.to_owned()));
+    let kind = sql.place(Bind::Text(kind.to_owned()));
+    let now = sql.place(Bind::Instant(ctx.now));
+    let recorded_at = sql.place(Bind::Instant(ctx.recorded_at));
+    let document = sql::whole_document(&OPPORTUNITY);
+    sql.push(&format!(
+        "WITH b AS (SELECT x.*, x.left_visit_id AS visit_id, x.left_entered_at AS entered_at, {now}::timestamptz AS at \
+             FROM jsonb_to_recordset({rows}) AS x (id uuid, version integer, cycle integer, status text, from_stage_id uuid, left_visit_id uuid, \
+             left_entered_at timestamptz, transition_id uuid, to_version_id uuid, to_stage_id uuid, to_visit_id uuid, to_entered_at timestamptz, evidence jsonb)), \
+         moved AS (UPDATE opportunities AS t SET pipeline_version_id = b.to_version_id, stage_id = b.to_stage_id, visit_id = b.to_visit_id, \
+             stage_entered_at = b.to_entered_at, probability_default = s.probability, probability_calibrated = s.probability_calibrated, \
+             version = t.version + 1, updated_at = {now} \
+             FROM b JOIN version_stages s ON s.tenant_id = $1 AND s.version_id = b.to_version_id AND s.stage_id = b.to_stage_id \
+             WHERE t.tenant_id = $1 AND t.id = b.id AND t.version = b.version \
+             RETURNING t.id, {document} AS doc), \
+         noted AS (INSERT INTO transitions (tenant_id, id, opportunity_id, cycle, ordinal, kind, pipeline_version_id, from_stage_id, to_stage_id, from_status, to_status, \
+             visit_id, actor_kind, actor_id, at, recorded_at, dwell_seconds, reason, evidence) \
+             SELECT $1, b.transition_id, b.id, b.cycle, (SELECT coalesce(max(p.ordinal), 0) + 1 FROM transitions p WHERE p.tenant_id = $1 AND p.opportunity_id = b.id), \
+             {kind}, b.to_version_id, b.from_stage_id, b.to_stage_id, b.status, b.status, b.to_visit_id, {actor}, ({said}::jsonb->>'actor_id')::uuid, {now}, {recorded_at}, \
+             {DWELL}, {said}::jsonb->>'reason', b.evidence FROM b) \
+         SELECT moved.id, moved.doc FROM moved"
+    ));
+    sql
+}
+
+/// A tick or answer to be taken out of a visit that goes on: visit and criterion.
+pub type Dropped = (Uuid, Uuid);
+
+#[derive(QueryableByName)]
+struct DroppedRow {
+    #[diesel(sql_type = SqlUuid)]
+    opportunity_id: Uuid,
+    #[diesel(sql_type = Jsonb)]
+    rows: Value,
+}
+
+/// Takes ticks and answers out of their visits; answers them by deal, as [`put_back`] takes them.
+///
+/// # Errors
+/// Database errors.
+pub async fn drop_answers(tx: &mut Tx, ctx: &Ctx, dropped: &[Dropped]) -> AppResult<BTreeMap<Uuid, Value>> {
+    if dropped.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = dropped
+        .iter()
+        .map(|(visit, criterion)| json!({ "visit_id": visit, "criterion_id": criterion }));
+    let mut sql = Sql::of(ctx.tenant);
+    let rows = sql.place(Bind::Json(rows.collect()));
+    sql.push(&format!(
+        "WITH gone AS (DELETE FROM criterion_answers AS a USING jsonb_to_recordset({rows}) AS x (visit_id uuid, criterion_id uuid) \
+             WHERE a.tenant_id = $1 AND a.visit_id = x.visit_id AND a.criterion_id = x.criterion_id \
+             RETURNING a.visit_id, a.criterion_id, a.opportunity_id, a.answer, a.note, a.answered_by, a.answered_at) \
+         SELECT g.opportunity_id, jsonb_agg(to_jsonb(g)) AS rows FROM gone g GROUP BY g.opportunity_id"
+    ));
+    let rows: Vec<DroppedRow> = sql.query().load(&mut **tx).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.opportunity_id, row.rows))
+        .collect())
+}
+
+/// Puts ticks and answers of deals of a migration back that it had taken out of visits that went on.
+///
+/// # Errors
+/// Database errors.
+pub async fn put_back(tx: &mut Tx, ctx: &Ctx, migration: Uuid, deals: &[Uuid]) -> AppResult<()> {
+    let mut sql = Sql::of(ctx.tenant);
+    let migration = sql.place(Bind::Id(migration));
+    let deals = sql.place(Bind::Ids(deals.to_vec()));
+    sql.push(&format!(
+        "INSERT INTO criterion_answers (tenant_id, visit_id, criterion_id, opportunity_id, answer, note, answered_by, answered_at) \
+         SELECT $1, x.visit_id, x.criterion_id, x.opportunity_id, x.answer, x.note, x.answered_by, x.answered_at \
+         FROM pipeline_migration_deals d, jsonb_to_recordset(d.dropped) AS x (visit_id uuid, criterion_id uuid, opportunity_id uuid, answer jsonb, note text, answered_by uuid, answered_at timestamptz) \
+         WHERE d.tenant_id = $1 AND d.migration_id = {migration} AND d.opportunity_id = ANY({deals}) \
+         ON CONFLICT (tenant_id, visit_id, criterion_id) DO NOTHING"
+    ));
+    sql.query().execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// A tick or answer that goes along to a visit that begins.
+pub struct Copied {
+    pub from_visit: Uuid,
+    pub from_criterion: Uuid,
+    pub to_visit: Uuid,
+    pub to_criterion: Uuid,
+}
+
+/// Copies ticks and answers into visits that begin; those of the visit that was cut stay with it.
+///
+/// # Errors
+/// Database errors.
+pub async fn copy_answers(tx: &mut Tx, ctx: &Ctx, copied: &[Copied]) -> AppResult<()> {
+    if copied.is_empty() {
+        return Ok(());
+    }
+    let rows = copied.iter().map(|copied| {
+        json!({
+            "from_visit": copied.from_visit, "from_criterion": copied.from_criterion,
+            "to_visit": copied.to_visit, "to_criterion": copied.to_criterion,
+        })
+    });
+    let mut sql = Sql::of(ctx.tenant);
+    let rows = sql.place(Bind::Json(rows.collect()));
+    sql.push(&format!(
+        "INSERT INTO criterion_answers (tenant_id, visit_id, criterion_id, opportunity_id, answer, note, answered_by, answered_at) \
+         SELECT $1, x.to_visit, x.to_criterion, a.opportunity_id, a.answer, a.note, a.answered_by, a.answered_at \
+         FROM jsonb_to_recordset({rows}) AS x (from_visit uuid, from_criterion uuid, to_visit uuid, to_criterion uuid) \
+         JOIN criterion_answers a ON a.tenant_id = $1 AND a.visit_id = x.from_visit AND a.criterion_id = x.from_criterion"
+    ));
+    sql.query().execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// What became of a deal.
+#[derive(Debug, Clone)]
+pub struct Fate {
+    pub opportunity_id: Uuid,
+    pub outcome: DealOutcome,
+    pub why: Option<Why>,
+    pub plan: Option<Value>,
+    pub transition_id: Option<Uuid>,
+    /// Version, stage, visit and entry that it left.
+    pub left: Option<(Uuid, Uuid, Uuid, DateTime<Utc>)>,
+    pub dropped: Value,
+}
+
+/// Digest of the ticks and answers of the visit of the deal `o`.
+pub const ANSWERS_HASH: &str = "\
+(SELECT md5(coalesce(string_agg(concat_ws('|', a.criterion_id, a.answer, a.note, extract(epoch FROM a.answered_at)), ';' ORDER BY a.criterion_id), '')) \
+FROM criterion_answers a WHERE a.tenant_id = $1 AND a.visit_id = o.visit_id)";
+
+/// Digest of the approval requests of the deal `o`.
+pub const APPROVALS_HASH: &str = "\
+(SELECT md5(coalesce(string_agg(concat_ws('|', r.id, r.version, r.state), ';' ORDER BY r.id), '')) \
+FROM approval_requests r WHERE r.tenant_id = $1 AND r.subject_kind = 'opportunity' AND r.subject_id = o.id)";
+
+/// Notes what became of deals on their way there, the moves made.
+///
+/// # Errors
+/// Database errors.
+pub async fn note_fates(tx: &mut Tx, ctx: &Ctx, migration: Uuid, fates: &[Fate]) -> AppResult<()> {
+    if fates.is_empty() {
+        return Ok(());
+    }
+    let rows = fates.iter().map(|fate| {
+        let (outcome, why): (&'static str, Option<&'static str>) = (fate.outcome.into(), fate.why.map(Into::into));
+        let left = fate.left.map(|(version, stage, visit, entered_at)| (version, stage, visit, instant(entered_at)));
+        json!({
+            "id": fate.opportunity_id, "outcome": outcome, "why": why, "plan": fate.plan, "transition_id": fate.transition_id,
+            "version_id": left.as_ref().map(|it| it.0), "stage_id": left.as_ref().map(|it| it.1),
+            "visit_id": left.as_ref().map(|it| it.2), "entered_at": left.as_ref().map(|it| &it.3), "dropped": fate.dropped,
+        })
+    });
+    let mut sql = Sql::of(ctx.tenant);
+    let migration = sql.place(Bind::Id(migration));
+    let rows = sql.place(Bind::Json(rows.collect()));
+    sql.push(&format!(
+        "UPDATE pipeline_migration_deals AS d SET outcome = x.outcome, why = x.why, plan = x.plan, transition_id = x.transition_id, \
+             from_version_id = x.version_id, from_stage_id = x.stage_id, from_visit_id = x.visit_id, from_entered_at = x.entered_at, dropped = x.dropped, \
+             answers_hash = CASE WHEN x.transition_id IS NOT NULL THEN {ANSWERS_HASH} END, \
+             approvals_hash = CASE WHEN x.transition_id IS NOT NULL THEN {APPROVALS_HASH} END \
+         FROM jsonb_to_recordset({rows}) AS x (id uuid, outcome text, why text, plan jsonb, transition_id uuid, version_id uuid, stage_id uuid, visit_id uuid, \
+             entered_at timestamptz, dropped jsonb) \
+         JOIN opportunities o ON o.tenant_id = $1 AND o.id = x.id \
+         WHERE d.tenant_id = $1 AND d.migration_id = {migration} AND d.opportunity_id = x.id"
+    ));
+    sql.query().execute(&mut **tx).await?;
+    Ok(())
+}
