@@ -2,6 +2,7 @@
 //! advisory lock, so that any number of servers may start at once.
 
 use super::db::with_limits;
+use super::postgres::missing_extensions;
 use diesel::migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
 use diesel::{QueryableByName, sql_query, sql_types::Bool};
@@ -45,7 +46,11 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000006_pipelines",
     "2026-11-22-000007_opportunities",
     "2026-11-22-000008_opportunity_parts",
+    "2026-11-22-000015_duplicates",
 ];
+
+/// The extensions that the schema uses; all come with Postgres' own contrib package.
+pub const EXTENSIONS: &[&str] = &["pg_trgm", "btree_gin"];
 
 impl fmt::Display for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,6 +166,11 @@ struct Got {
 /// # Errors
 /// When the database is out of reach or a migration fails; what ran before it stays.
 pub async fn run(url: &str) -> Result<usize, Failure> {
+    let missing = missing_extensions(url, EXTENSIONS).await?;
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        return Err(format!("the Postgres server lacks {names}: install its contrib package").into());
+    }
     let conn = locked(url).await?;
     tokio::task::spawn_blocking(move || {
         on_own_runtime(conn, |harness| Ok(harness.run_pending_migrations(Source)?.len()))

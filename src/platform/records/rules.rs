@@ -22,6 +22,11 @@ pub fn created(resource: &Resource, sent: Map<String, Value>) -> Map<String, Val
             .filter(|value| !(value.is_null() && member.default.is_some()));
         record.insert(member.name.to_owned(), given.cloned().unwrap_or(default));
     }
+    for member in resource.instructions() {
+        if let Some(told) = sent.get(member.name) {
+            record.insert(member.name.to_owned(), told.clone());
+        }
+    }
     record
 }
 

@@ -1,0 +1,204 @@
+//! Names in a common form: width, case, accents, simplified Chinese, word order, legal form, place.
+
+use super::LEAST;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+static SIMPLIFIED: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
+    let lines = include_str!("simplified.txt").lines();
+    let pairs = lines.filter(|line| !line.starts_with('#')).flat_map(|line| {
+        let characters = line.chars().collect::<Vec<_>>();
+        let pairs = characters.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+        pairs.collect::<Vec<_>>()
+    });
+    pairs.collect()
+});
+
+/// Legal forms at the end of a Chinese or Japanese name, longest first.
+const CHINESE_FORMS: &[&str] = &[
+    "集团股份有限公司",
+    "有限责任公司",
+    "股份有限公司",
+    "集团有限公司",
+    "控股有限公司",
+    "股份公司",
+    "集团公司",
+    "有限公司",
+    "有限合伙",
+    "普通合伙",
+    "合伙企业",
+    "株式会社",
+    "有限会社",
+    "分公司",
+    "总公司",
+    "公司",
+    "集团",
+    "控股",
+];
+
+/// What a Chinese name says of its trade just before the legal form: left out where enough remains without.
+const CHINESE_TRADES: &[&str] = &[
+    "信息科技",
+    "网络科技",
+    "电子科技",
+    "信息技术",
+    "网络技术",
+    "科技",
+    "技术",
+];
+
+/// Places that Chinese names begin or end with.
+const CHINESE_PLACES: &[&str] = &[
+    "中国", "北京", "上海", "天津", "重庆", "河北", "山西", "辽宁", "吉林", "黑龙江", "江苏", "浙江", "安徽", "福建", "江西",
+    "山东", "河南", "湖北", "湖南", "广东", "海南", "四川", "贵州", "云南", "陕西", "甘肃", "青海", "台湾", "内蒙古", "广西",
+    "西藏", "宁夏", "新疆", "香港", "澳门", "深圳", "广州", "杭州", "南京", "苏州", "武汉", "成都", "西安", "长沙", "青岛",
+    "宁波", "厦门", "无锡", "济南", "合肥", "郑州", "大连", "沈阳", "东莞", "佛山", "福州", "昆明", "常州", "温州", "珠海",
+    "石家庄", "哈尔滨", "长春", "南昌", "贵阳", "南宁", "太原", "台北",
+];
+
+/// Legal forms at either end of a name in words, and the words that stand with them.
+const FORMS: &[&str] = &[
+    "ltd", "limited", "inc", "incorporated", "corp", "corporation", "co", "coltd", "company", "llc", "llp", "lp", "plc",
+    "gmbh", "mbh", "ag", "kg", "kgaa", "ohg", "ug", "ev", "se", "sa", "sas", "sarl", "srl", "spa", "bv", "nv", "oy", "oyj",
+    "ab", "as", "asa", "aps", "kk", "pty", "pte", "pvt", "private", "sdn", "bhd", "spzoo", "sp", "zoo", "sro", "kft", "doo",
+    "group", "holding", "holdings", "the", "and", "ооо", "оао", "зао", "пао", "нао", "ао", "ип", "тоо", "нпо", "чп", "общество",
+    "с", "ограниченнои", "ответственностью", "акционерное", "группа", "компании", "компания",
+];
+
+/// A text without what spelling alone makes: NFKC, lower case, no accents, simplified Chinese; dots and apostrophes gone,
+/// other punctuation as single spaces.
+pub fn plain(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let bare = text
+        .nfkd()
+        .filter(|letter| !is_combining_mark(*letter))
+        .nfc()
+        .flat_map(char::to_lowercase);
+    for letter in bare {
+        if letter.is_alphanumeric() {
+            folded.push(SIMPLIFIED.get(&letter).copied().unwrap_or(letter));
+        } else if !matches!(letter, '.' | '\'' | '’' | '·') && !folded.ends_with(' ') && !folded.is_empty() {
+            folded.push(' ');
+        }
+    }
+    folded.truncate(folded.trim_end().len());
+    folded
+}
+
+/// Characters, spaces apart.
+pub(super) fn size(text: &str) -> usize {
+    text.chars().filter(|letter| *letter != ' ').count()
+}
+
+/// A company's name, folded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CompanyName {
+    /// What is left without legal form, trade and place, its words in order of the alphabet; `None` when that has fewer
+    /// than three characters.
+    pub core: Option<String>,
+    /// The place that the name begins or ends with.
+    pub place: Option<String>,
+    /// The whole name without spaces, legal form and all; empty when it consists of nothing else.
+    pub whole: String,
+}
+
+/// Folds a company's name. Where too little remains without the place, or without the trade, they stay.
+pub fn company(name: &str) -> CompanyName {
+    let plain = plain(name);
+    let mut words = plain.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>();
+    let own = |word: &&str| !is_form(word) && !CHINESE_FORMS.contains(word);
+    strip_forms(&mut words);
+    let words = words
+        .into_iter()
+        .map(|word| without_ending(word, CHINESE_FORMS))
+        .filter(|word| !word.is_empty() && own(word))
+        .collect::<Vec<_>>();
+    let (bare, place) = without_place(&words);
+    let says_nothing = bare.iter().all(|word| CHINESE_TRADES.contains(word));
+    if says_nothing {
+        return CompanyName { place, ..CompanyName::default() };
+    }
+    let short = bare.iter().map(|word| without_trade(word)).collect::<Vec<_>>();
+    let core = [short, bare, words].into_iter().map(joined).find(|core| size(core) >= LEAST);
+    CompanyName {
+        core,
+        place,
+        whole: plain.replace(' ', ""),
+    }
+}
+
+fn is_form(word: &str) -> bool {
+    FORMS.contains(&word)
+}
+
+/// Takes legal forms off both ends, as long as something else remains.
+fn strip_forms(words: &mut Vec<&str>) {
+    while words.len() > 1 && words.last().is_some_and(|word| is_form(word)) {
+        words.pop();
+    }
+    let leading = words.iter().take_while(|word| is_form(word)).count();
+    words.drain(..leading.min(words.len().saturating_sub(1)));
+}
+
+/// A word without these endings, however many it has.
+fn without_ending<'a>(mut word: &'a str, endings: &[&str]) -> &'a str {
+    while let Some(rest) = endings.iter().find_map(|ending| word.strip_suffix(ending)) {
+        word = rest;
+    }
+    word
+}
+
+fn without_trade(word: &str) -> &str {
+    let rest = without_ending(word, CHINESE_TRADES);
+    if size(rest) >= LEAST { rest } else { word }
+}
+
+/// The words without the place that they begin or end with, and that place.
+fn without_place<'a>(words: &[&'a str]) -> (Vec<&'a str>, Option<String>) {
+    let mut place = None;
+    let mut rest = Vec::new();
+    for word in words {
+        let found = CHINESE_PLACES.iter().find(|known| word.starts_with(**known));
+        match found {
+            Some(known) => {
+                place = Some((*known).to_owned());
+                let tail = word.strip_prefix(known).unwrap_or(word);
+                let tail = tail.strip_prefix(['市', '省']).unwrap_or(tail);
+                rest.push(tail);
+            }
+            None => rest.push(word),
+        }
+    }
+    rest.retain(|word| !word.is_empty());
+    (rest, place)
+}
+
+fn joined(mut words: Vec<&str>) -> String {
+    words.sort_unstable();
+    words.dedup();
+    words.join(" ")
+}
+
+/// A person's name, folded: words in order of the alphabet, Chinese names without the space between.
+pub fn person(name: &str) -> String {
+    let plain = plain(name);
+    let is_han = |letter: char| matches!(letter, '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}');
+    if plain.chars().all(|letter| letter == ' ' || is_han(letter)) {
+        return plain.replace(' ', "");
+    }
+    joined(plain.split(' ').collect())
+}
+
+/// A tax number in its one spelling: upper case, letters and digits only. `None` when it has fewer than six.
+pub fn tax_number(typed: &str) -> Option<String> {
+    let folded = key_text(typed).to_uppercase();
+    (folded.chars().count() >= 6).then_some(folded)
+}
+
+/// Letters and digits of a text, NFKC, lower case.
+pub fn key_text(typed: &str) -> String {
+    let letters = typed.nfkc().filter(|letter| letter.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
