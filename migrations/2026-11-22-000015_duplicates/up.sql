@@ -118,7 +118,7 @@ CREATE TABLE duplicate_reviews (
     CONSTRAINT duplicate_reviews_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT duplicate_reviews_pair_key UNIQUE (tenant_id, record_kind, record_id, other_kind, other_id),
     CONSTRAINT duplicate_reviews_decided_by_fkey FOREIGN KEY (tenant_id, decided_by) REFERENCES users (tenant_id, id),
-    CONSTRAINT duplicate_reviews_pair_check CHECK (record_kind || record_id::text < other_kind || other_id::text),
+    CONSTRAINT duplicate_reviews_pair_check CHECK ((record_kind || record_id::text) COLLATE "C" < (other_kind || other_id::text) COLLATE "C"),
     CONSTRAINT duplicate_reviews_score_check CHECK (score BETWEEN 0 AND 1),
     CONSTRAINT duplicate_reviews_status_check CHECK (status IN ('open', 'later', 'merged', 'distinct'))
 );

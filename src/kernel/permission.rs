@@ -38,7 +38,10 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("lead.merge", "Merge leads and undo it"),
     ("duplicate.read", "Read the queue of possible duplicates"),
     ("duplicate.decide", "Decide about possible duplicates"),
-    ("duplicate.override", "Enter a record although its exact key is taken, with a reason"),
+    (
+        "duplicate.override",
+        "Enter a record although its exact key is taken, with a reason",
+    ),
     ("opportunity.read", "Read opportunities and their parts"),
     (
         "opportunity.write",
@@ -161,8 +164,8 @@ fn leads(permission: &str, scope: Scope) -> Option<Scope> {
 }
 
 fn reads_everything(permission: &str) -> Option<Scope> {
-    let reading =
-        permission.ends_with(".read") && !["event.read", "intake.read", "key.read", "duplicate.read"].contains(&permission);
+    let reading = permission.ends_with(".read")
+        && !["event.read", "intake.read", "key.read", "duplicate.read"].contains(&permission);
     reading.then_some(Scope::All)
 }
 

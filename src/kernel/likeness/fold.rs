@@ -51,20 +51,149 @@ const CHINESE_TRADES: &[&str] = &[
 
 /// Places that Chinese names begin or end with.
 const CHINESE_PLACES: &[&str] = &[
-    "中国", "北京", "上海", "天津", "重庆", "河北", "山西", "辽宁", "吉林", "黑龙江", "江苏", "浙江", "安徽", "福建", "江西",
-    "山东", "河南", "湖北", "湖南", "广东", "海南", "四川", "贵州", "云南", "陕西", "甘肃", "青海", "台湾", "内蒙古", "广西",
-    "西藏", "宁夏", "新疆", "香港", "澳门", "深圳", "广州", "杭州", "南京", "苏州", "武汉", "成都", "西安", "长沙", "青岛",
-    "宁波", "厦门", "无锡", "济南", "合肥", "郑州", "大连", "沈阳", "东莞", "佛山", "福州", "昆明", "常州", "温州", "珠海",
-    "石家庄", "哈尔滨", "长春", "南昌", "贵阳", "南宁", "太原", "台北",
+    "中国",
+    "北京",
+    "上海",
+    "天津",
+    "重庆",
+    "河北",
+    "山西",
+    "辽宁",
+    "吉林",
+    "黑龙江",
+    "江苏",
+    "浙江",
+    "安徽",
+    "福建",
+    "江西",
+    "山东",
+    "河南",
+    "湖北",
+    "湖南",
+    "广东",
+    "海南",
+    "四川",
+    "贵州",
+    "云南",
+    "陕西",
+    "甘肃",
+    "青海",
+    "台湾",
+    "内蒙古",
+    "广西",
+    "西藏",
+    "宁夏",
+    "新疆",
+    "香港",
+    "澳门",
+    "深圳",
+    "广州",
+    "杭州",
+    "南京",
+    "苏州",
+    "武汉",
+    "成都",
+    "西安",
+    "长沙",
+    "青岛",
+    "宁波",
+    "厦门",
+    "无锡",
+    "济南",
+    "合肥",
+    "郑州",
+    "大连",
+    "沈阳",
+    "东莞",
+    "佛山",
+    "福州",
+    "昆明",
+    "常州",
+    "温州",
+    "珠海",
+    "石家庄",
+    "哈尔滨",
+    "长春",
+    "南昌",
+    "贵阳",
+    "南宁",
+    "太原",
+    "台北",
 ];
 
 /// Legal forms at either end of a name in words, and the words that stand with them.
 const FORMS: &[&str] = &[
-    "ltd", "limited", "inc", "incorporated", "corp", "corporation", "co", "coltd", "company", "llc", "llp", "lp", "plc",
-    "gmbh", "mbh", "ag", "kg", "kgaa", "ohg", "ug", "ev", "se", "sa", "sas", "sarl", "srl", "spa", "bv", "nv", "oy", "oyj",
-    "ab", "as", "asa", "aps", "kk", "pty", "pte", "pvt", "private", "sdn", "bhd", "spzoo", "sp", "zoo", "sro", "kft", "doo",
-    "group", "holding", "holdings", "the", "and", "ооо", "оао", "зао", "пао", "нао", "ао", "ип", "тоо", "нпо", "чп", "общество",
-    "с", "ограниченнои", "ответственностью", "акционерное", "группа", "компании", "компания",
+    "ltd",
+    "limited",
+    "inc",
+    "incorporated",
+    "corp",
+    "corporation",
+    "co",
+    "coltd",
+    "company",
+    "llc",
+    "llp",
+    "lp",
+    "plc",
+    "gmbh",
+    "mbh",
+    "ag",
+    "kg",
+    "kgaa",
+    "ohg",
+    "ug",
+    "ev",
+    "se",
+    "sa",
+    "sas",
+    "sarl",
+    "srl",
+    "spa",
+    "bv",
+    "nv",
+    "oy",
+    "oyj",
+    "ab",
+    "as",
+    "asa",
+    "aps",
+    "kk",
+    "pty",
+    "pte",
+    "pvt",
+    "private",
+    "sdn",
+    "bhd",
+    "spzoo",
+    "sp",
+    "zoo",
+    "sro",
+    "kft",
+    "doo",
+    "group",
+    "holding",
+    "holdings",
+    "the",
+    "and",
+    "ооо",
+    "оао",
+    "зао",
+    "пао",
+    "нао",
+    "ао",
+    "ип",
+    "тоо",
+    "нпо",
+    "чп",
+    "общество",
+    "с",
+    "ограниченнои",
+    "ответственностью",
+    "акционерное",
+    "группа",
+    "компании",
+    "компания",
 ];
 
 /// A text without what spelling alone makes: NFKC, lower case, no accents, simplified Chinese; dots and apostrophes gone,
@@ -79,7 +208,8 @@ pub fn plain(text: &str) -> String {
     for letter in bare {
         if letter.is_alphanumeric() {
             folded.push(SIMPLIFIED.get(&letter).copied().unwrap_or(letter));
-        } else if !matches!(letter, '.' | '\'' | '’' | '·') && !folded.ends_with(' ') && !folded.is_empty() {
+        } else if !matches!(letter, '.' | '\'' | '’' | '·') && !folded.ends_with(' ') && !folded.is_empty()
+        {
             folded.push(' ');
         }
     }
@@ -107,7 +237,10 @@ pub struct CompanyName {
 /// Folds a company's name. Where too little remains without the place, or without the trade, they stay.
 pub fn company(name: &str) -> CompanyName {
     let plain = plain(name);
-    let mut words = plain.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>();
+    let mut words = plain
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>();
     let own = |word: &&str| !is_form(word) && !CHINESE_FORMS.contains(word);
     strip_forms(&mut words);
     let words = words
@@ -118,10 +251,16 @@ pub fn company(name: &str) -> CompanyName {
     let (bare, place) = without_place(&words);
     let says_nothing = bare.iter().all(|word| CHINESE_TRADES.contains(word));
     if says_nothing {
-        return CompanyName { place, ..CompanyName::default() };
+        return CompanyName {
+            place,
+            ..CompanyName::default()
+        };
     }
     let short = bare.iter().map(|word| without_trade(word)).collect::<Vec<_>>();
-    let core = [short, bare, words].into_iter().map(joined).find(|core| size(core) >= LEAST);
+    let core = [short, bare, words]
+        .into_iter()
+        .map(joined)
+        .find(|core| size(core) >= LEAST);
     CompanyName {
         core,
         place,

@@ -17,7 +17,20 @@ const COMPANY_SHARE: f64 = 0.5;
 const SHORT_AND_EQUAL: f64 = 0.9;
 
 /// What two records have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema, strum::IntoStaticStr, strum::EnumString)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    ToSchema,
+    strum::IntoStaticStr,
+    strum::EnumString,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Rule {
@@ -88,12 +101,23 @@ impl Score {
 /// Scores a pair. `keys`: the exact rules that hold. An exact key decides alone; else the names do, and region, domain and
 /// place move the score.
 pub fn score(one: &Profile, other: &Profile, keys: &[Rule]) -> Score {
-    let mut reasons = keys.iter().map(|rule| Reason { rule: *rule, value: 1.0 }).collect::<Vec<_>>();
-    let is_decided = keys.iter().any(|rule| matches!(rule, Rule::Phone | Rule::Email | Rule::TaxNumber));
+    let mut reasons = keys
+        .iter()
+        .map(|rule| Reason {
+            rule: *rule,
+            value: 1.0,
+        })
+        .collect::<Vec<_>>();
+    let is_decided = keys
+        .iter()
+        .any(|rule| matches!(rule, Rule::Phone | Rule::Email | Rule::TaxNumber));
     let named = by_name(one, other, keys, &mut reasons);
     let helped = by_circumstance(one, other, named, &mut reasons);
     let value = if is_decided { 1.0 } else { helped.min(0.99) };
-    Score { value: rounded(value), reasons }
+    Score {
+        value: rounded(value),
+        reasons,
+    }
 }
 
 fn by_name(one: &Profile, other: &Profile, keys: &[Rule], reasons: &mut Vec<Reason>) -> f64 {
@@ -104,15 +128,25 @@ fn by_name(one: &Profile, other: &Profile, keys: &[Rule], reasons: &mut Vec<Reas
     }
     let person = person_likeness(&one.person, &other.person);
     if person > 0.0 {
-        reasons.push(Reason { rule: Rule::PersonName, value: rounded(person) });
+        reasons.push(Reason {
+            rule: Rule::PersonName,
+            value: rounded(person),
+        });
     }
     if one.account.is_some() && one.account == other.account {
-        reasons.push(Reason { rule: Rule::Account, value: 1.0 });
+        reasons.push(Reason {
+            rule: Rule::Account,
+            value: 1.0,
+        });
         return person;
     }
     // Somebody of one company and somebody else there are two people.
     let has_shared_key = keys.contains(&Rule::SharedKey);
-    if has_shared_key && company == 0.0 { person } else { company * COMPANY_SHARE + person * (1.0 - COMPANY_SHARE) }
+    if has_shared_key && company == 0.0 {
+        person
+    } else {
+        company * COMPANY_SHARE + person * (1.0 - COMPANY_SHARE)
+    }
 }
 
 fn company_likeness(one: &Profile, other: &Profile, keys: &[Rule], reasons: &mut Vec<Reason>) -> f64 {
@@ -121,14 +155,25 @@ fn company_likeness(one: &Profile, other: &Profile, keys: &[Rule], reasons: &mut
         _ => 0.0,
     };
     let is_same = keys.contains(&Rule::SameName);
-    let alike = if is_same { alike.max(SHORT_AND_EQUAL) } else { alike };
+    let alike = if is_same {
+        alike.max(SHORT_AND_EQUAL)
+    } else {
+        alike
+    };
     if alike == 0.0 {
         return 0.0;
     }
-    reasons.push(Reason { rule: Rule::CompanyName, value: rounded(alike) });
-    let is_elsewhere = matches!((&one.company.place, &other.company.place), (Some(one), Some(other)) if one != other);
+    reasons.push(Reason {
+        rule: Rule::CompanyName,
+        value: rounded(alike),
+    });
+    let is_elsewhere =
+        matches!((&one.company.place, &other.company.place), (Some(one), Some(other)) if one != other);
     if is_elsewhere {
-        reasons.push(Reason { rule: Rule::OtherPlace, value: OTHER_PLACE });
+        reasons.push(Reason {
+            rule: Rule::OtherPlace,
+            value: OTHER_PLACE,
+        });
         return alike * OTHER_PLACE;
     }
     alike
@@ -148,9 +193,15 @@ fn by_circumstance(one: &Profile, other: &Profile, named: f64, reasons: &mut Vec
         return 0.0;
     }
     let mut value = named;
-    let alike = [(Rule::Region, &one.region, &other.region), (Rule::Domain, &one.domain, &other.domain)];
+    let alike = [
+        (Rule::Region, &one.region, &other.region),
+        (Rule::Domain, &one.domain, &other.domain),
+    ];
     for (rule, one, other) in alike {
-        if one.as_ref().is_some_and(|text| !text.is_empty() && other.as_ref() == Some(text)) {
+        if one
+            .as_ref()
+            .is_some_and(|text| !text.is_empty() && other.as_ref() == Some(text))
+        {
             reasons.push(Reason { rule, value: BONUS });
             value += BONUS;
         }
@@ -161,4 +212,3 @@ fn by_circumstance(one: &Profile, other: &Profile, named: f64, reasons: &mut Vec
 fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
 }
-

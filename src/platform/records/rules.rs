@@ -199,6 +199,18 @@ pub fn e164(text: &str) -> Option<String> {
     phonenumber::is_valid(&number).then(|| number.format().mode(phonenumber::Mode::E164).to_string())
 }
 
+/// Whether a number in E.164 can be a person's own. Where a country's numbers do not tell, it can.
+pub fn is_mobile(e164: &str) -> bool {
+    use phonenumber::Type;
+    phonenumber::parse(None, e164).is_ok_and(|number| {
+        let kind = number.number_type(&phonenumber::metadata::DATABASE);
+        matches!(
+            kind,
+            Type::Mobile | Type::FixedLineOrMobile | Type::PersonalNumber
+        )
+    })
+}
+
 /// Whether two wire values say the same: `"22"` and `"22.0000"` do, and so do two spellings of one instant.
 pub fn is_same(kind: Kind, one: &Value, other: &Value) -> bool {
     if one == other {

@@ -2,7 +2,7 @@
 
 use super::spec::{Access, Act, Change, Kind, Resource};
 use super::sql::{self, Bind, DocRow, Intent, Sql};
-use super::{custom, rules};
+use super::{custom, merged, rules};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::Fault;
@@ -109,10 +109,21 @@ pub async fn lock_on(
 ) -> AppResult<Locked> {
     let locked = lock_even_archived(conn, ctx, resource, id, None, purpose).await?;
     if locked.is_archived {
-        Err(archived())
+        Err(ended(conn, ctx, resource, id).await?)
     } else {
         Ok(locked)
     }
+}
+
+/// Why an archived record is not written: it was merged, or it is archived and no more.
+async fn ended(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+) -> AppResult<AppError> {
+    let survivor = merged::survivor(conn, ctx, resource, id).await?;
+    Ok(survivor.map_or_else(archived, |survivor| merged::refusal(resource, survivor)))
 }
 
 fn archived() -> AppError {
@@ -242,7 +253,7 @@ pub async fn update(
     lock_parent(tx, ctx, resource, parent).await?;
     let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Write).await?;
     if locked.is_archived {
-        return Err(archived());
+        return Err(ended(&mut &**tx, ctx, resource, id).await?);
     }
     let forbidden = rules::forbidden(resource, ctx, &patch).collect::<Vec<_>>();
     let before = locked.record()?;
@@ -329,7 +340,12 @@ pub async fn archive(
     lock_parent(tx, ctx, resource, parent).await?;
     let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Write).await?;
     match (act, locked.is_archived) {
-        (Act::Archive, true) => return Err(archived()),
+        (Act::Archive, true) => return Err(ended(&mut &**tx, ctx, resource, id).await?),
+        (Act::Restore, true) => {
+            if let Some(survivor) = merged::survivor(&mut &**tx, ctx, resource, id).await? {
+                return Err(merged::refusal(resource, survivor));
+            }
+        }
         (Act::Restore, false) => {
             return Err(AppError::refuse(
                 Code::NotArchived,

@@ -1,0 +1,143 @@
+//! Enters the keys and names of records that were made without: before there were any, or behind the service's back.
+
+use super::keys::{self, Named};
+use super::subject::Subject;
+use crate::crm::resources::{ACCOUNT, CONTACT, LEAD};
+use crate::kernel::error::AppResult;
+use crate::platform::db::Db;
+use crate::platform::duty::{Duty, Stop};
+use crate::platform::leases::Lease;
+use crate::platform::records::Resource;
+use diesel::sql_types::{BigInt, Bool, Json, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::{Map, Value};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(600);
+const LEASE_SECONDS: i32 = 120;
+/// Records of one transaction.
+const BATCH: i64 = 200;
+/// Why a second record keeps a key that was not kept apart then.
+const REASON: &str = "entered before its key was kept";
+
+/// Starts it beside any others; the lease sees to it that one works at a time.
+///
+/// # Errors
+/// When its thread or connections cannot be set up.
+pub fn spawn(url: &str) -> Result<Duty, Box<dyn std::error::Error + Send + Sync>> {
+    Duty::spawn("identity-keys", url, run)
+}
+
+async fn run(db: Db, mut stop: Stop) {
+    let lease = Lease::new("identity-keys", LEASE_SECONDS);
+    while !stop.is_asked() {
+        if let Err(error) = round(&db, &lease, &stop).await {
+            tracing::warn!(%error, "keys could not be entered; trying again");
+        }
+        stop.pause(INTERVAL).await;
+    }
+}
+
+async fn round(db: &Db, lease: &Lease, stop: &Stop) -> AppResult<()> {
+    for resource in [&ACCOUNT, &CONTACT, &LEAD] {
+        loop {
+            let is_ours = db.bookkeep(async |conn| lease.take(conn).await).await?;
+            if stop.is_asked() || !is_ours || batch(db, resource).await? == 0 {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Behind {
+    #[diesel(sql_type = SqlUuid)]
+    tenant_id: Uuid,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Json)]
+    record: Value,
+    #[diesel(sql_type = Bool)]
+    is_live: bool,
+}
+
+/// Enters one batch of one company; answers how many records.
+///
+/// # Errors
+/// Database errors.
+pub async fn batch(db: &Db, resource: &'static Resource) -> AppResult<usize> {
+    db.bookkeep(async |conn| {
+        let Some(tenant) = company_behind(conn, resource).await? else {
+            return Ok(0);
+        };
+        let rows = records_behind(conn, resource, tenant).await?;
+        for row in &rows {
+            enter(conn, resource, tenant, row).await?;
+        }
+        Ok(rows.len())
+    })
+    .await
+}
+
+async fn company_behind(conn: &mut AsyncPgConnection, resource: &Resource) -> AppResult<Option<Uuid>> {
+    let (table, kind) = (resource.table, resource.singular);
+    let behind: Option<Behind> = sql_query(format!(
+        "SELECT t.tenant_id FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM identity_names n \
+         WHERE n.tenant_id = t.tenant_id AND n.record_kind = '{kind}' AND n.record_id = t.id) \
+         AND NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = t.tenant_id AND m.record_kind = '{kind}' AND m.record_id = t.id) LIMIT 1"
+    ))
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(behind.map(|behind| behind.tenant_id))
+}
+
+async fn records_behind(
+    conn: &mut AsyncPgConnection,
+    resource: &Resource,
+    tenant: Uuid,
+) -> AppResult<Vec<Row>> {
+    let (table, kind) = (resource.table, resource.singular);
+    let converted = if kind == LEAD.singular {
+        " AND t.status <> 'converted'"
+    } else {
+        ""
+    };
+    let rows = sql_query(format!(
+        "SELECT t.id, row_to_json(t) AS record, t.archived_at IS NULL{converted} AS is_live FROM {table} t \
+         WHERE t.tenant_id = $1 AND NOT EXISTS (SELECT 1 FROM identity_names n \
+            WHERE n.tenant_id = $1 AND n.record_kind = '{kind}' AND n.record_id = t.id) \
+         AND NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = $1 AND m.record_kind = '{kind}' AND m.record_id = t.id) \
+         ORDER BY t.id LIMIT $2 FOR UPDATE OF t"
+    ))
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<BigInt, _>(BATCH)
+    .load(conn)
+    .await?;
+    Ok(rows)
+}
+
+async fn enter(conn: &mut AsyncPgConnection, resource: &Resource, tenant: Uuid, row: &Row) -> AppResult<()> {
+    let record = Named {
+        tenant,
+        kind: resource.singular,
+        id: row.id,
+    };
+    let none = Map::new();
+    let subject = Subject::of(resource, row.record.as_object().unwrap_or(&none));
+    let lacking = keys::claim(conn, record, &subject).await?;
+    keys::admit(conn, record, &lacking, REASON).await?;
+    if row.is_live {
+        Ok(())
+    } else {
+        keys::retire(conn, record).await
+    }
+}
