@@ -458,3 +458,28 @@ async fn records_entered_behind_the_services_back_get_their_keys_in_time() {
         ["contact"]
     );
 }
+
+#[tokio::test]
+async fn check_names_a_live_record_whose_key_another_could_take() {
+    use diesel_async::SimpleAsyncConnection;
+    let company = company().await;
+    let body = json!({ "name": "王芳", "phone": "13900139000" });
+    let made = id(&company.administrator.post("/v1/contacts", body).await.expect(201));
+    let own = async || {
+        let found = penstock::check::run(&crate::support::app::server().await.url)
+            .await
+            .unwrap();
+        let own = found
+            .into_iter()
+            .filter(|finding| finding.tenant == company.tenant);
+        own.map(|finding| (finding.invariant, finding.record))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(own().await, []);
+    let db = crate::support::app::database().await;
+    let plant = format!("DELETE FROM identity_keys WHERE record_id = '{made}'");
+    db.bookkeep(async |conn| Ok(conn.batch_execute(&plant).await?))
+        .await
+        .unwrap();
+    assert_eq!(own().await, [(8, format!("contact {made}"))]);
+}
