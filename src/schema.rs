@@ -510,6 +510,8 @@ diesel::table! {
         record_id -> Uuid,
         /// What is left of the name without legal form and place; NULL when that is under three characters.
         core -> Nullable<Text>,
+        /// What is left of the core without the words that many names have: by it the like ones are found, by the core they are judged.
+        distinctive -> Nullable<Text>,
     }
 }
 

@@ -3,7 +3,7 @@ DROP TABLE duplicate_reviews;
 DROP TABLE merge_moves;
 DROP TABLE merged_records;
 DROP TABLE merges;
-DROP FUNCTION near_names(uuid, text[], text);
+DROP FUNCTION near_names(uuid, text[], text, text);
 DROP TABLE identity_names;
 DROP TABLE identity_keys;
 ALTER TABLE tenants DROP COLUMN intake_duplicates;

@@ -41,19 +41,21 @@ CREATE TABLE identity_names (
     record_kind text NOT NULL,
     record_id uuid NOT NULL,
     core text,
+    distinctive text,
     CONSTRAINT identity_names_pkey PRIMARY KEY (tenant_id, record_kind, record_id),
     CONSTRAINT identity_names_record_kind_check CHECK (record_kind IN ('account', 'contact', 'lead'))
 );
 SELECT place('identity_names', 'tenant');
-CREATE INDEX identity_names_core_idx ON identity_names USING gin (tenant_id, core gin_trgm_ops);
+CREATE INDEX identity_names_distinctive_idx ON identity_names USING gin (tenant_id, distinctive gin_trgm_ops);
 COMMENT ON TABLE identity_names IS 'The company names of accounts and leads, folded for likeness; a record without a row has not been entered here yet.';
 COMMENT ON COLUMN identity_names.core IS 'What is left of the name without legal form and place; NULL when that is under three characters.';
+COMMENT ON COLUMN identity_names.distinctive IS 'What is left of the core without the words that many names have: by it the like ones are found, by the core they are judged.';
 -- The names most like one, at most fifty. The setting belongs to the function, so that no caller depends on the session's.
-CREATE FUNCTION near_names(tenant uuid, kinds text[], name text) RETURNS TABLE (record_kind text, record_id uuid)
-LANGUAGE sql STABLE SET pg_trgm.similarity_threshold = 0.45 AS $$
+CREATE FUNCTION near_names(tenant uuid, kinds text[], whole text, rare text) RETURNS TABLE (record_kind text, record_id uuid)
+LANGUAGE sql STABLE SET pg_trgm.similarity_threshold = 0.5 AS $$
     SELECT n.record_kind, n.record_id FROM identity_names n
-    WHERE n.tenant_id = tenant AND n.core % name AND n.record_kind = ANY (kinds)
-    ORDER BY similarity(n.core, name) DESC, n.record_id LIMIT 50
+    WHERE n.tenant_id = tenant AND n.distinctive % rare AND n.record_kind = ANY (kinds)
+    ORDER BY similarity(n.core, whole) DESC, n.record_id LIMIT 50
 $$;
 CREATE TABLE merges (
     tenant_id uuid NOT NULL,

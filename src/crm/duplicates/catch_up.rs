@@ -41,13 +41,18 @@ async fn run(db: Db, mut stop: Stop) {
     }
 }
 
+/// How far a round has come: company and record.
+pub type Position = (Uuid, Uuid);
+
 async fn round(db: &Db, lease: &Lease, stop: &Stop) -> AppResult<()> {
     for resource in [&ACCOUNT, &CONTACT, &LEAD] {
-        loop {
+        let mut position = Some(Position::default());
+        while let Some(after) = position {
             let is_ours = db.bookkeep(async |conn| lease.take(conn).await).await?;
-            if stop.is_asked() || !is_ours || batch(db, resource).await? == 0 {
-                break;
+            if stop.is_asked() || !is_ours {
+                return Ok(());
             }
+            position = batch(db, resource, after).await?;
         }
     }
     Ok(())
@@ -57,6 +62,8 @@ async fn round(db: &Db, lease: &Lease, stop: &Stop) -> AppResult<()> {
 struct Behind {
     #[diesel(sql_type = SqlUuid)]
     tenant_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
 }
 
 #[derive(QueryableByName)]
@@ -69,60 +76,67 @@ struct Row {
     is_live: bool,
 }
 
-/// Enters one batch of one company; answers how many records.
+/// Enters one batch of one company, in the order of ids after a position; answers the next one, or none at the end.
 ///
 /// # Errors
 /// Database errors.
-pub async fn batch(db: &Db, resource: &'static Resource) -> AppResult<usize> {
+pub async fn batch(db: &Db, resource: &'static Resource, after: Position) -> AppResult<Option<Position>> {
     db.bookkeep(async |conn| {
-        let Some(tenant) = company_behind(conn, resource).await? else {
-            return Ok(0);
+        let Some(next) = next_behind(conn, resource, after).await? else {
+            return Ok(None);
         };
-        let rows = records_behind(conn, resource, tenant).await?;
+        let rows = records_behind(conn, resource, &next).await?;
         for row in &rows {
-            enter(conn, resource, tenant, row).await?;
+            enter(conn, resource, next.tenant_id, row).await?;
         }
-        Ok(rows.len())
+        let last = rows.last().map_or(next.id, |row| row.id);
+        Ok(Some((next.tenant_id, last)))
     })
     .await
 }
 
-async fn company_behind(conn: &mut AsyncPgConnection, resource: &Resource) -> AppResult<Option<Uuid>> {
-    let (table, kind) = (resource.table, resource.singular);
-    let behind: Option<Behind> = sql_query(format!(
-        "SELECT t.tenant_id FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM identity_names n \
-         WHERE n.tenant_id = t.tenant_id AND n.record_kind = '{kind}' AND n.record_id = t.id) \
-         AND NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = t.tenant_id AND m.record_kind = '{kind}' AND m.record_id = t.id) LIMIT 1"
+/// That nothing is known of the record `t` yet, and something should be.
+fn is_behind(resource: &Resource) -> String {
+    let kind = resource.singular;
+    format!(
+        "NOT EXISTS (SELECT 1 FROM identity_names n WHERE n.tenant_id = t.tenant_id AND n.record_kind = '{kind}' AND n.record_id = t.id) \
+         AND NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = t.tenant_id AND m.record_kind = '{kind}' AND m.record_id = t.id)"
+    )
+}
+
+async fn next_behind(
+    conn: &mut AsyncPgConnection,
+    resource: &Resource,
+    after: Position,
+) -> AppResult<Option<Behind>> {
+    let (table, is_behind) = (resource.table, is_behind(resource));
+    let query = sql_query(format!(
+        "SELECT t.tenant_id, t.id FROM {table} t WHERE (t.tenant_id, t.id) > ($1, $2) AND {is_behind} ORDER BY t.tenant_id, t.id LIMIT 1"
     ))
-    .get_result(conn)
-    .await
-    .optional()?;
-    Ok(behind.map(|behind| behind.tenant_id))
+    .bind::<SqlUuid, _>(after.0)
+    .bind::<SqlUuid, _>(after.1);
+    Ok(query.get_result(conn).await.optional()?)
 }
 
 async fn records_behind(
     conn: &mut AsyncPgConnection,
     resource: &Resource,
-    tenant: Uuid,
+    from: &Behind,
 ) -> AppResult<Vec<Row>> {
-    let (table, kind) = (resource.table, resource.singular);
-    let converted = if kind == LEAD.singular {
+    let (table, is_behind) = (resource.table, is_behind(resource));
+    let converted = if resource.singular == LEAD.singular {
         " AND t.status <> 'converted'"
     } else {
         ""
     };
-    let rows = sql_query(format!(
+    let query = sql_query(format!(
         "SELECT t.id, row_to_json(t) AS record, t.archived_at IS NULL{converted} AS is_live FROM {table} t \
-         WHERE t.tenant_id = $1 AND NOT EXISTS (SELECT 1 FROM identity_names n \
-            WHERE n.tenant_id = $1 AND n.record_kind = '{kind}' AND n.record_id = t.id) \
-         AND NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = $1 AND m.record_kind = '{kind}' AND m.record_id = t.id) \
-         ORDER BY t.id LIMIT $2 FOR UPDATE OF t"
+         WHERE t.tenant_id = $1 AND t.id >= $3 AND {is_behind} ORDER BY t.id LIMIT $2 FOR UPDATE OF t"
     ))
-    .bind::<SqlUuid, _>(tenant)
+    .bind::<SqlUuid, _>(from.tenant_id)
     .bind::<BigInt, _>(BATCH)
-    .load(conn)
-    .await?;
-    Ok(rows)
+    .bind::<SqlUuid, _>(from.id);
+    Ok(query.load(conn).await?)
 }
 
 async fn enter(conn: &mut AsyncPgConnection, resource: &Resource, tenant: Uuid, row: &Row) -> AppResult<()> {

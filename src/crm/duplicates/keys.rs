@@ -20,8 +20,9 @@ WITH wanted AS (
     DELETE FROM identity_keys k WHERE k.tenant_id = $1 AND k.record_kind = $2 AND k.record_id = $3
     AND k.standing <> 'retired' AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.key_kind = k.key_kind AND w.key = k.key)
 ), named AS (
-    INSERT INTO identity_names AS n (tenant_id, record_kind, record_id, core) VALUES ($1, $2, $3, $7)
-    ON CONFLICT (tenant_id, record_kind, record_id) DO UPDATE SET core = EXCLUDED.core WHERE n.core IS DISTINCT FROM EXCLUDED.core
+    INSERT INTO identity_names AS n (tenant_id, record_kind, record_id, core, distinctive) VALUES ($1, $2, $3, $7, $8)
+    ON CONFLICT (tenant_id, record_kind, record_id) DO UPDATE SET core = EXCLUDED.core, distinctive = EXCLUDED.distinctive
+    WHERE (n.core, n.distinctive) IS DISTINCT FROM (EXCLUDED.core, EXCLUDED.distinctive)
 )
 INSERT INTO identity_keys (tenant_id, record_kind, key_kind, key, record_id, standing)
 SELECT $1, $2, w.key_kind, w.key, $3, w.standing FROM wanted w ORDER BY w.key_kind, w.key
@@ -80,7 +81,8 @@ pub async fn claim(conn: &mut AsyncPgConnection, record: Named, subject: &Subjec
         .bind::<Array<Text>, _>(&kinds)
         .bind::<Array<Text>, _>(&texts)
         .bind::<Array<Text>, _>(standings)
-        .bind::<Nullable<Text>, _>(subject.profile.company.core.as_deref());
+        .bind::<Nullable<Text>, _>(subject.profile.company.core.as_deref())
+        .bind::<Nullable<Text>, _>(subject.profile.company.distinctive.as_deref());
     let claimed = Cached(query).execute(conn).await?;
     if claimed == subject.keys.len() || subject.keys.is_empty() {
         return Ok(Vec::new());

@@ -187,9 +187,11 @@ fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of_names: 
 }
 
 fn names_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str) -> Option<String> {
-    let core = sql.place(Bind::Text(subject.profile.company.core.clone()?));
+    let company = &subject.profile.company;
+    let (core, rare) = (company.core.clone()?, company.distinctive.clone()?);
+    let (core, rare) = (sql.place(Bind::Text(core)), sql.place(Bind::Text(rare)));
     Some(format!(
-        "(SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM near_names($1, {kinds}, {core}) n WHERE n.record_id <> {own})"
+        "(SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM near_names($1, {kinds}, {core}, {rare}) n WHERE n.record_id <> {own})"
     ))
 }
 

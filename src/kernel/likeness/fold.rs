@@ -1,6 +1,7 @@
 //! Names in a common form: width, case, accents, simplified Chinese, word order, legal form, place.
 
 use super::LEAST;
+use super::words::{CHINESE_COMMON, CHINESE_FORMS, CHINESE_PLACES, CHINESE_TRADES, COMMON, FORMS};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization;
@@ -15,186 +16,6 @@ static SIMPLIFIED: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
     });
     pairs.collect()
 });
-
-/// Legal forms at the end of a Chinese or Japanese name, longest first.
-const CHINESE_FORMS: &[&str] = &[
-    "集团股份有限公司",
-    "有限责任公司",
-    "股份有限公司",
-    "集团有限公司",
-    "控股有限公司",
-    "股份公司",
-    "集团公司",
-    "有限公司",
-    "有限合伙",
-    "普通合伙",
-    "合伙企业",
-    "株式会社",
-    "有限会社",
-    "分公司",
-    "总公司",
-    "公司",
-    "集团",
-    "控股",
-];
-
-/// What a Chinese name says of its trade just before the legal form: left out where enough remains without.
-const CHINESE_TRADES: &[&str] = &[
-    "信息科技",
-    "网络科技",
-    "电子科技",
-    "信息技术",
-    "网络技术",
-    "科技",
-    "技术",
-];
-
-/// Places that Chinese names begin or end with.
-const CHINESE_PLACES: &[&str] = &[
-    "中国",
-    "北京",
-    "上海",
-    "天津",
-    "重庆",
-    "河北",
-    "山西",
-    "辽宁",
-    "吉林",
-    "黑龙江",
-    "江苏",
-    "浙江",
-    "安徽",
-    "福建",
-    "江西",
-    "山东",
-    "河南",
-    "湖北",
-    "湖南",
-    "广东",
-    "海南",
-    "四川",
-    "贵州",
-    "云南",
-    "陕西",
-    "甘肃",
-    "青海",
-    "台湾",
-    "内蒙古",
-    "广西",
-    "西藏",
-    "宁夏",
-    "新疆",
-    "香港",
-    "澳门",
-    "深圳",
-    "广州",
-    "杭州",
-    "南京",
-    "苏州",
-    "武汉",
-    "成都",
-    "西安",
-    "长沙",
-    "青岛",
-    "宁波",
-    "厦门",
-    "无锡",
-    "济南",
-    "合肥",
-    "郑州",
-    "大连",
-    "沈阳",
-    "东莞",
-    "佛山",
-    "福州",
-    "昆明",
-    "常州",
-    "温州",
-    "珠海",
-    "石家庄",
-    "哈尔滨",
-    "长春",
-    "南昌",
-    "贵阳",
-    "南宁",
-    "太原",
-    "台北",
-];
-
-/// Legal forms at either end of a name in words, and the words that stand with them.
-const FORMS: &[&str] = &[
-    "ltd",
-    "limited",
-    "inc",
-    "incorporated",
-    "corp",
-    "corporation",
-    "co",
-    "coltd",
-    "company",
-    "llc",
-    "llp",
-    "lp",
-    "plc",
-    "gmbh",
-    "mbh",
-    "ag",
-    "kg",
-    "kgaa",
-    "ohg",
-    "ug",
-    "ev",
-    "se",
-    "sa",
-    "sas",
-    "sarl",
-    "srl",
-    "spa",
-    "bv",
-    "nv",
-    "oy",
-    "oyj",
-    "ab",
-    "as",
-    "asa",
-    "aps",
-    "kk",
-    "pty",
-    "pte",
-    "pvt",
-    "private",
-    "sdn",
-    "bhd",
-    "spzoo",
-    "sp",
-    "zoo",
-    "sro",
-    "kft",
-    "doo",
-    "group",
-    "holding",
-    "holdings",
-    "the",
-    "and",
-    "ооо",
-    "оао",
-    "зао",
-    "пао",
-    "нао",
-    "ао",
-    "ип",
-    "тоо",
-    "нпо",
-    "чп",
-    "общество",
-    "с",
-    "ограниченнои",
-    "ответственностью",
-    "акционерное",
-    "группа",
-    "компании",
-    "компания",
-];
 
 /// A text without what spelling alone makes: NFKC, lower case, no accents, simplified Chinese; dots and apostrophes gone,
 /// other punctuation as single spaces.
@@ -228,6 +49,8 @@ pub struct CompanyName {
     /// What is left without legal form, trade and place, its words in order of the alphabet; `None` when that has fewer
     /// than three characters.
     pub core: Option<String>,
+    /// What is left of the core without the words that many names have; all of it, when it has no others.
+    pub distinctive: Option<String>,
     /// The place that the name begins or ends with.
     pub place: Option<String>,
     /// The whole name without spaces, legal form and all; empty when it consists of nothing else.
@@ -262,6 +85,7 @@ pub fn company(name: &str) -> CompanyName {
         .map(joined)
         .find(|core| size(core) >= LEAST);
     CompanyName {
+        distinctive: core.as_deref().map(distinctive),
         core,
         place,
         whole: plain.replace(' ', ""),
@@ -318,6 +142,29 @@ fn joined(mut words: Vec<&str>) -> String {
     words.sort_unstable();
     words.dedup();
     words.join(" ")
+}
+
+/// A core without common words and endings, as long as two characters remain.
+fn distinctive(core: &str) -> String {
+    let words = core.split(' ').map(|word| {
+        let mut rest = word;
+        while let Some(shorter) = CHINESE_COMMON.iter().find_map(|ending| rest.strip_suffix(ending)) {
+            if size(shorter) < 2 {
+                break;
+            }
+            rest = shorter;
+        }
+        rest
+    });
+    let words = words.collect::<Vec<_>>();
+    let is_common = |word: &str| COMMON.contains(&word) || CHINESE_COMMON.contains(&word);
+    let rare = words
+        .iter()
+        .copied()
+        .filter(|word| !is_common(word))
+        .collect::<Vec<_>>();
+    let kept = if rare.is_empty() { words } else { rare };
+    kept.join(" ")
 }
 
 /// A person's name, folded: words in order of the alphabet, Chinese names without the space between.

@@ -2,6 +2,7 @@
 
 mod fold;
 mod score;
+mod words;
 
 pub use fold::{CompanyName, company, key_text, person, plain, tax_number};
 pub use score::{Profile, Reason, Rule, Score, score};

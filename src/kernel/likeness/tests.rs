@@ -38,6 +38,16 @@ fn a_short_name_keeps_its_trade_and_place() {
     assert_eq!(company("北京恒信智联有限公司").place.as_deref(), Some("北京"));
 }
 
+#[rstest]
+#[case("明美自动化设备有限公司", "明美")]
+#[case("恒信智联科技有限公司", "恒信智联")]
+#[case("Global Rivaboford Systems Ltd", "rivaboford")]
+#[case("Global Data Systems Ltd", "data global systems")]
+#[case("科技贸易有限公司", "科技")]
+fn names_are_looked_up_by_what_few_others_have(#[case] name: &str, #[case] rare: &str) {
+    assert_eq!(company(name).distinctive.as_deref(), Some(rare));
+}
+
 #[test]
 fn likeness_needs_three_characters_on_both_sides() {
     assert_eq!(likeness("恒信", "恒信"), None);
