@@ -19,6 +19,7 @@ mod crm;
 mod duplicates;
 mod events;
 mod intake;
+mod jobs;
 mod leads;
 mod merge;
 mod opportunities;
