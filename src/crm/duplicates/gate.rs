@@ -50,9 +50,8 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
     if change.act == Act::Update && present.is_like(&before) {
         return Ok(());
     }
-    let mut lacking = keys::claim(tx, record, &present).await?;
+    let lacking = keys::claim(tx, record, &present).await?;
     let fresh = present.beyond(&before);
-    lacking.retain(|key| fresh.keys.contains(key));
     let policy = policy(ctx, resource);
     let is_delivery = ctx.actor_kind == ActorKind::Source;
     let mut hits = Vec::new();
