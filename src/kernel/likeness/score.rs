@@ -61,8 +61,11 @@ pub enum Rule {
 /// One reason of a score.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Reason {
+    /// Which rule.
+    #[schema(example = "company_name")]
     pub rule: Rule,
     /// What the rule found, 0–1.
+    #[schema(minimum = 0, maximum = 1, example = 0.86)]
     pub value: f64,
 }
 
