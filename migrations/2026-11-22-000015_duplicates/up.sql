@@ -50,12 +50,14 @@ CREATE INDEX identity_names_distinctive_idx ON identity_names USING gin (tenant_
 COMMENT ON TABLE identity_names IS 'The company names of accounts and leads, folded for likeness; a record without a row has not been entered here yet.';
 COMMENT ON COLUMN identity_names.core IS 'What is left of the name without legal form and place; NULL when that is under three characters.';
 COMMENT ON COLUMN identity_names.distinctive IS 'What is left of the core without the words that many names have: by it the like ones are found, by the core they are judged.';
--- The names most like one, at most fifty. The setting belongs to the function, so that no caller depends on the session's.
+-- The names most like one, at most fifty: of what its rare words find, however many that is, three hundred are judged by the
+-- whole. The setting belongs to the function, so that no caller depends on the session's.
 CREATE FUNCTION near_names(tenant uuid, kinds text[], whole text, rare text) RETURNS TABLE (record_kind text, record_id uuid)
 LANGUAGE sql STABLE SET pg_trgm.similarity_threshold = 0.5 AS $$
-    SELECT n.record_kind, n.record_id FROM identity_names n
-    WHERE n.tenant_id = tenant AND n.distinctive % rare AND n.record_kind = ANY (kinds)
-    ORDER BY similarity(n.core, whole) DESC, n.record_id LIMIT 50
+    SELECT f.record_kind, f.record_id FROM (
+        SELECT n.record_kind, n.record_id, n.core FROM identity_names n
+        WHERE n.tenant_id = tenant AND n.distinctive % rare AND n.record_kind = ANY (kinds) LIMIT 300
+    ) f ORDER BY similarity(f.core, whole) DESC, f.record_id LIMIT 50
 $$;
 CREATE TABLE merges (
     tenant_id uuid NOT NULL,
