@@ -9,6 +9,7 @@ use crate::platform::db::{Db, Tx};
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
 use crate::platform::hand_over::HandOver;
+use crate::platform::merging::{Link, Links};
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
@@ -41,6 +42,10 @@ pub const TAGS: &[Tag] = &[
     ("opportunities", "Room 5: running deals and their parts."),
     ("approvals", "Room 6: approval processes, requests, decisions."),
     ("catalog", "Products, competitors, loss reasons, exchange rates."),
+    (
+        "duplicates",
+        "Rooms 2 and 3: records that may be one, and merging them.",
+    ),
     ("fields", "Room 13: the company's own fields."),
     ("figures", "Room 15: the funnel."),
     ("jobs", "Long work: its progress, its errors, its end."),
@@ -118,6 +123,12 @@ pub fn hand_overs() -> Vec<HandOver> {
     ]
 }
 
+/// What names records that can be merged.
+pub fn links() -> Vec<&'static Link> {
+    let areas = [crm::merging::links::LINKS, opportunity::merging::LINKS];
+    areas.iter().flat_map(|area| area.iter()).collect()
+}
+
 /// What happens to the undecided seats of somebody who leaves or hands over.
 pub fn leave_seats<'a>(
     tx: &'a mut Tx,
@@ -179,6 +190,7 @@ pub fn service(
         .app_data(web::Data::new(db))
         .app_data(web::Data::new(TimerHandlers(TIMERS)))
         .app_data(web::Data::new(Owned(owned())))
+        .app_data(web::Data::new(Links(links())))
         .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::Data::new(SUBJECTS))
         .app_data(web::PayloadConfig::new(MOST_BODY))

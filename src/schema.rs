@@ -363,6 +363,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Pairs of records that may be one, each pair once, and what people decided.
+    duplicate_reviews (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        record_kind -> Text,
+        record_id -> Uuid,
+        other_kind -> Text,
+        other_id -> Uuid,
+        score -> Numeric,
+        reasons -> Jsonb,
+        status -> Text,
+        later_until -> Nullable<Date>,
+        decided_by -> Nullable<Uuid>,
+        decided_at -> Nullable<Timestamptz>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// What an event says, in a row of its own so that personal data in it can be emptied while the chain, which hashes digests, still holds.
     event_payloads (tenant_id, event_id) {
         tenant_id -> Uuid,
@@ -490,6 +511,34 @@ diesel::table! {
         headers -> Nullable<Jsonb>,
         body -> Nullable<Bytea>,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// By what a record can be known exactly: its phones, e-mail and tax number in normal form, and its whole folded name.
+    identity_keys (tenant_id, key_kind, key, record_kind, record_id) {
+        tenant_id -> Uuid,
+        record_kind -> Text,
+        key_kind -> Text,
+        key -> Text,
+        record_id -> Uuid,
+        /// exclusive: of its kind one live record has it; shared: many may (switchboards, info@, names); admitted: a second record has it all the same; retired: its record is archived, converted or merged.
+        standing -> Text,
+        /// Why it was admitted: the reason of an override, or the setting.
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    /// The company names of accounts and leads, folded for likeness; a record without a row has not been entered here yet.
+    identity_names (tenant_id, record_kind, record_id) {
+        tenant_id -> Uuid,
+        record_kind -> Text,
+        record_id -> Uuid,
+        /// What is left of the name without legal form and place; NULL when that is under three characters.
+        core -> Nullable<Text>,
+        /// What is left of the core without the words that many names have: by it the like ones are found, by the core they are judged.
+        distinctive -> Nullable<Text>,
     }
 }
 
@@ -712,6 +761,47 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Which rows a merge took from which of the records that it ended, so that they can go back.
+    merge_moves (tenant_id, merge_id, link, row_id) {
+        tenant_id -> Uuid,
+        merge_id -> Uuid,
+        /// table.column that named the record.
+        link -> Text,
+        row_id -> Uuid,
+        from_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    /// Where a merged record went: its redirect. Gone when the merge is undone.
+    merged_records (tenant_id, record_kind, record_id) {
+        tenant_id -> Uuid,
+        record_kind -> Text,
+        record_id -> Uuid,
+        survivor_id -> Uuid,
+        merge_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    merges (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        record_kind -> Text,
+        survivor_id -> Uuid,
+        /// The members of the survivor that the merge changed, as they were.
+        before -> Jsonb,
+        /// The same members as the merge left them.
+        after -> Jsonb,
+        merged_by -> Nullable<Uuid>,
+        undone_at -> Nullable<Timestamptz>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -1165,6 +1255,12 @@ diesel::table! {
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        /// What happens when an account is entered that seems to be there.
+        account_duplicates -> Text,
+        contact_duplicates -> Text,
+        lead_duplicates -> Text,
+        /// A delivery about a lead that is there is attached to it, or makes a lead that waits for review.
+        intake_duplicates -> Text,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::platform::gatekeeper::Platform;
 use crate::platform::limits::{Limits, SignIns};
 use crate::platform::metrics::Metrics;
 use crate::platform::tokens::Secrets;
-use crate::{event, jobs, time};
+use crate::{crm, event, jobs, time};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use std::net::{SocketAddr, TcpListener};
@@ -72,6 +72,7 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
         event::sequencer::spawn(url)?,
         time::engine::spawn(url, app::TIMERS)?,
         time::maintenance::spawn(url, platform.clone())?,
+        crm::duplicates::catch_up::spawn(url)?,
         jobs::worker::spawn(url, app::JOBS)?,
     ];
     let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);

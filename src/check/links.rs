@@ -78,6 +78,12 @@ const NAMED: &[(&str, &str, &str, &str)] = &[
     ("timers", "id", "subject_kind", "subject_id"),
     ("participants", "user_id", "record_kind", "record_id"),
     ("approval_requests", "id", "subject_kind", "subject_id"),
+    ("identity_keys", "key", "record_kind", "record_id"),
+    ("identity_names", "record_id", "record_kind", "record_id"),
+    ("merges", "id", "record_kind", "survivor_id"),
+    ("merged_records", "record_id", "record_kind", "survivor_id"),
+    ("duplicate_reviews", "id", "record_kind", "record_id"),
+    ("duplicate_reviews", "id", "other_kind", "other_id"),
 ];
 
 pub(super) async fn check(conn: &mut AsyncPgConnection) -> AppResult<Vec<Finding>> {

@@ -1,5 +1,7 @@
 //! What is particular to the records of these rooms, beyond their declaration.
 
+use super::duplicates::gate;
+use super::resources::{ACCOUNT, CONTACT, LEAD};
 use super::{grading, rules, tree};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -27,21 +29,29 @@ pub fn account<'a>(
     change: &'a mut Change,
 ) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(async move {
-        if change.act == Act::Archive {
-            return Ok(());
+        if change.act != Act::Archive {
+            grade(ctx, change);
         }
-        grade(ctx, change);
-        if change.act == Act::Restore {
-            return Ok(());
+        if matches!(change.act, Act::Create | Act::Update) {
+            let mut faults = Vec::new();
+            faults.extend(credit_terms(change));
+            faults.extend(tree::cycle(tx, ctx, "accounts", change).await?);
+            if change.changed("expected_need_on") && change.text("grade").is_some() {
+                grading::keep_daily(tx, ctx).await?;
+            }
+            none_or_invalid(faults)?;
         }
-        let mut faults = Vec::new();
-        faults.extend(credit_terms(change));
-        faults.extend(tree::cycle(tx, ctx, "accounts", change).await?);
-        if change.changed("expected_need_on") && change.text("grade").is_some() {
-            grading::keep_daily(tx, ctx).await?;
-        }
-        none_or_invalid(faults)
+        gate::admit(tx, ctx, &ACCOUNT, change).await
     })
+}
+
+/// Contacts: none twice.
+pub fn contact<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    change: &'a mut Change,
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(gate::admit(tx, ctx, &CONTACT, change))
 }
 
 fn credit_terms(change: &mut Change) -> Option<Fault> {
@@ -76,15 +86,15 @@ fn grade(ctx: &Ctx, change: &mut Change) {
     change.after.insert("grade".to_owned(), computed.into());
 }
 
-/// Leads: a converted one is history.
-pub fn lead<'a>(_: &'a mut Tx, _: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {
-    let was_converted = change.before.get("status").and_then(Value::as_str) == Some("converted");
-    let outcome = if was_converted && change.act == Act::Update {
-        Err(already_converted())
-    } else {
-        Ok(())
-    };
-    Box::pin(std::future::ready(outcome))
+/// Leads: a converted one is history; none twice.
+pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        let was_converted = change.before.get("status").and_then(Value::as_str) == Some("converted");
+        if was_converted && change.act == Act::Update {
+            return Err(already_converted());
+        }
+        gate::admit(tx, ctx, &LEAD, change).await
+    })
 }
 
 /// The refusal of whatever would change a converted lead.

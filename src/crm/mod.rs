@@ -1,6 +1,7 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
 mod attached;
+pub mod duplicates;
 pub mod external_ids;
 pub mod grading;
 pub mod hand_over;
@@ -8,6 +9,7 @@ pub mod hooks;
 pub mod intake;
 pub mod lead_states;
 pub mod leads;
+pub mod merging;
 pub mod participants;
 pub mod resources;
 pub mod rules;
@@ -25,6 +27,7 @@ pub const RESOURCES: &[&Resource] = &[
     &resources::CONTACT,
     &resources::LEAD,
     &resources::LEAD_SOURCE,
+    &duplicates::reviews::DUPLICATE_REVIEW,
     &resources::INTAKE,
     &resources::FIELD_DEFINITION,
     &scoring::resources::SCORING_MODEL,
@@ -41,6 +44,13 @@ pub fn routes(config: &mut ServiceConfig) {
     leads::routes(config);
     intake::routes(config);
     scoring::routes(config);
+    duplicates::reviews::routes(config);
+    merging::http::accounts::routes(config);
+    merging::http::contacts::routes(config);
+    merging::http::leads::routes(config);
+    duplicates::operations::accounts::routes(config);
+    duplicates::operations::contacts::routes(config);
+    duplicates::operations::leads::routes(config);
     config
         .service(timelines::list_account_timeline)
         .service(timelines::list_contact_timeline)

@@ -4,6 +4,16 @@ use crate::crm::hooks;
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
+/// Lets a record in although the company's setting blocks it.
+const OVERRIDE_DUPLICATES: Member = Member::json(
+    "override_duplicates",
+    "null",
+    r#"{"type":"object","additionalProperties":false,"required":["reason"],"properties":{"reason":{"type":"string","minLength":1,"maxLength":500,"description":"Why it is entered all the same.","examples":["两人共用一部手机"]}}}"#,
+    "Enters the record although another has the same phone, e-mail or tax number; needs `duplicate.override`. Kept with the event.",
+    r#"{"reason":"两人共用一部手机"}"#,
+)
+.instruction();
+
 pub static ACCOUNT: Resource = Resource {
     singular: "account",
     plural: "accounts",
@@ -56,6 +66,7 @@ pub static ACCOUNT: Resource = Resource {
             "\"net 30\"",
         ),
         Member::text("description", 5000, "Notes.", "\"需要客户管理系统\"").search(),
+        OVERRIDE_DUPLICATES,
         Member::tags(),
         Member::custom(),
         Member::flag("is_grade_by_hand", "false", "Whether the grade was set by hand.").read_only(),
@@ -104,11 +115,15 @@ pub static CONTACT: Resource = Resource {
         ),
         Member::to("owner_id", &USER, "Who tends them; you, when not given."),
         Member::text("description", 5000, "Notes.", "null"),
+        OVERRIDE_DUPLICATES,
         Member::tags(),
         Member::custom(),
     ],
     default_sort: "-created_at",
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        before: Some(hooks::contact),
+        after: None,
+    },
 };
 
 pub static LEAD: Resource = Resource {
@@ -187,6 +202,7 @@ pub static LEAD: Resource = Resource {
         Member::id("converted_contact_id", "The contact it became.").read_only(),
         Member::id("converted_opportunity_id", "The opportunity it became.").read_only(),
         Member::instant("converted_at", "When it was converted.").read_only(),
+        OVERRIDE_DUPLICATES,
         Member::tags(),
         Member::custom(),
         Member::text("description", 5000, "Notes.", "null"),

@@ -8,7 +8,7 @@ use crate::platform::db::Db;
 use crate::platform::gatekeeper::Shared;
 use crate::platform::records::http::page_reply;
 use crate::platform::records::sql::{self, Bind, Intent, Sql};
-use crate::platform::records::{Resource, store};
+use crate::platform::records::{Resource, merged, store};
 use crate::platform::reply::Reply;
 use actix_web::{HttpRequest, web};
 use diesel_async::RunQueryDsl;
@@ -29,7 +29,7 @@ pub struct Page {
 
 /// The condition under which an event `e` on a record's timeline is shown: its own subject must be visible to the
 /// caller; where the subject has no owner of its own (a part, a decision), the deals that it is about must be.
-fn shown(sql: &mut Sql, ctx: &Ctx, owned: &[&'static Resource], resource: &Resource, id: &str) -> String {
+fn shown(sql: &mut Sql, ctx: &Ctx, owned: &[&'static Resource], resource: &Resource, ids: &str) -> String {
     let sees_all = owned
         .iter()
         .all(|owned| ctx.reach(&owned.read_permission()) == Reach::All);
@@ -47,12 +47,12 @@ fn shown(sql: &mut Sql, ctx: &Ctx, owned: &[&'static Resource], resource: &Resou
         if TOLD_BY_OTHERS.contains(&kind) {
             others.push_str(&format!(
                 " AND NOT EXISTS (SELECT 1 FROM event_subjects o WHERE o.tenant_id = $1 AND o.event_id = e.id \
-                 AND o.subject_kind = '{kind}' AND o.subject_id <> {id} AND NOT {visible}o.subject_id))"
+                 AND o.subject_kind = '{kind}' AND o.subject_id <> ALL({ids}) AND NOT {visible}o.subject_id))"
             ));
         }
     }
     format!(
-        "((e.subject_kind = '{}' AND e.subject_id = {id}) OR CASE e.subject_kind {arms}ELSE {others} END)",
+        "((e.subject_kind = '{}' AND e.subject_id = ANY({ids})) OR CASE e.subject_kind {arms}ELSE {others} END)",
         resource.singular
     )
 }
@@ -77,7 +77,11 @@ pub async fn page(
     let owned = request
         .app_data::<web::Data<Owned>>()
         .ok_or_else(|| AppError::internal("the owned resources are not registered"))?;
-    let sql = statement(ctx, &owned.0, resource, id, &window);
+    let absorbed = db
+        .read(async |conn| merged::absorbed(conn, ctx, resource, id).await)
+        .await?;
+    let ids = [vec![id], absorbed].concat();
+    let sql = statement(ctx, &owned.0, resource, &ids, &window);
     let mut rows: Vec<EventRow> = db
         .read(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
@@ -88,22 +92,41 @@ pub async fn page(
     })
 }
 
+/// The events on the timeline of a record; with what was merged into it, each once.
+fn about(sql: &mut Sql, resource: &Resource, ids: &[Uuid]) -> String {
+    let kind = resource.singular;
+    match ids {
+        [one] => {
+            let id = sql.place(Bind::Id(*one));
+            format!(
+                "(SELECT event_id FROM event_subjects WHERE tenant_id = $1 AND subject_kind = '{kind}' AND subject_id = {id})"
+            )
+        }
+        several => {
+            let ids = sql.place(Bind::Ids(several.to_vec()));
+            format!(
+                "(SELECT DISTINCT event_id FROM event_subjects WHERE tenant_id = $1 AND subject_kind = '{kind}' AND subject_id = ANY({ids}))"
+            )
+        }
+    }
+}
+
 fn statement(
     ctx: &Ctx,
     owned: &[&'static Resource],
     resource: &Resource,
-    id: Uuid,
+    ids: &[Uuid],
     window: &Window<Uuid>,
 ) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
-    let id = sql.place(Bind::Id(id));
-    let shown = shown(&mut sql, ctx, owned, resource, &id);
+    let about = about(&mut sql, resource, ids);
+    let all = sql.place(Bind::Ids(ids.to_vec()));
+    let shown = shown(&mut sql, ctx, owned, resource, &all);
     sql.push(&format!(
-        "SELECT {COLUMNS} FROM event_subjects s JOIN events e ON e.tenant_id = $1 AND e.id = s.event_id \
+        "SELECT {COLUMNS} FROM {about} s JOIN events e ON e.tenant_id = $1 AND e.id = s.event_id \
          LEFT JOIN event_positions p ON p.tenant_id = $1 AND p.event_id = e.id \
          LEFT JOIN event_payloads d ON d.tenant_id = $1 AND d.event_id = e.id \
-         WHERE s.tenant_id = $1 AND s.subject_kind = '{}' AND s.subject_id = {id} AND {shown}",
-        resource.singular
+         WHERE {shown}"
     ));
     if let Some(before) = window.after {
         sql.push(" AND s.event_id < ").bind(Bind::Id(before));

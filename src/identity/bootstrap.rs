@@ -1,7 +1,7 @@
 //! Makes a company: its settings, the shipped roles, its first administrator.
 
 use super::passwords;
-use crate::kernel::ctx::{ActorKind, Company, Ctx};
+use crate::kernel::ctx::{ActorKind, Company, Ctx, Duplicates};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::permission::{ADMINISTRATOR, SHIPPED_ROLES};
@@ -104,6 +104,7 @@ fn terms(new: &NewCompany, made: Made) -> AppResult<Ctx> {
         grade_a_days: 30,
         grade_b_months: 6,
         is_sandbox: new.sandbox_now.is_some(),
+        duplicates: Duplicates::default(),
     };
     Ok(Ctx::system(
         Arc::new(company),

@@ -57,6 +57,18 @@ pub struct CompanyView {
     /// Whether phones that cannot be read are refused instead of kept with a warning.
     #[schema(example = false)]
     is_phone_strict: bool,
+    /// What happens when an account is entered that seems to be there: `block`, `warn`, `queue` or `allow`.
+    #[schema(example = "warn")]
+    account_duplicates: String,
+    /// The same for contacts.
+    #[schema(example = "warn")]
+    contact_duplicates: String,
+    /// The same for leads that people enter.
+    #[schema(example = "warn")]
+    lead_duplicates: String,
+    /// What happens when a delivery is about a lead that is there: `attach` or `queue`.
+    #[schema(example = "attach")]
+    intake_duplicates: String,
     /// Where a sandbox company's clock stands; null for a company that lives by real time.
     #[schema(example = "2024-03-05T08:30:00Z")]
     sandbox_now: Option<DateTime<Utc>>,
@@ -108,6 +120,20 @@ pub struct CompanyPatch {
     /// Whether phones that cannot be read are refused.
     #[schema(nullable = false, example = false)]
     is_phone_strict: Option<bool>,
+    /// What happens when an account is entered that seems to be there. `block` refuses one with the same tax number and
+    /// warns of near ones, `warn` warns, `queue` lets the pair wait for review, `allow` does nothing.
+    #[schema(pattern = "^(block|warn|queue|allow)$", nullable = false, example = "warn")]
+    account_duplicates: Option<String>,
+    /// The same for contacts, by phone and e-mail.
+    #[schema(pattern = "^(block|warn|queue|allow)$", nullable = false, example = "warn")]
+    contact_duplicates: Option<String>,
+    /// The same for leads that people enter, by phone and e-mail, compared with contacts too.
+    #[schema(pattern = "^(block|warn|queue|allow)$", nullable = false, example = "warn")]
+    lead_duplicates: Option<String>,
+    /// What happens when a delivery is about an open lead: `attach` notes it there, `queue` makes another lead that waits
+    /// for review.
+    #[schema(pattern = "^(attach|queue)$", nullable = false, example = "attach")]
+    intake_duplicates: Option<String>,
 }
 
 /// A day of the week, 1 = Monday.
@@ -119,7 +145,8 @@ pub struct WorkingDay(i16);
 const SELECT: &str = "SELECT json_build_object('id', tenant_id, 'name', name, 'slug', slug, 'time_zone', time_zone, \
      'currency', currency, 'locale', locale, 'week_start', week_start, 'fiscal_year_start_month', fiscal_year_start_month, \
      'working_days', working_days, 'grade_a_days', grade_a_days, 'grade_b_months', grade_b_months, \
-     'is_phone_strict', is_phone_strict, 'sandbox_now', instant_text(sandbox_now), 'version', version, \
+     'is_phone_strict', is_phone_strict, 'account_duplicates', account_duplicates, 'contact_duplicates', contact_duplicates, \
+     'lead_duplicates', lead_duplicates, 'intake_duplicates', intake_duplicates, 'sandbox_now', instant_text(sandbox_now), 'version', version, \
      'created_at', instant_text(created_at), 'updated_at', instant_text(updated_at)) AS value \
      FROM tenants WHERE tenant_id = $1";
 
@@ -243,8 +270,8 @@ async fn store(
         })
         .collect::<Map<_, _>>();
     let query = sql_query(
-        "UPDATE tenants SET (name, time_zone, locale, week_start, fiscal_year_start_month, working_days, grade_a_days, grade_b_months, is_phone_strict) \
-         = (SELECT r.name, r.time_zone, r.locale, r.week_start, r.fiscal_year_start_month, r.working_days, r.grade_a_days, r.grade_b_months, r.is_phone_strict \
+        "UPDATE tenants SET (name, time_zone, locale, week_start, fiscal_year_start_month, working_days, grade_a_days, grade_b_months, is_phone_strict, account_duplicates, contact_duplicates, lead_duplicates, intake_duplicates) \
+         = (SELECT r.name, r.time_zone, r.locale, r.week_start, r.fiscal_year_start_month, r.working_days, r.grade_a_days, r.grade_b_months, r.is_phone_strict, r.account_duplicates, r.contact_duplicates, r.lead_duplicates, r.intake_duplicates \
             FROM jsonb_populate_record(NULL::tenants, $2) r), version = version + 1, updated_at = $3 WHERE tenant_id = $1",
     )
     .bind::<SqlUuid, _>(ctx.tenant)

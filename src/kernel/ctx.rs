@@ -4,6 +4,7 @@ use super::error::{AppError, AppResult};
 use super::permission::{Grants, PERMISSIONS, Scope};
 use super::text::Lang;
 use chrono::{DateTime, NaiveDate, Utc};
+use serde::Deserialize;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -29,6 +30,38 @@ pub struct Company {
     pub grade_a_days: i32,
     pub grade_b_months: i32,
     pub is_sandbox: bool,
+    pub duplicates: Duplicates,
+}
+
+/// What happens when a record is entered that seems to be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDuplicate {
+    /// An exact one is refused, a near one warned of.
+    Block,
+    #[default]
+    Warn,
+    /// It is entered, and the pair waits for review.
+    Queue,
+    Allow,
+}
+
+/// What happens when a delivery is about a lead that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnArrival {
+    #[default]
+    Attach,
+    Queue,
+}
+
+/// A company's settings about duplicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Duplicates {
+    pub accounts: OnDuplicate,
+    pub contacts: OnDuplicate,
+    pub leads: OnDuplicate,
+    pub intake: OnArrival,
 }
 
 /// A signed-in person (or key acting for one) with everything that permissions need.

@@ -4,6 +4,7 @@ pub mod ctx;
 pub mod error;
 pub mod expression;
 pub mod fault;
+pub mod likeness;
 pub mod money;
 pub mod permission;
 pub mod problem;

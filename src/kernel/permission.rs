@@ -44,6 +44,15 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("intake.read", "Read raw intakes"),
     ("intake.replay", "Correct and replay rejected intakes"),
     ("pool.read", "See records without an owner"),
+    ("account.merge", "Merge accounts and undo it"),
+    ("contact.merge", "Merge contacts and undo it"),
+    ("lead.merge", "Merge leads and undo it"),
+    ("duplicate.read", "Read the queue of possible duplicates"),
+    ("duplicate.decide", "Decide about possible duplicates"),
+    (
+        "duplicate.override",
+        "Enter a record although its exact key is taken, with a reason",
+    ),
     ("opportunity.read", "Read opportunities and their parts"),
     (
         "opportunity.write",
@@ -175,8 +184,14 @@ fn leads(permission: &str, scope: Scope) -> Option<Scope> {
 }
 
 fn reads_everything(permission: &str) -> Option<Scope> {
-    let reading = permission.ends_with(".read")
-        && !["event.read", "intake.read", "key.read", "job.read"].contains(&permission);
+    let apart = [
+        "event.read",
+        "intake.read",
+        "key.read",
+        "duplicate.read",
+        "job.read",
+    ];
+    let reading = permission.ends_with(".read") && !apart.contains(&permission);
     reading.then_some(Scope::All)
 }
 
@@ -215,7 +230,13 @@ pub const SHIPPED_ROLES: &[ShippedRole] = &[
             | "catalog.read_cost"
             | "source.write"
             | "intake.read"
-            | "intake.replay" => Some(Scope::All),
+            | "intake.replay"
+            | "account.merge"
+            | "contact.merge"
+            | "lead.merge"
+            | "duplicate.read"
+            | "duplicate.decide"
+            | "duplicate.override" => Some(Scope::All),
             other => leads(other, Scope::All),
         },
     },

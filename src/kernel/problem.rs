@@ -24,6 +24,7 @@ pub enum Code {
     Archived,
     NotArchived,
     AlreadyConverted,
+    Merged,
     RequestInProgress,
     RequestClosed,
     NotYourDecision,
@@ -209,6 +210,13 @@ impl Code {
                 "线索已转化",
                 "A converted lead is history; it no longer changes.",
                 "Work on what it became: its converted_… members name it.",
+            ),
+            Code::Merged => page(
+                409,
+                "It was merged into another record",
+                "已合并到另一记录",
+                "The record ended in a merge; another one goes on for it.",
+                "`survivor_id` names the record that goes on. Undoing the merge brings this one back.",
             ),
             Code::RequestInProgress => page(
                 409,

@@ -150,6 +150,8 @@ async fn convert(tx: &mut Tx, ctx: &Ctx, id: Uuid, input: Convert) -> AppResult<
         ));
     }
     contradictions(&input)?;
+    // What it becomes has its keys, and is no duplicate of it.
+    tx.touch(id);
     let account_id = match input.account_id {
         Some(account) => linked(tx, ctx, &ACCOUNT, account, "/account_id").await?,
         None => {

@@ -9,6 +9,7 @@ pub mod hand_over;
 pub mod history;
 mod hooks;
 mod lapse;
+pub mod merging;
 pub mod migration;
 pub mod moves;
 mod part_hooks;

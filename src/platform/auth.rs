@@ -3,7 +3,7 @@
 use super::clock;
 use super::db::{Cached, Db};
 use super::tokens::{Claims, Secrets};
-use crate::kernel::ctx::{ActorKind, Company, Principal};
+use crate::kernel::ctx::{ActorKind, Company, Duplicates, OnArrival, OnDuplicate, Principal};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::permission::{self, Grants};
 use crate::kernel::problem::Code;
@@ -180,6 +180,10 @@ pub struct CompanyRow {
     grade_a_days: i32,
     grade_b_months: i32,
     is_sandbox: bool,
+    account_duplicates: OnDuplicate,
+    contact_duplicates: OnDuplicate,
+    lead_duplicates: OnDuplicate,
+    intake_duplicates: OnArrival,
 }
 
 impl From<CompanyRow> for Company {
@@ -192,12 +196,20 @@ impl From<CompanyRow> for Company {
             grade_a_days: row.grade_a_days,
             grade_b_months: row.grade_b_months,
             is_sandbox: row.is_sandbox,
+            duplicates: Duplicates {
+                accounts: row.account_duplicates,
+                contacts: row.contact_duplicates,
+                leads: row.lead_duplicates,
+                intake: row.intake_duplicates,
+            },
         }
     }
 }
 
 const COMPANY: &str = "SELECT json_build_object('name', c.name, 'currency', c.currency, 'time_zone', c.time_zone, \
      'is_phone_strict', c.is_phone_strict, 'grade_a_days', c.grade_a_days, 'grade_b_months', c.grade_b_months, \
+     'account_duplicates', c.account_duplicates, 'contact_duplicates', c.contact_duplicates, \
+     'lead_duplicates', c.lead_duplicates, 'intake_duplicates', c.intake_duplicates, \
      'is_sandbox', c.sandbox_now IS NOT NULL) AS value FROM tenants c WHERE c.tenant_id = $1";
 
 /// $1 tenant, $2 user, $3 session or NULL. The team of a leader counts as theirs, member or not.

@@ -2,6 +2,7 @@
 //! advisory lock, so that any number of servers may start at once.
 
 use super::db::with_limits;
+use super::postgres::missing_extensions;
 use diesel::migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Text};
@@ -50,7 +51,11 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000011_deals_in_flight",
     "2026-11-22-000012_approval_edges",
     "2026-11-22-000014_scoring",
+    "2026-11-22-000015_duplicates",
 ];
+
+/// The extensions that the schema uses; all come with Postgres' own contrib package.
+pub const EXTENSIONS: &[&str] = &["pg_trgm", "btree_gin"];
 
 impl fmt::Display for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,6 +174,10 @@ struct Got {
 pub async fn run(url: &str) -> Result<usize, Failure> {
     if is_current(url).await? {
         return Ok(0);
+    let missing = missing_extensions(url, EXTENSIONS).await?;
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        return Err(format!("the Postgres server lacks {names}: install its contrib package").into());
     }
     let conn = locked(url).await?;
     tokio::task::spawn_blocking(move || {

@@ -14,6 +14,7 @@ pub mod idempotency;
 pub mod input;
 pub mod leases;
 pub mod limits;
+pub mod merging;
 pub mod metrics;
 pub mod migrations;
 pub mod pages;

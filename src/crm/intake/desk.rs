@@ -2,7 +2,8 @@
 
 use super::mapping::{self, Reading};
 use super::source::{self, Address};
-use super::{addressed, raw_text, read, rejection, signature};
+use super::{addressed, arrival, raw_text, read, rejection, signature};
+use crate::crm::duplicates::gate;
 use crate::crm::resources::{INTAKE, LEAD, LEAD_SOURCE};
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
@@ -137,6 +138,9 @@ async fn try_mapping(db: web::Data<Db>, id: Id, command: Command<TryMapping>) ->
         .await;
     match outcome {
         Ok(reply) => Ok(Reply::raw(200, reply.body)),
+        Err(error) if gate::attach_to(&error).is_some() => {
+            tried(&ctx, &lead, &[], &[arrival::attached_warning()])
+        }
         Err(error) => tried(&ctx, &lead, &rejection(error)?, &[]),
     }
 }
@@ -216,10 +220,12 @@ async fn replay(db: web::Data<Db>, id: Id, command: Command<Option<ReplayIntake>
         };
         let (source, reading, owner) = source_of(tx, &ctx, &intake).await?;
         let lead = read(text.as_bytes(), &reading).map_err(AppError::invalid)?;
-        let made = store::create(tx, &on_behalf(&ctx), &LEAD, None, addressed(lead, source, owner)).await?;
-        accept(tx, &ctx, id, made.id, corrected.as_ref().map(|_| text)).await?;
-        let about = json!({ "source_id": source, "lead_id": made.id });
-        tx.record(Event::new("intake.replayed", "intake", id, about).and_on("lead", Some(made.id)));
+        let arrived = arrival::arrive(tx, &on_behalf(&ctx), &addressed(lead, source, owner)).await?;
+        let lead = arrived.lead();
+        accept(tx, &ctx, id, lead, corrected.as_ref().map(|_| text)).await?;
+        arrived.told(tx, id, source);
+        let about = json!({ "source_id": source, "lead_id": lead });
+        tx.record(Event::new("intake.replayed", "intake", id, about).and_on("lead", Some(lead)));
         let row = store::find(&mut &**tx, &ctx, &INTAKE, id, None).await?;
         Ok(Reply::raw(200, row.doc).with_version(row.version))
     })

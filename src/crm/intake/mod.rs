@@ -1,12 +1,12 @@
 //! Signed intake: a delivery is verified over its bytes, kept raw, and read into a lead. What cannot be read waits as a
 //! rejected intake; the same delivery twice makes one lead.
 
+pub mod arrival;
 pub mod desk;
 pub mod mapping;
 pub mod signature;
 pub mod source;
 
-use super::resources::LEAD;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::{Fault, Warning};
@@ -17,7 +17,6 @@ use crate::platform::events::Event;
 use crate::platform::gatekeeper::{Shared, too_large};
 use crate::platform::input;
 use crate::platform::problem::Asked;
-use crate::platform::records::store;
 use crate::platform::reply::Reply;
 use actix_web::{HttpMessage, HttpRequest, post, web};
 use bytes::Bytes;
@@ -54,7 +53,7 @@ struct IntakeOutcome {
     /// `accepted`, or `rejected`: kept, to be corrected and replayed.
     #[schema(example = "accepted")]
     status: String,
-    /// The lead that an accepted delivery made.
+    /// The lead that an accepted delivery made, or was attached to.
     #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2b")]
     lead_id: Option<Uuid>,
     /// Why a delivery was rejected.
@@ -67,7 +66,8 @@ struct IntakeOutcome {
 ///
 /// Takes a sender's JSON, signed as the Standard Webhooks specification says with the source's secret. Whatever arrives with
 /// a good signature is kept raw. When it can be read into a lead, the answer is 201 with the lead's id; when it cannot, 202
-/// with the faults, and it waits to be corrected and replayed. The same `webhook-id` again answers 200 with the same lead.
+/// with the faults, and it waits to be corrected and replayed. The same `webhook-id` again answers 200 with the same lead. So
+/// does a delivery whose phone or e-mail an open lead has, in any spelling: it is noted on that lead's timeline.
 #[utoipa::path(tag = "leads", operation_id = "deliver_lead", security(()),
     params(
         ("source" = String, Path, description = "The source's address: the last segment of its `intake_path`.", example = "0197c9a05d3e7c119e610c6a1c8e4b2a.0197c9a05d3e7c119e610c6a1c8e4b2b"),
@@ -78,7 +78,7 @@ struct IntakeOutcome {
     request_body(content = Object, description = "The sender's JSON, at most 256 KiB; read by the source's mapping, or in our member names when it has none.", example = json!({"name": "王芳", "company": "制造有限公司", "phone": "+86 139 0013 9000", "need": "生产线设备数据监控"})),
     responses(
         (status = 201, description = "A lead was made", body = IntakeOutcome),
-        (status = 200, description = "It was delivered before; the lead it made then", body = IntakeOutcome),
+        (status = 200, description = "It was delivered before, or an open lead has the same phone or e-mail: that lead", body = IntakeOutcome),
         (status = 202, description = "It is kept, but could not be read into a lead", body = IntakeOutcome)
     ))]
 #[post("/v1/intake/{source}")]
@@ -214,13 +214,22 @@ impl Delivery<'_> {
         let outcome = db
             .write(ctx, async |tx| {
                 is_not_taken.set(false);
-                let made = store::create(tx, ctx, &LEAD, None, lead.clone()).await?;
+                let arrived = arrival::arrive(tx, ctx, &lead).await?;
                 let intake = Uuid::now_v7();
-                if !self.keep(tx, ctx, intake, Some(made.id), &[]).await? {
+                if !self.keep(tx, ctx, intake, Some(arrived.lead()), &[]).await? {
                     is_not_taken.set(true);
                     return Err(AppError::internal("the delivery is not taken"));
                 }
-                outcome(201, intake, Some(made.id), &json!([]), &made.warnings, self.lang)
+                arrived.told(tx, intake, self.source.address.id);
+                let status = if arrived.is_new() { 201 } else { 200 };
+                outcome(
+                    status,
+                    intake,
+                    Some(arrived.lead()),
+                    &json!([]),
+                    &arrived.warnings(),
+                    self.lang,
+                )
             })
             .await;
         match outcome {

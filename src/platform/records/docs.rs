@@ -1,6 +1,7 @@
 //! The document of declared resources: schemas and operations from the declaration.
 
 use super::http::{collection, id_name};
+use super::merged;
 use super::query;
 use super::spec::{Access, Kind, Member, Resource};
 use super::store;
@@ -96,7 +97,7 @@ fn view(resource: &Resource) -> Value {
         properties.insert(key.to_owned(), json!({ "type": "string", "format": "uuid", "description": format!("The {} it belongs to.", parent.word()), "examples": ["0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2b"] }));
     }
     let mut required = properties.keys().cloned().collect::<Vec<_>>();
-    for member in resource.members {
+    for member in resource.members.iter().filter(|member| !member.is_instruction) {
         properties.insert(member.name.to_owned(), property(member, member.is_nullable()));
         if member.sensitive.is_none() {
             required.push(member.name.to_owned());
@@ -139,6 +140,7 @@ fn input(resource: &Resource, is_patch: bool) -> Value {
     let mut required = Vec::new();
     let writable = resource
         .columns()
+        .chain(resource.instructions())
         .filter(|member| !(member.is_read_only || is_patch && member.is_fixed));
     for member in writable {
         properties.insert(member.name.to_owned(), property(member, member.is_nullable()));
@@ -228,6 +230,9 @@ pub fn paths(resource: &Resource) -> Vec<(String, Value)> {
         &view,
     );
     get["parameters"] = json!([expand_parameter(resource)]);
+    if merged::is_mergeable(resource) {
+        get["responses"]["308"] = merged_response(word.as_str());
+    }
     let mut one_item = json!({ "get": get });
     if resource.verbs.update {
         let mut update = operation(
@@ -289,6 +294,19 @@ fn drop_empty_expand(paths: &mut [(String, Value)], resource: &Resource) {
 
 fn summary_of(status: &str) -> &'static str {
     if status == "201" { "Made" } else { "The answer" }
+}
+
+/// Where a merged record went.
+fn merged_response(word: &str) -> Value {
+    json!({
+        "description": format!("The {word} was merged into another one, which goes on; undoing the merge brings it back."),
+        "headers": { "Location": { "description": "The record that goes on.", "schema": { "type": "string", "format": "uri-reference" } } },
+        "content": { "application/json": { "schema": {
+            "type": "object",
+            "required": ["survivor_id"],
+            "properties": { "survivor_id": { "type": "string", "format": "uuid", "description": "The record that goes on.", "examples": ["0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"] } }
+        } } }
+    })
 }
 
 fn body(schema: &str) -> Value {

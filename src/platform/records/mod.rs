@@ -4,6 +4,7 @@
 pub mod custom;
 pub mod docs;
 pub mod http;
+pub mod merged;
 pub mod query;
 pub mod rules;
 pub mod spec;

@@ -22,6 +22,11 @@ pub fn created(resource: &Resource, sent: Map<String, Value>) -> Map<String, Val
             .filter(|value| !(value.is_null() && member.default.is_some()));
         record.insert(member.name.to_owned(), given.cloned().unwrap_or(default));
     }
+    for member in resource.instructions() {
+        if let Some(told) = sent.get(member.name) {
+            record.insert(member.name.to_owned(), told.clone());
+        }
+    }
     record
 }
 
@@ -192,6 +197,18 @@ pub fn e164(text: &str) -> Option<String> {
     let ascii: String = unicode_normalization::UnicodeNormalization::nfkc(text).collect();
     let number = phonenumber::parse(Some(phonenumber::country::Id::CN), &ascii).ok()?;
     phonenumber::is_valid(&number).then(|| number.format().mode(phonenumber::Mode::E164).to_string())
+}
+
+/// Whether a number in E.164 can be a person's own. Where a country's numbers do not tell, it can.
+pub fn is_mobile(e164: &str) -> bool {
+    use phonenumber::Type;
+    phonenumber::parse(None, e164).is_ok_and(|number| {
+        let kind = number.number_type(&phonenumber::metadata::DATABASE);
+        matches!(
+            kind,
+            Type::Mobile | Type::FixedLineOrMobile | Type::PersonalNumber
+        )
+    })
 }
 
 /// Whether two wire values say the same: `"22"` and `"22.0000"` do, and so do two spellings of one instant.

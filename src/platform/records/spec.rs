@@ -191,6 +191,8 @@ pub struct Member {
     pub sql: Option<&'static str>,
     /// For `Kind::Json`: its JSON Schema as text.
     pub schema: Option<&'static str>,
+    /// Sent with a write for the hooks to read; never stored, never shown.
+    pub is_instruction: bool,
 }
 
 const BLANK: Member = Member {
@@ -213,6 +215,7 @@ const BLANK: Member = Member {
     refers: None,
     sql: None,
     schema: None,
+    is_instruction: false,
 };
 
 impl Member {
@@ -435,6 +438,15 @@ impl Member {
         }
     }
 
+    /// What a write is told besides the record's members: hooks find it in `Change::after`.
+    pub const fn instruction(self) -> Member {
+        Member {
+            is_instruction: true,
+            default: None,
+            ..self
+        }
+    }
+
     pub const fn required(self) -> Member {
         Member {
             is_required: true,
@@ -515,7 +527,14 @@ impl Resource {
 
     /// Members that stand in a column of the table.
     pub fn columns(&self) -> impl Iterator<Item = &'static Member> + use<> {
-        self.members.iter().filter(|member| member.sql.is_none())
+        self.members
+            .iter()
+            .filter(|member| member.sql.is_none() && !member.is_instruction)
+    }
+
+    /// What a write may be told besides the record's members.
+    pub fn instructions(&self) -> impl Iterator<Item = &'static Member> + use<> {
+        self.members.iter().filter(|member| member.is_instruction)
     }
 
     pub fn is_owned(&self) -> bool {

@@ -132,7 +132,8 @@ fn document_where(resource: &Resource, shown: impl Fn(&Member) -> bool) -> Strin
     if let Access::Part { key, .. } = resource.access {
         sql.push_str(&format!(", t.{key}"));
     }
-    for member in resource.members.iter().filter(|member| shown(member)) {
+    let stored = resource.members.iter().filter(|member| !member.is_instruction);
+    for member in stored.filter(|member| shown(member)) {
         sql.push_str(&format!(", {} AS {}", rendered(member), member.name));
     }
     sql.push_str(

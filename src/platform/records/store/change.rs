@@ -1,7 +1,7 @@
 //! The writes: create, patch, archive and restore, and what commands save.
 
 use super::checks::prepare;
-use super::lock::{For, Locked, archived, lock_even_archived, lock_parent};
+use super::lock::{For, Locked, ended, lock_even_archived, lock_parent};
 use super::write::{Written, write};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -9,8 +9,8 @@ use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
-use crate::platform::records::rules;
 use crate::platform::records::spec::{Act, Change, Resource};
+use crate::platform::records::{merged, rules};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -69,7 +69,7 @@ pub async fn update(
     lock_parent(tx, ctx, resource, parent).await?;
     let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Write).await?;
     if locked.is_archived {
-        return Err(archived());
+        return Err(ended(&mut &**tx, ctx, resource, id).await?);
     }
     let forbidden = rules::forbidden(resource, ctx, &patch).collect::<Vec<_>>();
     let before = locked.record()?;
@@ -156,7 +156,12 @@ pub async fn archive(
     lock_parent(tx, ctx, resource, parent).await?;
     let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Write).await?;
     match (act, locked.is_archived) {
-        (Act::Archive, true) => return Err(archived()),
+        (Act::Archive, true) => return Err(ended(&mut &**tx, ctx, resource, id).await?),
+        (Act::Restore, true) => {
+            if let Some(survivor) = merged::survivor(&mut &**tx, ctx, resource, id).await? {
+                return Err(merged::refusal(resource, survivor));
+            }
+        }
         (Act::Restore, false) => {
             return Err(AppError::refuse(
                 Code::NotArchived,

@@ -5,6 +5,7 @@ use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
+use crate::platform::records::merged;
 use crate::platform::records::spec::{Access, Resource};
 use crate::platform::records::sql::{self, Bind, Intent, Sql};
 use diesel::sql_types::{Bool, Integer, Text};
@@ -73,13 +74,24 @@ pub async fn lock_on(
 ) -> AppResult<Locked> {
     let locked = lock_even_archived(conn, ctx, resource, id, None, purpose).await?;
     if locked.is_archived {
-        Err(archived())
+        Err(ended(conn, ctx, resource, id).await?)
     } else {
         Ok(locked)
     }
 }
 
-pub(super) fn archived() -> AppError {
+/// Why an archived record is not written: it was merged, or it is archived and no more.
+pub(super) async fn ended(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+) -> AppResult<AppError> {
+    let survivor = merged::survivor(conn, ctx, resource, id).await?;
+    Ok(survivor.map_or_else(archived, |survivor| merged::refusal(resource, survivor)))
+}
+
+fn archived() -> AppError {
     AppError::refuse(
         Code::Archived,
         say("It is archived; restore it first", "已归档,请先恢复"),

@@ -1,0 +1,12 @@
+UPDATE roles SET grants = grants - '{account.merge,contact.merge,lead.merge,duplicate.read,duplicate.decide,duplicate.override}'::text[] WHERE is_shipped;
+DROP TABLE duplicate_reviews;
+DROP TABLE merge_moves;
+DROP TABLE merged_records;
+DROP TABLE merges;
+DROP FUNCTION near_names(uuid, text[], text, text);
+DROP TABLE identity_names;
+DROP TABLE identity_keys;
+ALTER TABLE tenants DROP COLUMN intake_duplicates;
+ALTER TABLE tenants DROP COLUMN lead_duplicates;
+ALTER TABLE tenants DROP COLUMN contact_duplicates;
+ALTER TABLE tenants DROP COLUMN account_duplicates;

@@ -1,0 +1,237 @@
+//! What happens when a record is entered or changed: its keys are claimed, others like it are looked for, and the
+//! company's setting decides.
+
+use super::keys::{self, Named};
+use super::lookup::{self, Hit};
+use super::reviews;
+use super::subject::Subject;
+use crate::crm::resources::{ACCOUNT, CONTACT, LEAD};
+use crate::kernel::ctx::{ActorKind, Ctx, OnArrival, OnDuplicate};
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::{Fault, Warning};
+use crate::kernel::likeness::Rule;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::Tx;
+use crate::platform::events::Event;
+use crate::platform::records::{Act, Change, Resource};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Where a refusal says to which lead a delivery belongs.
+const ATTACH_TO: &str = "attach_to";
+/// Most warnings of one write.
+const MOST_WARNINGS: usize = 5;
+
+/// Stands in the `before` hook of accounts, contacts and leads.
+///
+/// # Errors
+/// `duplicate` where the setting blocks; for a delivery, the refusal that [`attach_to`] reads.
+pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Change) -> AppResult<()> {
+    if matches!(change.verb, Some("merged" | "unmerged")) {
+        return Ok(()); // A merge sees to its keys itself.
+    }
+    let record = Named::new(ctx, resource, change.id);
+    let is_converted = change.text("status") == Some("converted");
+    match change.act {
+        Act::Archive => return keys::retire(tx, record).await,
+        Act::Update if is_converted => return keys::retire(tx, record).await,
+        Act::Restore if is_converted => return Ok(()),
+        Act::Create | Act::Update | Act::Restore => {}
+    }
+    let present = Subject::of(resource, &change.after);
+    if change.act == Act::Restore {
+        keys::release(tx, record, &present.keys).await?;
+    }
+    let before = match change.act {
+        Act::Update => Subject::of(resource, &change.before),
+        _ => Subject::default(),
+    };
+    if change.act == Act::Update && present.is_like(&before) {
+        return Ok(());
+    }
+    let lacking = keys::claim(tx, record, &present).await?;
+    let fresh = present.beyond(&before);
+    let policy = policy(ctx, resource);
+    let is_delivery = ctx.actor_kind == ActorKind::Source;
+    let mut hits = Vec::new();
+    if is_delivery || policy != OnDuplicate::Allow {
+        hits = lookup::hits(&mut &**tx, ctx, resource, Some(change.id), &fresh).await?;
+        hits.retain(|hit| !tx.has_touched(hit.id));
+    }
+    let reason = if is_delivery {
+        arrived(tx, ctx, record, &hits).await?
+    } else {
+        entered(tx, ctx, resource, change, policy, &hits).await?
+    };
+    keys::admit(tx, record, &lacking, &reason).await
+}
+
+fn policy(ctx: &Ctx, resource: &Resource) -> OnDuplicate {
+    let settings = &ctx.principal.company.duplicates;
+    if resource.singular == ACCOUNT.singular {
+        settings.accounts
+    } else if resource.singular == CONTACT.singular {
+        settings.contacts
+    } else {
+        settings.leads
+    }
+}
+
+/// A delivery is never refused: it goes to the open lead that is there, or its lead waits for review. Answers why keys
+/// that another lead has are admitted.
+async fn arrived(tx: &mut Tx, ctx: &Ctx, record: Named, hits: &[Hit]) -> AppResult<String> {
+    let open = hits
+        .iter()
+        .find(|hit| hit.kind == LEAD.singular && hit.is_live && hit.score.is_exact());
+    if let (Some(open), OnArrival::Attach) = (open, ctx.principal.company.duplicates.intake) {
+        keys::forget(tx, record).await?;
+        return Err(AppError::refuse(
+            Code::Duplicate,
+            say(
+                "An open lead has the same phone or e-mail",
+                "已有相同电话或邮箱的线索",
+            ),
+        )
+        .with(ATTACH_TO, json!(open.id)));
+    }
+    reviews::queue(tx, ctx, record, hits).await?;
+    Ok("setting: queue".to_owned())
+}
+
+/// The open lead to which a delivery belongs, when it was refused for that.
+pub fn attach_to(error: &AppError) -> Option<Uuid> {
+    let AppError::Refused(refusal) = error else {
+        return None;
+    };
+    let id = refusal.more.get(ATTACH_TO)?.as_str()?;
+    Uuid::parse_str(id).ok()
+}
+
+/// What somebody enters, or a job. Answers why keys that another record has are admitted.
+async fn entered(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    change: &mut Change,
+    policy: OnDuplicate,
+    hits: &[Hit],
+) -> AppResult<String> {
+    let record = Named::new(ctx, resource, change.id);
+    match policy {
+        OnDuplicate::Block => {
+            let exact = hits
+                .iter()
+                .filter(|hit| hit.is_live && hit.score.is_exact())
+                .collect::<Vec<_>>();
+            if !exact.is_empty() {
+                return overridden(tx, ctx, resource, change, &exact);
+            }
+            warn(resource, change, hits);
+            Ok("setting: block".to_owned())
+        }
+        OnDuplicate::Warn => {
+            warn(resource, change, hits);
+            Ok("setting: warn".to_owned())
+        }
+        OnDuplicate::Queue => {
+            reviews::queue(tx, ctx, record, hits).await?;
+            warn(resource, change, hits);
+            Ok("setting: queue".to_owned())
+        }
+        OnDuplicate::Allow => Ok("setting: allow".to_owned()),
+    }
+}
+
+/// Lets a blocked record in for the reason that its author gives, where they may; the event keeps it.
+fn overridden(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    change: &Change,
+    exact: &[&Hit],
+) -> AppResult<String> {
+    let told = change.after.get("override_duplicates");
+    let Some(reason) = told.and_then(|told| told["reason"].as_str()) else {
+        return Err(blocked(resource, exact));
+    };
+    ctx.require("duplicate.override")?;
+    let of = exact
+        .iter()
+        .map(|hit| json!({ "kind": hit.kind, "id": hit.id }))
+        .collect::<Value>();
+    let data = json!({ "overridden_duplicates": { "reason": reason, "of": of } });
+    tx.record(Event::new(
+        format!("{}.updated", resource.singular),
+        resource.singular,
+        change.id,
+        data,
+    ));
+    Ok(reason.to_owned())
+}
+
+fn blocked(resource: &Resource, exact: &[&Hit]) -> AppError {
+    let mut pointers = exact
+        .iter()
+        .flat_map(|hit| rules(hit))
+        .map(|rule| Subject::pointer(resource, rule))
+        .collect::<Vec<_>>();
+    pointers.sort_unstable();
+    pointers.dedup();
+    AppError::refuse(
+        Code::Duplicate,
+        say(
+            "It is there already; use that record, or send override_duplicates with a reason",
+            "记录已存在;请使用该记录,或附 override_duplicates 说明理由",
+        ),
+    )
+    .with_faults(pointers.into_iter().map(Fault::duplicate).collect())
+    .with("duplicates", exact.iter().map(|hit| hit.to_json()).collect())
+}
+
+fn rules(hit: &Hit) -> impl Iterator<Item = Rule> {
+    hit.score
+        .reasons
+        .iter()
+        .map(|reason| reason.rule)
+        .filter(|rule| matches!(rule, Rule::Phone | Rule::Email | Rule::TaxNumber))
+}
+
+fn warn(resource: &Resource, change: &mut Change, hits: &[Hit]) {
+    change
+        .warnings
+        .extend(hits.iter().take(MOST_WARNINGS).map(|hit| warning(resource, hit)));
+}
+
+/// The warning that a record may be there already.
+pub fn warning(resource: &Resource, hit: &Hit) -> Warning {
+    let rule = hit
+        .score
+        .reasons
+        .first()
+        .map_or(Rule::SameName, |reason| reason.rule);
+    let (kind, name) = (hit.kind, hit.shown_name());
+    let owner = hit.owner_name.as_deref().unwrap_or("-");
+    let id = if hit.is_readable {
+        format!(" {}", hit.id)
+    } else {
+        String::new()
+    };
+    let score = hit.score.value;
+    Fault::new(
+        Subject::pointer(resource, rule),
+        "possible_duplicate",
+        say(
+            format!("may be the {kind} {name}{id} of {owner} ({score})"),
+            format!("可能与{}“{name}”{id}(负责人 {owner})重复({score})", chinese(kind)),
+        ),
+    )
+}
+
+fn chinese(kind: &str) -> &'static str {
+    match kind {
+        "account" => "客户",
+        "contact" => "联系人",
+        _ => "线索",
+    }
+}

@@ -1,0 +1,248 @@
+//! Finding records that may be the same: one statement over indexes, the scores computed from what it finds.
+
+use super::subject::{KeyKind, Subject};
+use crate::crm::resources::{ACCOUNT, CONTACT, LEAD};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::AppResult;
+use crate::kernel::likeness::{self, Profile, Rule, Score};
+use crate::platform::records::Resource;
+use crate::platform::records::sql::{self, Bind, Intent, Sql};
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::{Map, Value, json};
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// Most hits that are answered.
+const MOST: usize = 20;
+/// How sure a switchboard or role address alone makes.
+const SHARED: f64 = 0.5;
+
+/// A record that may be the same.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    pub kind: &'static str,
+    pub id: Uuid,
+    pub name: String,
+    pub owner: Option<Uuid>,
+    pub owner_name: Option<String>,
+    /// Neither archived nor converted.
+    pub is_live: bool,
+    /// Whether the caller sees the record.
+    pub is_readable: bool,
+    pub score: Score,
+}
+
+impl Hit {
+    /// As it is shown: of a record that the caller does not see, only whose it is and how its name begins.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "kind": self.kind,
+            "id": self.is_readable.then_some(self.id),
+            "name": self.shown_name(),
+            "is_masked": !self.is_readable,
+            "owner_id": self.owner,
+            "owner_name": self.owner_name,
+            "is_live": self.is_live,
+            "is_exact": self.score.is_exact(),
+            "score": self.score.value,
+            "reasons": self.score.reasons,
+        })
+    }
+
+    pub fn shown_name(&self) -> String {
+        if self.is_readable {
+            return self.name.clone();
+        }
+        let first = self.name.chars().next();
+        first.map_or_else(|| "***".to_owned(), |first| format!("{first}***"))
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    record_kind: String,
+    #[diesel(sql_type = SqlUuid)]
+    record_id: Uuid,
+    #[diesel(sql_type = Array<Text>)]
+    rules: Vec<String>,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    company: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    region: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    email: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    website: Option<String>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    account_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    owner_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    owner_name: Option<String>,
+    #[diesel(sql_type = Bool)]
+    is_live: bool,
+    #[diesel(sql_type = Bool)]
+    is_readable: bool,
+}
+
+/// With which kinds a record is compared: leads with everything that they could be already.
+fn compared_with(resource: &Resource) -> Vec<String> {
+    let kinds = if resource.singular == LEAD.singular {
+        vec![LEAD.singular, CONTACT.singular, ACCOUNT.singular]
+    } else {
+        vec![resource.singular]
+    };
+    kinds.into_iter().map(str::to_owned).collect()
+}
+
+/// Records that share an exact key with the subject, or whose name is like its name, surest first, at most twenty. The
+/// record itself, when it has an id already, is not among them.
+///
+/// # Errors
+/// Database errors.
+pub async fn hits(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Option<Uuid>,
+    subject: &Subject,
+) -> AppResult<Vec<Hit>> {
+    let rows: Vec<Row> = statement(ctx, resource, id, subject).query().load(conn).await?;
+    let mut hits = rows
+        .into_iter()
+        .filter_map(|row| hit(row, subject))
+        .collect::<Vec<_>>();
+    hits.sort_by(|one, other| {
+        other
+            .score
+            .value
+            .total_cmp(&one.score.value)
+            .then(one.id.cmp(&other.id))
+    });
+    hits.truncate(MOST);
+    Ok(hits)
+}
+
+fn statement(ctx: &Ctx, resource: &Resource, id: Option<Uuid>, subject: &Subject) -> Sql {
+    let mut sql = Sql::of(ctx.tenant);
+    let kinds = sql.place(Bind::Texts(compared_with(resource)));
+    let own = sql.place(Bind::Id(id.unwrap_or_default()));
+    let arms = [
+        keys_arm(&mut sql, subject, &kinds, &own, true),
+        keys_arm(&mut sql, subject, &kinds, &own, false),
+        names_arm(&mut sql, subject, &kinds, &own),
+        colleagues_arm(&mut sql, subject, &own),
+    ];
+    let arms = arms.into_iter().flatten().collect::<Vec<_>>();
+    let arms = if arms.is_empty() {
+        String::from(
+            "SELECT NULL::text AS record_kind, NULL::uuid AS record_id, NULL::text AS rule WHERE FALSE",
+        )
+    } else {
+        arms.join(" UNION ALL ")
+    };
+    let [of_accounts, of_contacts, of_leads] = [(&ACCOUNT, "a"), (&CONTACT, "c"), (&LEAD, "l")]
+        .map(|(kind, alias)| sql::scope(&mut sql, kind, alias, ctx, Intent::Read));
+    sql.push(&format!(
+        "WITH found AS (SELECT f.record_kind, f.record_id, array_agg(DISTINCT f.rule) AS rules FROM ({arms}) f GROUP BY 1, 2) \
+         SELECT f.record_kind, f.record_id, f.rules, coalesce(a.name, c.name, l.name) AS name, \
+            coalesce(a.name, l.company) AS company, coalesce(a.region, l.region) AS region, coalesce(c.email, l.email) AS email, \
+            a.website, c.account_id, u.id AS owner_id, u.name AS owner_name, \
+            coalesce(a.archived_at, c.archived_at, l.archived_at) IS NULL AND l.status IS DISTINCT FROM 'converted' AS is_live, \
+            coalesce(CASE f.record_kind WHEN 'account' THEN {of_accounts} WHEN 'contact' THEN {of_contacts} ELSE {of_leads} END, FALSE) AS is_readable \
+         FROM found f \
+         LEFT JOIN accounts a ON a.tenant_id = $1 AND f.record_kind = 'account' AND a.id = f.record_id \
+         LEFT JOIN contacts c ON c.tenant_id = $1 AND f.record_kind = 'contact' AND c.id = f.record_id \
+         LEFT JOIN leads l ON l.tenant_id = $1 AND f.record_kind = 'lead' AND l.id = f.record_id \
+         LEFT JOIN users u ON u.tenant_id = $1 AND u.id = coalesce(a.owner_id, c.owner_id, l.owner_id) \
+         WHERE coalesce(a.id, c.id, l.id) IS NOT NULL"
+    ));
+    sql
+}
+
+/// Same keys; names, of which many may be alike, apart, so that they crowd nothing out.
+fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of_names: bool) -> Option<String> {
+    let keys = subject
+        .keys
+        .iter()
+        .filter(|key| (key.kind == KeyKind::Name) == of_names)
+        .collect::<Vec<_>>();
+    if keys.is_empty() {
+        return None;
+    }
+    let key_kinds = keys.iter().map(|key| <&str>::from(key.kind).to_owned()).collect();
+    let texts = keys.iter().map(|key| key.text.clone()).collect();
+    let (key_kinds, texts) = (sql.place(Bind::Texts(key_kinds)), sql.place(Bind::Texts(texts)));
+    Some(format!(
+        "(SELECT k.record_kind, k.record_id, CASE WHEN k.key_kind = 'name' THEN 'same_name' WHEN k.standing = 'shared' THEN 'shared_key' ELSE k.key_kind END AS rule \
+          FROM unnest({key_kinds}::text[], {texts}::text[]) AS p (key_kind, key) \
+          JOIN identity_keys k ON k.tenant_id = $1 AND k.key_kind = p.key_kind AND k.key = p.key \
+          WHERE k.record_kind = ANY({kinds}) AND k.record_id <> {own} LIMIT 50)"
+    ))
+}
+
+fn names_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str) -> Option<String> {
+    let company = &subject.profile.company;
+    let (core, rare) = (company.core.clone()?, company.distinctive.clone()?);
+    let (core, rare) = (sql.place(Bind::Text(core)), sql.place(Bind::Text(rare)));
+    Some(format!(
+        "(SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM near_names($1, {kinds}, {core}, {rare}) n WHERE n.record_id <> {own})"
+    ))
+}
+
+/// The people of the same account.
+fn colleagues_arm(sql: &mut Sql, subject: &Subject, own: &str) -> Option<String> {
+    let account = sql.place(Bind::Id(subject.profile.account?));
+    Some(format!(
+        "(SELECT 'contact' AS record_kind, k.id AS record_id, 'account' AS rule FROM contacts k WHERE k.tenant_id = $1 AND k.account_id = {account} \
+          AND k.id <> {own} AND k.archived_at IS NULL LIMIT 200)"
+    ))
+}
+
+/// What was found, scored; nothing when it is neither exact, nor near enough, nor behind the same switchboard.
+fn hit(row: Row, subject: &Subject) -> Option<Hit> {
+    let kind = [&ACCOUNT, &CONTACT, &LEAD]
+        .into_iter()
+        .find(|kind| kind.singular == row.record_kind)?;
+    let rules = row.rules.iter().filter_map(|rule| Rule::from_str(rule).ok());
+    let keys = rules
+        .filter(|rule| !matches!(rule, Rule::Account | Rule::CompanyName))
+        .collect::<Vec<_>>();
+    let other = profile(kind, &row);
+    let mut score = likeness::score(&subject.profile, &other, &keys);
+    if keys.contains(&Rule::SharedKey) {
+        score.value = score.value.max(SHARED);
+    } else if !(score.is_exact() || score.is_worth_a_look()) {
+        return None;
+    }
+    Some(Hit {
+        kind: kind.singular,
+        id: row.record_id,
+        name: row.name,
+        owner: row.owner_id,
+        owner_name: row.owner_name,
+        is_live: row.is_live,
+        is_readable: row.is_readable,
+        score,
+    })
+}
+
+fn profile(kind: &Resource, row: &Row) -> Profile {
+    let mut record = Map::new();
+    let is_lead = kind.singular == LEAD.singular;
+    record.insert("name".to_owned(), json!(row.name));
+    record.insert(
+        "company".to_owned(),
+        json!(row.company.as_ref().filter(|_| is_lead)),
+    );
+    record.insert("region".to_owned(), json!(row.region));
+    record.insert("email".to_owned(), json!(row.email));
+    record.insert("website".to_owned(), json!(row.website));
+    record.insert("account_id".to_owned(), json!(row.account_id));
+    Subject::of(kind, &record).profile
+}

@@ -1,0 +1,11 @@
+//! Duplicates of accounts, contacts and leads: exact keys, which the database keeps apart, near matches by name, and what
+//! the company does about either. DOMAIN.md, room 2.
+
+pub mod catch_up;
+pub mod gate;
+pub mod http;
+pub mod keys;
+pub mod lookup;
+pub mod operations;
+pub mod reviews;
+pub mod subject;

@@ -1,0 +1,98 @@
+//! What a delivery becomes: a lead of its own, or a note on the open lead that it is about.
+
+use crate::crm::duplicates::gate;
+use crate::crm::resources::LEAD;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::{Fault, Warning};
+use crate::kernel::text::say;
+use crate::platform::db::{Cached, Tx};
+use crate::platform::events::Event;
+use crate::platform::records::store::{self, Written};
+use diesel::sql_types::Uuid as SqlUuid;
+use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// How often it is begun again because the lead to attach to ended meanwhile.
+const MOST_TRIES: u32 = 3;
+
+/// What became of a delivery.
+pub enum Arrival {
+    Made(Written),
+    Attached(Uuid),
+}
+
+impl Arrival {
+    pub fn lead(&self) -> Uuid {
+        match self {
+            Arrival::Made(written) => written.id,
+            Arrival::Attached(lead) => *lead,
+        }
+    }
+
+    pub fn is_new(&self) -> bool {
+        matches!(self, Arrival::Made(_))
+    }
+
+    pub fn warnings(&self) -> Vec<Warning> {
+        match self {
+            Arrival::Made(written) => written.warnings.clone(),
+            Arrival::Attached(_) => vec![attached_warning()],
+        }
+    }
+
+    /// Notes a touch on the timeline of the lead that the delivery was attached to.
+    pub fn told(&self, tx: &mut Tx, intake: Uuid, source: Uuid) {
+        if let Arrival::Attached(lead) = self {
+            let data = json!({ "intake_id": intake, "source_id": source });
+            tx.record(Event::new("lead.touched", "lead", *lead, data));
+        }
+    }
+}
+
+/// That a delivery was noted on a lead that is there.
+pub fn attached_warning() -> Warning {
+    Fault::new(
+        "",
+        "attached",
+        say(
+            "an open lead has the same phone or e-mail: it was noted there",
+            "已有相同电话或邮箱的线索,已记录到该线索",
+        ),
+    )
+}
+
+#[derive(QueryableByName)]
+struct Open {
+    #[diesel(sql_type = SqlUuid)]
+    #[expect(dead_code, reason = "that there is a row is all that is asked")]
+    id: Uuid,
+}
+
+/// Makes the delivery's lead, or finds the open one that it is about and locks it.
+///
+/// # Errors
+/// As making a lead.
+pub async fn arrive(tx: &mut Tx, ctx: &Ctx, lead: &Map<String, Value>) -> AppResult<Arrival> {
+    for _ in 0..MOST_TRIES {
+        let error = match store::create(tx, ctx, &LEAD, None, lead.clone()).await {
+            Ok(written) => return Ok(Arrival::Made(written)),
+            Err(error) => error,
+        };
+        let Some(id) = gate::attach_to(&error) else {
+            return Err(error);
+        };
+        let query = sql_query(
+            "SELECT id FROM leads WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL AND status <> 'converted' FOR UPDATE",
+        )
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<SqlUuid, _>(id);
+        let open: Option<Open> = Cached(query).get_result(&mut **tx).await.optional()?;
+        if open.is_some() {
+            return Ok(Arrival::Attached(id));
+        }
+    }
+    Err(AppError::internal("the lead to attach to keeps changing"))
+}

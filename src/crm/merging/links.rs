@@ -1,0 +1,24 @@
+//! What in these rooms names accounts, contacts and leads.
+
+use crate::platform::merging::Link;
+
+const ACCOUNT: &[&str] = &["account"];
+const CONTACT: &[&str] = &["contact"];
+const LEAD: &[&str] = &["lead"];
+
+/// Whoever supports the record that goes on already stays a supporter of the other only.
+const SUPPORTS_ALREADY: &str = "EXISTS (SELECT 1 FROM participants o WHERE o.tenant_id = $1 AND o.record_kind = t.record_kind \
+     AND o.record_id = $3 AND o.user_id = t.user_id)";
+
+pub static LINKS: &[Link] = &[
+    Link::records(ACCOUNT, "contacts", "account_id", "contact"),
+    Link {
+        unless: "t.id = $3",
+        ..Link::records(ACCOUNT, "accounts", "parent_id", "account")
+    },
+    Link::records(ACCOUNT, "leads", "converted_account_id", "lead"),
+    Link::records(CONTACT, "leads", "converted_contact_id", "lead"),
+    Link::records(LEAD, "intakes", "lead_id", "intake"),
+    Link::rows("participants", SUPPORTS_ALREADY),
+    Link::rows("external_ids", "FALSE"),
+];
