@@ -28,4 +28,5 @@ mod sign_in;
 mod snapshot;
 mod support;
 mod timers;
+mod together;
 mod users;

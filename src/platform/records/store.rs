@@ -2,22 +2,23 @@
 
 use super::spec::{Access, Act, Change, Kind, Resource};
 use super::sql::{self, Bind, DocRow, Intent, Sql};
-use super::{custom, rules};
+use super::{custom, rules, together};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
-use crate::platform::db::Tx;
+use crate::platform::db::{Db, Tx};
 use crate::platform::events::Event;
 use diesel::sql_types::{Bool, Integer, Text, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures::future::OptionFuture;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
-/// One record as the caller may see it.
+/// One record as the caller may see it, on a connection of one's own; [`read`] is for requests.
 ///
 /// # Errors
 /// `not_found` when there is none, or none that the caller may see.
@@ -28,7 +29,8 @@ pub async fn find(
     id: Uuid,
     parent: Option<Uuid>,
 ) -> AppResult<DocRow> {
-    find_sql(ctx, resource, id, parent)
+    find_sql(ctx, resource, parent)
+        .with_last(vec![id])
         .query()
         .get_result(conn)
         .await
@@ -36,16 +38,33 @@ pub async fn find(
         .or_not_found()
 }
 
-fn find_sql(ctx: &Ctx, resource: &Resource, id: Uuid, parent: Option<Uuid>) -> Sql {
+/// One record as the caller may see it, read together with what others ask for at this moment.
+///
+/// # Errors
+/// As [`find`].
+pub async fn read(
+    db: &Db,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+    parent: Option<Uuid>,
+) -> AppResult<DocRow> {
+    let statement = find_sql(ctx, resource, parent);
+    db.find(statement, id).await?.or_not_found()
+}
+
+/// The ids are its last placeholder.
+fn find_sql(ctx: &Ctx, resource: &Resource, parent: Option<Uuid>) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
     let scope = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
-    let id = sql.place(Bind::Id(id));
     let within = match (resource.access, parent) {
         (Access::Part { key, .. }, Some(parent)) => format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))),
         _ => String::new(),
     };
+    let ids = sql.place(Bind::Ids(Vec::new()));
+    let sought = together::one_of("t.id", &ids);
     let document = sql::document(resource, ctx);
-    sql.push(&format!("SELECT {document} AS doc, t.version FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} AND {scope}", resource.table));
+    sql.push(&format!("SELECT t.id, {document} AS doc, t.version FROM {} t WHERE t.tenant_id = $1 AND {sought}{within} AND {scope}", resource.table));
     sql
 }
 
@@ -464,15 +483,23 @@ async fn prepare(
         &mut change.warnings,
     ));
     change.after = after;
-    faults.extend(reference_faults(tx, ctx, resource, change).await?);
+    let has_custom =
+        resource.member("custom").is_some() && (change.act == Act::Create || change.changed("custom"));
+    let (mut conn, mut also): (&AsyncPgConnection, &AsyncPgConnection) = (tx, tx);
+    let definitions = has_custom.then(|| custom::definitions(&mut also, ctx.tenant, resource.singular));
+    let (references, definitions) = futures::join!(
+        reference_faults(&mut conn, ctx, resource, change),
+        OptionFuture::from(definitions),
+    );
+    faults.extend(references?);
     if !faults.is_empty() {
         return Err(AppError::invalid(faults));
     }
     if change.changed("owner_id") {
         may_assign(ctx, resource, change)?;
     }
-    if resource.member("custom").is_some() && (change.act == Act::Create || change.changed("custom")) {
-        custom::check(tx, ctx, resource.singular, change).await?;
+    if let Some(definitions) = definitions.transpose()? {
+        custom::check(tx, ctx, &definitions, change).await?;
     }
     match resource.hooks.before {
         Some(before) => before(tx, ctx, change).await,
@@ -519,7 +546,7 @@ struct Missing {
 /// References to records that are not there, or that the caller cannot see: the two are not told apart. One statement
 /// for all of them.
 async fn reference_faults(
-    tx: &mut Tx,
+    conn: &mut &AsyncPgConnection,
     ctx: &Ctx,
     resource: &'static Resource,
     change: &Change,
@@ -551,7 +578,7 @@ async fn reference_faults(
         return Ok(Vec::new());
     }
     sql.push(&questions.join(" UNION ALL "));
-    let missing: Vec<Missing> = sql.query().load(&mut **tx).await?;
+    let missing: Vec<Missing> = sql.query().load(conn).await?;
     Ok(missing
         .into_iter()
         .map(|missing| Fault::not_found(format!("/{}", missing.name)))
