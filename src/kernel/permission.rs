@@ -75,6 +75,8 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
         "Decide where one has a seat, delegate, add approvers",
     ),
     ("report.read", "Read funnel figures"),
+    ("job.read", "See long work that others asked for"),
+    ("job.write", "Cancel long work that others asked for"),
     ("event.read", "Read the event feed and the audit"),
     ("user.read", "Read users"),
     ("user.write", "Create, change, deactivate and hand over users"),
@@ -155,8 +157,8 @@ fn leads(permission: &str, scope: Scope) -> Option<Scope> {
 }
 
 fn reads_everything(permission: &str) -> Option<Scope> {
-    let reading =
-        permission.ends_with(".read") && !["event.read", "intake.read", "key.read"].contains(&permission);
+    let reading = permission.ends_with(".read")
+        && !["event.read", "intake.read", "key.read", "job.read"].contains(&permission);
     reading.then_some(Scope::All)
 }
 

@@ -7,7 +7,7 @@ use super::records::sql::{DocRow, Sql};
 use super::records::together::Together;
 use super::reply::Reply;
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
@@ -379,6 +379,36 @@ impl Tx {
         self.touched.contains(&id)
     }
 
+    /// Runs a part of the work that may be refused without undoing the rest: the inner error is its refusal, and nothing of
+    /// it is left; the outer one (an outage, a bug) ends the transaction.
+    ///
+    /// # Errors
+    /// As said.
+    pub async fn apart<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Tx) -> AppResult<T>,
+    ) -> AppResult<Result<T, Box<Refusal>>> {
+        let events = std::mem::take(&mut self.events);
+        let touched = self.touched.clone();
+        self.batch_execute("SAVEPOINT apart").await?;
+        match work(self).await {
+            Ok(done) => {
+                self.batch_execute("RELEASE SAVEPOINT apart").await?;
+                let later = std::mem::replace(&mut self.events, events);
+                later.into_iter().for_each(|event| self.record(event));
+                Ok(Ok(done))
+            }
+            Err(AppError::Refused(refusal)) if !is_outage(refusal.code) => {
+                self.batch_execute("ROLLBACK TO SAVEPOINT apart; RELEASE SAVEPOINT apart")
+                    .await?;
+                self.events = events;
+                self.touched = touched;
+                Ok(Err(refusal))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Forgets what was recorded and not yet written, and what was touched: its work was rolled back to a savepoint.
     pub fn forget(&mut self) {
         self.events.clear();
@@ -412,6 +442,11 @@ impl DerefMut for Tx {
             .as_mut()
             .expect("an open transaction has a connection")
     }
+}
+
+/// Refusals that say nothing about the work itself: it is to be tried again whole.
+pub fn is_outage(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::RequestInProgress)
 }
 
 fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> AppError {

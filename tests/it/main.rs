@@ -18,6 +18,7 @@ mod convert;
 mod crm;
 mod events;
 mod intake;
+mod jobs;
 mod leads;
 mod opportunities;
 mod pipelines;

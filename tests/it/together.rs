@@ -10,7 +10,8 @@ use uuid::Uuid;
 async fn deals(owner: &Person, pipeline: &str, names: &str, count: usize) -> Vec<Value> {
     let account_id = account(owner, names).await;
     let make = async |n: usize| {
-        let body = json!({ "name": format!("{names}{n}"), "account_id": account_id, "pipeline_id": pipeline });
+        let body =
+            json!({ "name": format!("{names}{n}"), "account_id": account_id, "pipeline_id": pipeline });
         owner.post("/v1/opportunities", body).await.expect(201)
     };
     join_all((0..count).map(make)).await
