@@ -11,6 +11,7 @@ use penstock::kernel::ctx::{ActorKind, Ctx};
 use penstock::platform::auth::load_company;
 use penstock::platform::clock;
 use penstock::platform::db::Db;
+use penstock::platform::events;
 use penstock::platform::reply::Reply;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ const ACCOUNT: u32 = 3;
 const OPPORTUNITY: u32 = 4;
 /// The transition of ordinal 1; the next ordinals follow.
 const TRANSITION: u32 = 16;
+/// The event that tells of a record of a kind: its number is that kind's and this.
+const EVENT: u32 = 64;
 
 /// The id of record `n` of a kind.
 fn id(kind: u32, n: i64) -> Uuid {
@@ -325,6 +328,15 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
             "INSERT INTO cycles (tenant_id, opportunity_id, number, started_at) SELECT tenant_id, id, 1, created_at FROM opportunities WHERE tenant_id = '{tenant}'"
         ),
         ticks(tenant),
+        events(tenant, TEAM, "team", "teams", None),
+        events(tenant, ACCOUNT, "account", "accounts", None),
+        events(
+            tenant,
+            OPPORTUNITY,
+            "opportunity",
+            "opportunities",
+            Some(("account", "account_id")),
+        ),
         "VACUUM ANALYZE".to_owned(),
         "CHECKPOINT".to_owned(),
     ];
@@ -332,6 +344,39 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
         client.batch_execute(&statement).await?;
     }
     Ok(())
+}
+
+/// Tells of every record of a table, as if it had been brought in from elsewhere; `also`: whose timeline it belongs on
+/// besides. The server's sequencer gives the events their places.
+fn events(tenant: Uuid, kind: u32, singular: &str, table: &str, also: Option<(&str, &str)>) -> String {
+    let data = json!({ "changes": {} });
+    let digest = events::to_hex(&events::digest(&data, &json!({})));
+    let event = format!(
+        "overlay(t.id::text placing lpad(to_hex({}), 4, '0') from 10 for 4)::uuid",
+        EVENT + kind
+    );
+    let also = also.map_or_else(String::new, |(kind, member)| {
+        format!(" UNION ALL SELECT tenant_id, '{kind}', {member}, event_id FROM told")
+    });
+    format!(
+        "WITH told AS MATERIALIZED (SELECT {event} AS event_id, t.* FROM {table} t WHERE t.tenant_id = '{tenant}'), \
+         written AS (INSERT INTO events (tenant_id, id, command_id, kind, subject_kind, subject_id, actor_kind, occurred_at, recorded_at, payload_digest) \
+             SELECT tenant_id, event_id, event_id, '{singular}.imported', '{singular}', id, 'system', created_at, created_at, decode('{digest}', 'hex') FROM told), \
+         payloads AS (INSERT INTO event_payloads (tenant_id, event_id, data) SELECT tenant_id, event_id, '{data}'::jsonb FROM told), \
+         queued AS (INSERT INTO event_queue (tenant_id, event_id) SELECT tenant_id, event_id FROM told) \
+         INSERT INTO event_subjects (tenant_id, subject_kind, subject_id, event_id) \
+         SELECT tenant_id, '{singular}', id, event_id FROM told{also}"
+    )
+}
+
+/// Waits until every event has its place.
+pub async fn placed(client: &Client) -> Result<(), Failure> {
+    let waiting = "SELECT EXISTS (SELECT 1 FROM event_queue)";
+    while client.query_one(waiting, &[]).await?.get::<_, bool>(0) {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    client.batch_execute("VACUUM ANALYZE").await?;
+    Ok(client.batch_execute("CHECKPOINT").await?)
 }
 
 /// How many records requests (and pgbench's transactions) have written.

@@ -107,6 +107,9 @@ async fn build(databases: &Databases) -> Result<DataSet, Failure> {
     let data = data::processes(&server, &client, tenant).await?;
     server.stop().await?;
     data::mass(&client, tenant).await?;
+    let server = Server::start(url).await?;
+    data::placed(&client).await?;
+    server.stop().await?;
     drop(client);
     databases.copy().await?;
     eprintln!("built in {:.0} s", begun.elapsed().as_secs_f64());

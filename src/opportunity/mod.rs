@@ -5,6 +5,7 @@ pub mod closing;
 pub mod convert;
 pub mod criteria;
 pub mod cycles;
+mod facts;
 pub mod hand_over;
 pub mod history;
 mod hooks;

@@ -1,28 +1,25 @@
 //! How a deal stands, as the database has it: its row, and whatever the gate of its stage looks at.
 
+use super::SUBJECTS;
 use super::advance::rules::{Deal, Status};
+use super::facts::{Facts, LINES, expect_needs, find_facts, given, likely, of_visit, read_facts};
 use super::resources::OPPORTUNITY;
-use super::{RESOURCES, SUBJECTS};
 use crate::approval::definition::SubjectKind;
 use crate::approval::service as approvals;
 use crate::approval::state::RequestState;
-use crate::crm::resources::ACCOUNT;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::kernel::text::say;
-use crate::pipeline::gate::{Answer, Approval, ApprovalState, Gate, Needs, Person, Standing};
+use crate::pipeline::gate::{Approval, ApprovalState, Gate, Needs, Person, Standing};
 use crate::pipeline::service::{Definition, definition};
 use crate::platform::db::{Db, Tx};
-use crate::platform::records::sql::{self, Bind, Sql};
 use crate::platform::records::store::{self, For, Locked};
 use chrono::{DateTime, SecondsFormat, Utc};
-use diesel::sql_types::{Bool, Nullable, Text, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
+use futures::future::OptionFuture;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A deal as it is now, with its process and everything its gate looks at.
@@ -52,6 +49,12 @@ pub struct Head {
 }
 
 impl Head {
+    /// # Errors
+    /// When the record is no opportunity's: a bug.
+    fn of(record: &Map<String, Value>) -> AppResult<Head> {
+        Head::deserialize(record).map_err(AppError::internal)
+    }
+
     /// # Errors
     /// When the column holds a status that is none: a bug.
     pub fn status(&self) -> AppResult<Status> {
@@ -84,8 +87,22 @@ pub async fn lock(
     purpose: For<'_>,
     seen: Option<Uuid>,
 ) -> AppResult<Present> {
-    let conn: &AsyncPgConnection = tx;
-    let likely = seen.and_then(|stage| likely(ctx.tenant, stage));
+    lock_on(&mut &**tx, ctx, id, purpose, seen).await
+}
+
+/// [`lock`] on the connection of a transaction that is just beginning.
+///
+/// # Errors
+/// As `store::lock`.
+pub async fn lock_on(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    id: Uuid,
+    purpose: For<'_>,
+    seen: Option<Uuid>,
+) -> AppResult<Present> {
+    let conn = *conn;
+    let likely = seen.and_then(|stage| likely(ctx.tenant, Some(stage)));
     let (locked, facts) = match &likely {
         None => {
             let locked = store::lock_on(&mut &*conn, ctx, &OPPORTUNITY, id, purpose).await?;
@@ -102,9 +119,9 @@ pub async fn lock(
             (locked, facts?.filter(|facts| facts.is_under_lock))
         }
     };
-    let (record, version) = (locked.record()?, locked.version);
-    let head = head(&locked)?;
-    complete(&mut &*conn, ctx, head, record, version, likely, facts).await
+    let record = locked.record()?;
+    let head = Head::of(&record)?;
+    complete(&mut &*conn, ctx, head, record, locked.version, likely, facts).await
 }
 
 /// Locks a deal without a look at its gate.
@@ -113,7 +130,7 @@ pub async fn lock(
 /// As `store::lock`.
 pub async fn lock_head(tx: &mut Tx, ctx: &Ctx, id: Uuid, purpose: For<'_>) -> AppResult<(Head, Locked)> {
     let locked = store::lock(tx, ctx, &OPPORTUNITY, id, purpose).await?;
-    Ok((head(&locked)?, locked))
+    Ok((Head::of(&locked.record()?)?, locked))
 }
 
 /// Reads how a deal stands without locking it.
@@ -121,13 +138,32 @@ pub async fn lock_head(tx: &mut Tx, ctx: &Ctx, id: Uuid, purpose: For<'_>) -> Ap
 /// # Errors
 /// `not_found` when there is none that the caller sees.
 pub async fn read(db: &Db, ctx: &Ctx, id: Uuid) -> AppResult<Present> {
-    db.read(async |conn| {
-        let row = store::find(conn, ctx, &OPPORTUNITY, id, None).await?;
-        let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-        let head: Head = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-        complete(conn, ctx, head, record, row.version, None, None).await
-    })
-    .await
+    // Record and facts go in one flight, since most gates of a company need the same.
+    let guess = likely(ctx.tenant, None);
+    let guessed = guess.as_ref().map(|needs| find_facts(db, ctx, id, needs));
+    let (row, guessed) = futures::join!(
+        store::read(db, ctx, &OPPORTUNITY, id, None),
+        OptionFuture::from(guessed),
+    );
+    let row = row?;
+    let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    let head = Head::of(&record)?;
+    let (tenant, version) = (ctx.tenant, head.pipeline_version_id);
+    let definition = db
+        .read(async |conn| definition(conn, &SUBJECTS, tenant, version).await)
+        .await?;
+    let gate = gate_of(&definition, &head)?;
+    let facts = match guessed.transpose()?.flatten() {
+        Some(facts) if guess.as_ref() == Some(gate.needs()) && facts.visit_id == head.visit_id => facts,
+        _ => of_visit(find_facts(db, ctx, id, gate.needs()).await?, &head)?,
+    };
+    expect_needs(ctx.tenant, None, gate.needs());
+    let mut present = Present::new(ctx, head, record, row.version, definition, gate, facts);
+    if present.needs_approvals() {
+        let approvals = db.read(async |conn| approvals_of(conn, ctx, &present).await);
+        present.standing.approvals = approvals.await?;
+    }
+    Ok(present)
 }
 
 /// How a deal stands that this transaction holds the lock of already, whoever asks: for what follows by itself.
@@ -140,12 +176,8 @@ pub async fn of_locked(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<Present> {
     let conn = &mut &**tx;
     let row = store::find(conn, &all, &OPPORTUNITY, id, None).await?;
     let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-    let head: Head = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    let head = Head::of(&record)?;
     complete(conn, &all, head, record, row.version, None, None).await
-}
-
-fn head(locked: &Locked) -> AppResult<Head> {
-    serde_json::from_value(Value::Object(locked.record()?)).map_err(AppError::internal)
 }
 
 async fn complete(
@@ -158,155 +190,57 @@ async fn complete(
     facts: Option<Facts>,
 ) -> AppResult<Present> {
     let definition = definition(conn, &SUBJECTS, ctx.tenant, head.pipeline_version_id).await?;
-    let gate = definition
-        .stage(head.stage_id)
-        .ok_or_else(|| AppError::internal("a stage that is not in its version"))?
-        .gate
-        .clone();
+    let gate = gate_of(&definition, &head)?;
     let facts = match facts {
         Some(facts) if likely.as_ref() == Some(gate.needs()) && facts.visit_id == head.visit_id => facts,
-        _ => read_visit(conn, ctx, &head, gate.needs()).await?,
+        _ => of_visit(read_facts(conn, ctx, head.id, gate.needs()).await?, &head)?,
     };
-    expect_needs(ctx.tenant, head.stage_id, gate.needs());
-    let mut standing = standing(ctx, &head, &record, &definition, facts)?;
-    if !gate.needs().approvals.is_empty() {
-        standing.approvals =
-            approvals_of(conn, ctx, &head, &definition, &subject(&record, &standing)).await?;
+    expect_needs(ctx.tenant, Some(head.stage_id), gate.needs());
+    let mut present = Present::new(ctx, head, record, version, definition, gate, facts);
+    if present.needs_approvals() {
+        present.standing.approvals = approvals_of(conn, ctx, &present).await?;
     }
-    Ok(Present {
-        head,
-        record,
-        version,
-        definition,
-        gate,
-        standing,
-    })
+    Ok(present)
 }
 
-/// What was read beside the deal's row.
-#[derive(QueryableByName)]
-struct Facts {
-    #[diesel(sql_type = SqlUuid)]
-    visit_id: Uuid,
-    #[diesel(sql_type = Bool)]
-    is_under_lock: bool,
-    #[diesel(sql_type = Nullable<Text>)]
-    account: Option<String>,
-    #[diesel(sql_type = Text)]
-    answers: String,
-    #[diesel(sql_type = Text)]
-    records: String,
+fn gate_of(definition: &Definition, head: &Head) -> AppResult<Gate> {
+    let stage = definition.stage(head.stage_id);
+    let stage = stage.ok_or_else(|| AppError::internal("a stage that is not in its version"))?;
+    Ok(stage.gate.clone())
 }
 
-async fn read_visit(
-    conn: &mut &AsyncPgConnection,
-    ctx: &Ctx,
-    head: &Head,
-    needs: &Needs,
-) -> AppResult<Facts> {
-    let facts = read_facts(conn, ctx, head.id, needs).await?;
-    facts
-        .filter(|facts| facts.visit_id == head.visit_id)
-        .ok_or_else(|| {
-            // Only without a lock: it moved between two reads.
-            AppError::refuse(
-                crate::kernel::problem::Code::StageChanged,
-                say("It moved just now; ask again", "商机刚刚发生变动，请重试"),
-            )
-        })
-}
+impl Present {
+    fn new(
+        ctx: &Ctx,
+        head: Head,
+        record: Map<String, Value>,
+        version: i32,
+        definition: Arc<Definition>,
+        gate: Gate,
+        facts: Facts,
+    ) -> Present {
+        let standing = Standing {
+            opportunity_id: head.id,
+            account_id: Some(head.account_id),
+            facts: members(ctx, head.stage_id, &record, &definition, facts.account),
+            entered_at: head.stage_entered_at,
+            answers: facts.answers.into_iter().map(given).collect(),
+            records: facts.records,
+            approvals: BTreeMap::new(),
+        };
+        Present {
+            head,
+            record,
+            version,
+            definition,
+            gate,
+            standing,
+        }
+    }
 
-const ANSWERS: &str = "\
-(SELECT coalesce(json_agg(json_build_object('key', c.key, 'answer', a.answer, 'note', a.note, 'by', a.answered_by, 'name', u.name, 'at', instant_text(a.answered_at)))::text, '[]')
-FROM criterion_answers a
-JOIN criteria c ON c.tenant_id = a.tenant_id AND c.id = a.criterion_id
-LEFT JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.answered_by
-WHERE a.tenant_id = $1 AND a.visit_id = o.visit_id)";
-
-/// Whether this statement sees the row as our own transaction locked it.
-const IS_UNDER_LOCK: &str =
-    "coalesce(o.xmax::text::bigint = (pg_current_xact_id_if_assigned()::text::bigint & 4294967295), FALSE)";
-
-/// One statement, whatever the gate needs.
-async fn read_facts(
-    conn: &mut &AsyncPgConnection,
-    ctx: &Ctx,
-    id: Uuid,
-    needs: &Needs,
-) -> AppResult<Option<Facts>> {
-    let mut sql = Sql::of(ctx.tenant);
-    let id = sql.place(Bind::Id(id));
-    let account = match needs.reads_account {
-        true => format!(
-            "(SELECT {} FROM accounts t WHERE t.tenant_id = $1 AND t.id = o.account_id)",
-            sql::whole_document(&ACCOUNT)
-        ),
-        false => String::from("NULL::text"),
-    };
-    let answers = if needs.answers { ANSWERS } else { "'[]'" };
-    let records = records_sql(needs);
-    sql.push(&format!(
-        "SELECT o.visit_id, {IS_UNDER_LOCK} AS is_under_lock, {account} AS account, {answers} AS answers, {records} AS records \
-         FROM opportunities o WHERE o.tenant_id = $1 AND o.id = {id}"
-    ));
-    Ok(sql.query().get_result(conn).await.optional()?)
-}
-
-/// What approvals look at beside the deal itself.
-pub(super) const LINES: &str = "line";
-
-pub(super) fn records_sql(needs: &Needs) -> String {
-    let kinds = RESOURCES.iter().filter(|part| {
-        needs.records.contains(part.singular) || (part.singular == LINES && !needs.approvals.is_empty())
-    });
-    let members = kinds.map(|part| {
-        format!(
-            "'{}', (SELECT coalesce(json_agg({}::json ORDER BY t.created_at, t.id), '[]') FROM {} t \
-             WHERE t.tenant_id = $1 AND t.opportunity_id = o.id AND t.archived_at IS NULL)",
-            part.singular,
-            sql::whole_document(part),
-            part.table
-        )
-    });
-    format!(
-        "json_build_object({})::text",
-        members.collect::<Vec<_>>().join(", ")
-    )
-}
-
-#[derive(Deserialize)]
-struct GivenAnswer {
-    key: String,
-    answer: Value,
-    note: Option<String>,
-    by: Option<Uuid>,
-    name: Option<String>,
-    at: DateTime<Utc>,
-}
-
-fn standing(
-    ctx: &Ctx,
-    head: &Head,
-    record: &Map<String, Value>,
-    definition: &Definition,
-    facts: Facts,
-) -> AppResult<Standing> {
-    let answers: Vec<GivenAnswer> = serde_json::from_str(&facts.answers).map_err(AppError::internal)?;
-    let records: BTreeMap<String, Vec<Value>> =
-        serde_json::from_str(&facts.records).map_err(AppError::internal)?;
-    let account = match facts.account {
-        Some(text) => serde_json::from_str(&text).map_err(AppError::internal)?,
-        None => Value::Null,
-    };
-    Ok(Standing {
-        opportunity_id: head.id,
-        account_id: Some(head.account_id),
-        facts: members(ctx, head.stage_id, record, definition, account),
-        entered_at: head.stage_entered_at,
-        answers: answers.into_iter().map(given).collect(),
-        records,
-        approvals: BTreeMap::new(),
-    })
+    fn needs_approvals(&self) -> bool {
+        !self.gate.needs().approvals.is_empty()
+    }
 }
 
 /// The record as conditions read it in a stage: with its account, the effective forecast category, and the time.
@@ -330,17 +264,6 @@ pub(super) fn members(
     Value::Object(members)
 }
 
-fn given(row: GivenAnswer) -> (String, Answer) {
-    let by = row.by.zip(row.name).map(|(id, name)| Person { id, name });
-    let answer = Answer {
-        answer: row.answer,
-        note: row.note,
-        by,
-        at: row.at,
-    };
-    (row.key, answer)
-}
-
 /// The deal as approvals see it: its record with its lines.
 pub fn subject(record: &Map<String, Value>, standing: &Standing) -> Value {
     let mut subject = record.clone();
@@ -354,28 +277,25 @@ pub fn subject(record: &Map<String, Value>, standing: &Standing) -> Value {
 async fn approvals_of(
     conn: &mut &AsyncPgConnection,
     ctx: &Ctx,
-    head: &Head,
-    definition: &Definition,
-    subject: &Value,
+    present: &Present,
 ) -> AppResult<BTreeMap<String, Approval>> {
+    let head = &present.head;
+    let subject = subject(&present.record, &present.standing);
     let found =
         approvals::standings(conn, ctx.tenant, SubjectKind::Opportunity, head.id, head.visit_id).await?;
-    let criteria = definition.stage(head.stage_id).map(|stage| &stage.criteria);
+    let stage = present.definition.stage(head.stage_id);
+    let criteria = stage.map(|stage| &stage.criteria);
     let key_of = |id: Uuid| {
         criteria?
             .iter()
             .find_map(|(key, known)| (*known == id).then(|| key.clone()))
     };
     // What another process decided, before the deal came to this version, does not count.
-    let needed = definition
-        .stage(head.stage_id)
-        .map(|stage| &stage.gate.needs().approvals);
-    let is_of_process = |key: &str, process: &str| {
-        needed.is_some_and(|needed| needed.get(key).is_some_and(|needed| needed == process))
-    };
+    let needed = &present.gate.needs().approvals;
     let asked = found.into_iter().filter_map(|found| {
         let key = key_of(found.criterion_id?)?;
-        is_of_process(&key, &found.process_key).then(|| (key, approval(found, subject)))
+        let is_of_process = needed.get(&key) == Some(&found.process_key);
+        is_of_process.then(|| (key, approval(found, &subject)))
     });
     Ok(asked.collect())
 }
@@ -397,32 +317,4 @@ pub(super) fn approval(found: approvals::Standing, subject: &Value) -> Approval 
         request_id: Some(found.request_id),
         waiting_for: waiting.map(|(id, name)| Person { id, name }).collect(),
     }
-}
-
-/// What the gate of a stage needed when it was last looked at, so that lock and facts can be asked for in one flight. A
-/// guess: what does not fit is read again.
-type Guesses = Mutex<HashMap<(Uuid, Uuid), Needs>>;
-
-/// Most stages guessed about; then it starts anew.
-const MOST_GUESSES: usize = 10_000;
-
-fn guesses() -> &'static Guesses {
-    static GUESSES: OnceLock<Guesses> = OnceLock::new();
-    GUESSES.get_or_init(Guesses::default)
-}
-
-fn likely(tenant: Uuid, stage: Uuid) -> Option<Needs> {
-    let guesses = guesses().lock().unwrap_or_else(PoisonError::into_inner);
-    guesses.get(&(tenant, stage)).cloned()
-}
-
-fn expect_needs(tenant: Uuid, stage: Uuid, needs: &Needs) {
-    let mut guesses = guesses().lock().unwrap_or_else(PoisonError::into_inner);
-    if guesses.get(&(tenant, stage)) == Some(needs) {
-        return;
-    }
-    if guesses.len() >= MOST_GUESSES {
-        guesses.clear();
-    }
-    guesses.insert((tenant, stage), needs.clone());
 }

@@ -29,7 +29,8 @@ pub struct Contract {
     pub document: Value,
     pub text: String,
     operations: Vec<Operation>,
-    by_length: HashMap<usize, Vec<usize>>,
+    /// Places of the operations by the start of their paths, then by the count of their segments.
+    by_start: HashMap<String, Vec<Vec<usize>>>,
 }
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -50,9 +51,12 @@ impl Contract {
                 }
             }
         }
-        let mut by_length: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut by_start: HashMap<String, Vec<Vec<usize>>> = HashMap::new();
         for (index, operation) in operations.iter().enumerate() {
-            by_length.entry(operation.segments.len()).or_default().push(index);
+            let by_length = by_start.entry(start(&operation.segments).to_owned()).or_default();
+            let length = operation.segments.len();
+            by_length.resize_with(by_length.len().max(length + 1), Vec::new);
+            by_length[length].push(index);
         }
         let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
         text.push('\n');
@@ -60,7 +64,7 @@ impl Contract {
             document,
             text,
             operations,
-            by_length,
+            by_start,
         }
     }
 
@@ -73,12 +77,9 @@ impl Contract {
         let segments = path.trim_start_matches('/').split('/').collect::<Vec<_>>();
         let mut others = Vec::new();
         let mut best: Option<&Operation> = None;
-        for index in self
-            .by_length
-            .get(&segments.len())
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-        {
+        let by_length = self.by_start.get(start(&segments));
+        let candidates = by_length.and_then(|by_length| by_length.get(segments.len()));
+        for index in candidates.into_iter().flatten() {
             let operation = &self.operations[*index];
             if !operation.matches(&segments) {
                 continue;
@@ -94,6 +95,16 @@ impl Contract {
             }
         }
         best.ok_or(others)
+    }
+}
+
+/// The segment by which operations are told apart first: `opportunities` of `/v1/opportunities/{id}`. It is never a
+/// parameter.
+fn start<T: AsRef<str>>(segments: &[T]) -> &str {
+    let segment = |place: usize| segments.get(place).map_or("", AsRef::as_ref);
+    match segment(0) {
+        "v1" => segment(1),
+        other => other,
     }
 }
 

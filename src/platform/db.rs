@@ -3,6 +3,8 @@
 
 use super::events;
 use super::idempotency;
+use super::records::sql::{DocRow, Sql};
+use super::records::together::Together;
 use super::reply::Reply;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
@@ -58,9 +60,43 @@ pub fn with_limits(url: &str) -> String {
 
 /// One worker's connections. Cheap to make; connections open when first needed and live on the worker's own runtime.
 pub struct Db {
-    url: String,
     pool: Pool<AsyncPgConnection>,
-    reader: RefCell<Option<Rc<AsyncPgConnection>>>,
+    reader: Rc<Reader>,
+    together: Together,
+}
+
+/// A worker's shared, pipelined connection for single reads.
+pub struct Reader {
+    url: String,
+    connection: RefCell<Option<Rc<AsyncPgConnection>>>,
+}
+
+impl Reader {
+    async fn connection(&self) -> AppResult<Rc<AsyncPgConnection>> {
+        if let Some(connection) = self.connection.borrow().as_ref() {
+            return Ok(Rc::clone(connection));
+        }
+        let fresh = AsyncPgConnection::establish(&self.url)
+            .await
+            .map_err(|error| unavailable(error.into()))?;
+        let fresh = Rc::new(fresh);
+        *self.connection.borrow_mut() = Some(Rc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn read<T>(&self, work: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>) -> AppResult<T> {
+        let connection = self.connection().await?;
+        match work(&mut &*connection).await {
+            Err(error) if error.code() == Code::Unavailable => {
+                self.connection.borrow_mut().take();
+                let connection = self.connection().await?;
+                work(&mut &*connection).await
+            }
+            outcome => outcome,
+        }
+    }
 }
 
 impl Db {
@@ -78,26 +114,17 @@ impl Db {
             .runtime(deadpool_runtime())
             .build()?;
         Ok(Db {
-            url,
             pool,
-            reader: RefCell::new(None),
+            reader: Rc::new(Reader {
+                url,
+                connection: RefCell::new(None),
+            }),
+            together: Together::default(),
         })
     }
 
     async fn connection(&self) -> AppResult<Object<AsyncPgConnection>> {
         self.pool.get().await.map_err(|error| unavailable(error.into()))
-    }
-
-    async fn reader(&self) -> AppResult<Rc<AsyncPgConnection>> {
-        if let Some(reader) = self.reader.borrow().as_ref() {
-            return Ok(Rc::clone(reader));
-        }
-        let fresh = AsyncPgConnection::establish(&self.url)
-            .await
-            .map_err(|error| unavailable(error.into()))?;
-        let fresh = Rc::new(fresh);
-        *self.reader.borrow_mut() = Some(Rc::clone(&fresh));
-        Ok(fresh)
     }
 
     /// Runs one read-only statement in autocommit on this worker's shared, pipelined connection. When that connection
@@ -106,15 +133,16 @@ impl Db {
     /// # Errors
     /// What the closure answers, and outages.
     pub async fn read<T>(&self, work: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>) -> AppResult<T> {
-        let reader = self.reader().await?;
-        match work(&mut &*reader).await {
-            Err(error) if error.code() == Code::Unavailable => {
-                self.reader.borrow_mut().take();
-                let reader = self.reader().await?;
-                work(&mut &*reader).await
-            }
-            outcome => outcome,
-        }
+        self.reader.read(work).await
+    }
+
+    /// Reads one row by its id, together with whoever else asks the same of other ids at this moment: see
+    /// [`Together::find`] for what the statement looks like.
+    ///
+    /// # Errors
+    /// Database errors, and outages.
+    pub async fn find(&self, statement: Sql, id: Uuid) -> AppResult<Option<DocRow>> {
+        self.together.find(&self.reader, statement, id).await
     }
 
     /// Runs several reads that must agree, in one repeatable-read transaction.
@@ -125,11 +153,9 @@ impl Db {
         &self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> AppResult<T>,
     ) -> AppResult<T> {
-        let mut open = Open::begin(
-            self.connection().await?,
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        )
-        .await?;
+        let mut open = Open::of(self.connection().await?);
+        open.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await?;
         let outcome = work(open.connection()?).await;
         open.end("ROLLBACK").await?;
         outcome
@@ -145,10 +171,25 @@ impl Db {
         ctx: &Ctx,
         work: impl AsyncFn(&mut Tx) -> AppResult<Reply>,
     ) -> AppResult<Reply> {
+        self.write_after(ctx, async |_| Ok(()), async |tx, ()| work(tx).await)
+            .await
+    }
+
+    /// Like [`Db::write`], with a look that goes in one flight with the beginning of the transaction. It may read and lock,
+    /// never write: it is sent before it is known that the transaction has begun.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write_after<T>(
+        &self,
+        ctx: &Ctx,
+        look: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
+        work: impl AsyncFn(&mut Tx, T) -> AppResult<Reply>,
+    ) -> AppResult<Reply> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_write(ctx, &work).await {
+            match self.try_write(ctx, &look, &work).await {
                 Err(AppError::Internal(error)) if tries < MOST_TRIES && is_retryable(error.as_ref()) => {
                     tokio::time::sleep(Duration::from_millis(u64::from(tries * tries) * 3)).await;
                 }
@@ -160,30 +201,39 @@ impl Db {
         }
     }
 
-    async fn try_write(
+    async fn try_write<T>(
         &self,
         ctx: &Ctx,
-        work: &impl AsyncFn(&mut Tx) -> AppResult<Reply>,
+        look: &impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
+        work: &impl AsyncFn(&mut Tx, T) -> AppResult<Reply>,
     ) -> AppResult<Reply> {
-        let mut open = Open::begin(self.connection().await?, "BEGIN").await?;
+        let mut open = Open::of(self.connection().await?);
         let key = ctx.idempotency.as_ref().filter(|_| !ctx.is_dry_run);
-        if let Some(key) = key {
-            match idempotency::claim(open.connection()?, ctx, key).await {
-                Ok(None) => {}
-                Ok(Some(replay)) => {
-                    open.end("ROLLBACK").await?;
-                    return Ok(replay);
+        let seen = match key {
+            None => open.begin_and(look).await?,
+            Some(key) => {
+                open.begin("BEGIN").await?;
+                match idempotency::claim(open.connection()?, ctx, key).await {
+                    Ok(None) => look(&mut &*open.connection()?).await,
+                    Ok(Some(replay)) => {
+                        open.end("ROLLBACK").await?;
+                        return Ok(replay);
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => return Err(open.abandon(error).await),
             }
-        }
+        };
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => return Err(open.abandon(error).await),
+        };
         let mut tx = Tx {
             open,
             events: Vec::new(),
             wrote_events: false,
             touched: BTreeSet::new(),
         };
-        let reply = match work(&mut tx).await {
+        let reply = match work(&mut tx, seen).await {
             Ok(reply) => reply,
             Err(error) => return Err(tx.open.abandon(error).await),
         };
@@ -218,7 +268,8 @@ impl Db {
         &self,
         work: impl AsyncFnOnce(&mut AsyncPgConnection) -> AppResult<T>,
     ) -> AppResult<T> {
-        let mut open = Open::begin(self.connection().await?, "BEGIN").await?;
+        let mut open = Open::of(self.connection().await?);
+        open.begin("BEGIN").await?;
         match work(open.connection()?).await {
             Ok(done) => {
                 open.end("COMMIT").await?;
@@ -239,12 +290,26 @@ struct Open {
 }
 
 impl Open {
-    async fn begin(connection: Object<AsyncPgConnection>, statement: &str) -> AppResult<Open> {
-        let mut open = Open {
+    fn of(connection: Object<AsyncPgConnection>) -> Open {
+        Open {
             connection: Some(connection),
-        };
-        open.connection()?.batch_execute(statement).await?;
-        Ok(open)
+        }
+    }
+
+    async fn begin(&mut self, statement: &str) -> AppResult<()> {
+        Ok(self.connection()?.batch_execute(statement).await?)
+    }
+
+    /// Begins and looks, in one flight. The outer error: it has not begun.
+    async fn begin_and<T>(
+        &mut self,
+        look: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
+    ) -> AppResult<AppResult<T>> {
+        let conn: &AsyncPgConnection = self.connection()?;
+        let (mut first, mut second) = (conn, conn);
+        let (begun, seen) = futures::join!(first.batch_execute("BEGIN"), look(&mut second));
+        begun?;
+        Ok(seen)
     }
 
     fn connection(&mut self) -> AppResult<&mut AsyncPgConnection> {

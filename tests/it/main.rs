@@ -41,5 +41,6 @@ mod sign_in;
 mod snapshot;
 mod support;
 mod timers;
+mod together;
 mod uniqueness;
 mod users;

@@ -56,12 +56,15 @@ pub async fn advance_opportunity(db: web::Data<Db>, id: Id, command: Command<Adv
         from_stage_id: input.from_stage_id,
         to_stage_id: input.to_stage_id,
     };
-    db.write(&ctx, async |tx| {
-        match service::advance(tx, &ctx, id.0, wish, input.note.clone()).await? {
+    let purpose = || For::Action("opportunity.advance");
+    db.write_after(
+        &ctx,
+        async |conn| standing::lock_on(conn, &ctx, id.0, purpose(), Some(wish.from_stage_id)).await,
+        async |tx, present| match service::advance(tx, &ctx, &present, wish, input.note.clone()).await? {
             Advanced::Moved(moved) => moved_reply(*moved),
             Advanced::Asked { requests, gate } => asked_reply(&ctx, requests, &gate),
-        }
-    })
+        },
+    )
     .await
 }
 

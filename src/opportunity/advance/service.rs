@@ -16,7 +16,6 @@ use crate::opportunity::standing::{self, Present};
 use crate::pipeline::definition::GateNode;
 use crate::pipeline::gate::{ApprovalState, Verdict};
 use crate::platform::db::{Cached, Tx};
-use crate::platform::records::store::For;
 use diesel::sql_types::{Nullable, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
@@ -34,19 +33,17 @@ pub enum Advanced {
     },
 }
 
-/// Advances a deal if and only if its gate is open now.
+/// Advances a deal, locked, if and only if its gate is open now.
 ///
 /// # Errors
-/// `not_found`, `forbidden`, `stale`; those of `rules::decide`.
+/// Those of `rules::decide`.
 pub async fn advance(
     tx: &mut Tx,
     ctx: &Ctx,
-    id: Uuid,
+    present: &Present,
     wish: Wish,
     note: Option<String>,
 ) -> AppResult<Advanced> {
-    let purpose = For::Action("opportunity.advance");
-    let present = standing::lock(tx, ctx, id, purpose, Some(wish.from_stage_id)).await?;
     let decision = rules::decide(&present.deal()?, &present.gate, &present.standing, wish);
     match decision.map_err(|refusal| refusal.into_error(ctx.lang))? {
         Decision::AskApproval {
@@ -56,7 +53,7 @@ pub async fn advance(
         } => {
             let mut requests = Vec::new();
             for key in &criteria {
-                requests.push(ask(tx, ctx, &present, key, target.stage(), note.clone()).await?);
+                requests.push(ask(tx, ctx, present, key, target.stage(), note.clone()).await?);
             }
             Ok(Advanced::Asked {
                 requests,
@@ -64,7 +61,7 @@ pub async fn advance(
             })
         }
         decision => {
-            let moved = carry_out(tx, ctx, &present, MoveKind::Advance, decision, note).await?;
+            let moved = carry_out(tx, ctx, present, MoveKind::Advance, decision, note).await?;
             Ok(Advanced::Moved(Box::new(moved)))
         }
     }

@@ -10,6 +10,7 @@ use crate::approval::state::RequestState;
 use crate::crm::resources::ACCOUNT;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
+use crate::opportunity::facts::{LINES, records_sql};
 use crate::opportunity::resources::OPPORTUNITY;
 use crate::opportunity::standing::{self, Head};
 use crate::pipeline::gate::{Answer, GateState, GateStateView, Needs, Person, Standing, Verdict};
@@ -103,9 +104,9 @@ fn facts_sql(ctx: &Ctx, ids: &[Uuid], needs: &Needs) -> Sql {
         ),
         false => String::from("NULL::text"),
     };
-    let records = standing::records_sql(needs);
+    let records = records_sql(needs);
     sql.push(&format!(
-        "SELECT {document} AS doc, t.version, {account} AS account, {ANSWERS} AS answers, {records} AS records \
+        "SELECT {document} AS doc, t.version, {account} AS account, {ANSWERS} AS answers, ({records})::text AS records \
          FROM opportunities t CROSS JOIN LATERAL (SELECT t.id, t.visit_id, t.account_id) o \
          WHERE t.tenant_id = $1 AND t.id = ANY({ids}) ORDER BY t.id"
     ));
@@ -138,7 +139,7 @@ impl DealFacts {
         let records: BTreeMap<String, Vec<Value>> =
             serde_json::from_str(&row.records).map_err(AppError::internal)?;
         let mut subject = record.clone();
-        let lines = records.get(standing::LINES).cloned().unwrap_or_default();
+        let lines = records.get(LINES).cloned().unwrap_or_default();
         subject.insert("lines".to_owned(), Value::Array(lines));
         Ok(DealFacts {
             head,

@@ -51,8 +51,7 @@ pub async fn definitions(
 ///
 /// # Errors
 /// `invalid` with all faults.
-pub async fn check(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &mut Change) -> AppResult<()> {
-    let definitions = definitions(&mut &**tx, ctx.tenant, resource).await?;
+pub async fn check(tx: &mut Tx, ctx: &Ctx, definitions: &[Definition], change: &Change) -> AppResult<()> {
     let empty = Map::new();
     let before = change
         .before
@@ -64,7 +63,7 @@ pub async fn check(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &mut Change) 
         .get("custom")
         .and_then(Value::as_object)
         .unwrap_or(&empty);
-    let mut faults = faults(&definitions, before, after);
+    let mut faults = faults(definitions, before, after);
     let users = definitions
         .iter()
         .filter(|definition| definition.kind == "user")

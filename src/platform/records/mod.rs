@@ -10,6 +10,7 @@ pub mod rules;
 pub mod spec;
 pub mod sql;
 pub mod store;
+pub mod together;
 pub mod vocabulary;
 
 pub use spec::{Access, Act, Change, Hooks, Kind, Member, Resource, Verbs};

@@ -13,10 +13,12 @@ use diesel::sql_types::{
 use diesel::{QueryableByName, sql_query};
 use rust_decimal::Decimal;
 use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use uuid::Uuid;
 
 /// A bound value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Bind {
     Id(Uuid),
     Ids(Vec<Uuid>),
@@ -32,7 +34,7 @@ pub enum Bind {
 }
 
 /// A statement in the making.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sql {
     pub text: String,
     binds: Vec<Bind>,
@@ -65,6 +67,15 @@ impl Sql {
         format!("${}", self.binds.len())
     }
 
+    /// Puts ids in the last placeholder.
+    #[must_use]
+    pub fn with_last(mut self, ids: Vec<Uuid>) -> Sql {
+        if let Some(last) = self.binds.last_mut() {
+            *last = Bind::Ids(ids);
+        }
+        self
+    }
+
     pub fn query(self) -> Cached<BoxedSqlQuery<'static, Pg, diesel::query_builder::SqlQuery>> {
         let mut query = sql_query(self.text).into_boxed::<Pg>();
         for bind in self.binds {
@@ -87,7 +98,7 @@ impl Sql {
 }
 
 /// A record as the database renders it.
-#[derive(QueryableByName)]
+#[derive(Clone, QueryableByName)]
 pub struct DocRow {
     #[diesel(sql_type = Text)]
     pub doc: String,
@@ -116,25 +127,59 @@ fn rendered(member: &Member) -> String {
 pub const STANDING: [&str; 3] = ["version", "created_at", "updated_at"];
 
 /// A scalar subquery that renders the row `t` as JSON text, leaving out sensitive members that the caller may not read.
-pub fn document(resource: &Resource, ctx: &Ctx) -> String {
-    document_where(resource, |member| {
+pub fn document(resource: &Resource, ctx: &Ctx) -> Arc<str> {
+    remembered(resource, Form::Text, |member| {
         member.sensitive.is_none_or(|permission| ctx.holds(permission))
     })
 }
 
-/// The whole row, sensitive members too: for writing.
-pub fn whole_document(resource: &Resource) -> String {
-    document_where(resource, |_| true)
+/// The whole row as JSON text, sensitive members too: for writing.
+pub fn whole_document(resource: &Resource) -> Arc<str> {
+    remembered(resource, Form::Text, |_| true)
 }
 
-fn document_where(resource: &Resource, shown: impl Fn(&Member) -> bool) -> String {
-    let mut sql = String::from("(SELECT row_to_json(r)::text FROM (SELECT t.id");
+/// The whole row as `json`, to be part of a larger document.
+pub fn whole_json(resource: &Resource) -> Arc<str> {
+    remembered(resource, Form::Json, |_| true)
+}
+
+/// As what a document comes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Form {
+    Text,
+    Json,
+}
+
+/// Documents made so far: one for each resource, form and set of members shown.
+type Documents = RwLock<HashMap<(&'static str, Form, u128), Arc<str>>>;
+
+/// Every read and write needs its resource's document, and putting it together costs more than many a statement.
+fn remembered(resource: &Resource, form: Form, shown: impl Fn(&Member) -> bool) -> Arc<str> {
+    static DOCUMENTS: LazyLock<Documents> = LazyLock::new(Documents::default);
+    let members = resource.members.iter().enumerate();
+    let shown = members.fold(0_u128, |set, (place, member)| {
+        set | u128::from(shown(member)) << place
+    });
+    let key = (resource.singular, form, shown);
+    if let Some(known) = DOCUMENTS.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Arc::clone(known);
+    }
+    let made: Arc<str> = document_of(resource, form, shown).into();
+    let mut documents = DOCUMENTS.write().unwrap_or_else(PoisonError::into_inner);
+    documents.insert(key, Arc::clone(&made));
+    made
+}
+
+fn document_of(resource: &Resource, form: Form, shown: u128) -> String {
+    let cast = if form == Form::Text { "::text" } else { "" };
+    let mut sql = format!("(SELECT row_to_json(r){cast} FROM (SELECT t.id");
     if let Access::Part { key, .. } = resource.access {
         sql.push_str(&format!(", t.{key}"));
     }
-    let stored = resource.members.iter().filter(|member| !member.is_instruction);
-    for member in stored.filter(|member| shown(member)) {
-        sql.push_str(&format!(", {} AS {}", rendered(member), member.name));
+    for (place, member) in resource.members.iter().enumerate() {
+        if shown >> place & 1 == 1 && !member.is_instruction {
+            sql.push_str(&format!(", {} AS {}", rendered(member), member.name));
+        }
     }
     sql.push_str(
         ", t.version, instant_text(t.created_at) AS created_at, instant_text(t.updated_at) AS updated_at",

@@ -9,7 +9,8 @@ use crate::platform::records::sql::{self, Bind, Intent, Sql};
 use crate::platform::records::{custom, rules};
 use diesel::QueryableByName;
 use diesel::sql_types::Text;
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures::future::OptionFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -29,15 +30,23 @@ pub(super) async fn prepare(
         &mut change.warnings,
     ));
     change.after = after;
-    faults.extend(reference_faults(tx, ctx, resource, change).await?);
+    let has_custom =
+        resource.member("custom").is_some() && (change.act == Act::Create || change.changed("custom"));
+    let (mut conn, mut also): (&AsyncPgConnection, &AsyncPgConnection) = (tx, tx);
+    let definitions = has_custom.then(|| custom::definitions(&mut also, ctx.tenant, resource.singular));
+    let (references, definitions) = futures::join!(
+        reference_faults(&mut conn, ctx, resource, change),
+        OptionFuture::from(definitions),
+    );
+    faults.extend(references?);
     if !faults.is_empty() {
         return Err(AppError::invalid(faults));
     }
     if change.changed("owner_id") {
         may_assign(ctx, resource, change)?;
     }
-    if resource.member("custom").is_some() && (change.act == Act::Create || change.changed("custom")) {
-        custom::check(tx, ctx, resource.singular, change).await?;
+    if let Some(definitions) = definitions.transpose()? {
+        custom::check(tx, ctx, &definitions, change).await?;
     }
     match resource.hooks.before {
         Some(before) => before(tx, ctx, change).await,
@@ -84,7 +93,7 @@ struct Missing {
 /// References to records that are not there, or that the caller cannot see: the two are not told apart. One statement
 /// for all of them.
 async fn reference_faults(
-    tx: &mut Tx,
+    conn: &mut &AsyncPgConnection,
     ctx: &Ctx,
     resource: &'static Resource,
     change: &Change,
@@ -116,7 +125,7 @@ async fn reference_faults(
         return Ok(Vec::new());
     }
     sql.push(&questions.join(" UNION ALL "));
-    let missing: Vec<Missing> = sql.query().load(&mut **tx).await?;
+    let missing: Vec<Missing> = sql.query().load(conn).await?;
     Ok(missing
         .into_iter()
         .map(|missing| Fault::not_found(format!("/{}", missing.name)))

@@ -2,15 +2,17 @@
 
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppResult, OrNotFound};
+use crate::platform::db::Db;
 use crate::platform::records::spec::{Access, Resource};
 use crate::platform::records::sql::{self, Bind, DocRow, Intent, Sql};
+use crate::platform::records::together;
 use diesel::sql_types::Uuid as SqlUuid;
 use diesel::{OptionalExtension, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// One record as the caller may see it.
+/// One record as the caller may see it, on a connection of one's own; [`read`] is for requests.
 ///
 /// # Errors
 /// `not_found` when there is none, or none that the caller may see.
@@ -21,7 +23,8 @@ pub async fn find(
     id: Uuid,
     parent: Option<Uuid>,
 ) -> AppResult<DocRow> {
-    find_sql(ctx, resource, id, parent)
+    find_sql(ctx, resource, parent)
+        .with_last(vec![id])
         .query()
         .get_result(conn)
         .await
@@ -29,16 +32,33 @@ pub async fn find(
         .or_not_found()
 }
 
-fn find_sql(ctx: &Ctx, resource: &Resource, id: Uuid, parent: Option<Uuid>) -> Sql {
+/// One record as the caller may see it, read together with what others ask for at this moment.
+///
+/// # Errors
+/// As [`find`].
+pub async fn read(
+    db: &Db,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+    parent: Option<Uuid>,
+) -> AppResult<DocRow> {
+    let statement = find_sql(ctx, resource, parent);
+    db.find(statement, id).await?.or_not_found()
+}
+
+/// The ids are its last placeholder.
+fn find_sql(ctx: &Ctx, resource: &Resource, parent: Option<Uuid>) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
     let scope = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
-    let id = sql.place(Bind::Id(id));
     let within = match (resource.access, parent) {
         (Access::Part { key, .. }, Some(parent)) => format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))),
         _ => String::new(),
     };
+    let ids = sql.place(Bind::Ids(Vec::new()));
+    let sought = together::one_of("t.id", &ids);
     let document = sql::document(resource, ctx);
-    sql.push(&format!("SELECT {document} AS doc, t.version FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} AND {scope}", resource.table));
+    sql.push(&format!("SELECT t.id, {document} AS doc, t.version FROM {} t WHERE t.tenant_id = $1 AND {sought}{within} AND {scope}", resource.table));
     sql
 }
 

@@ -9,6 +9,6 @@ mod write;
 
 pub use change::{archive, create, save, save_as, update};
 pub use expand::{expand, expand_name, expandable};
-pub use find::{find, require_visible, visible};
+pub use find::{find, read, require_visible, visible};
 pub use lock::{For, Locked, lock, lock_on};
 pub use write::Written;
