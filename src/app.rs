@@ -13,7 +13,7 @@ use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
-use crate::{approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, time};
+use crate::{approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, time, transfer};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -90,7 +90,7 @@ pub const TIMERS: Handlers = &[
     }),
 ];
 /// The long work that there is.
-pub const JOBS: Kinds = &[];
+pub const JOBS: Kinds = transfer::JOBS;
 
 /// What each area does when somebody hands everything over.
 pub fn hand_overs() -> Vec<HandOver> {
@@ -125,6 +125,7 @@ fn rooms(config: &mut ServiceConfig) {
     pipeline::routes(config);
     event::routes(config);
     jobs::routes(config);
+    transfer::routes(config);
     time::routes(config);
     insight::routes(config);
     approval::routes(config);

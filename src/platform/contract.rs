@@ -20,6 +20,8 @@ pub struct Operation {
     /// Whether it has query parameters.
     takes_parameters: bool,
     body_schema: Option<Value>,
+    /// Whether its body is a file: anything but JSON.
+    pub takes_file: bool,
     /// Whether the body may be left out.
     pub is_body_optional: bool,
     validator: OnceLock<Option<Validator>>,
@@ -131,6 +133,7 @@ impl Operation {
                 .collect(),
             permission,
             takes_parameters,
+            takes_file: content.is_some() && body_schema.is_none(),
             body_schema,
             is_body_optional: operation
                 .get("requestBody")

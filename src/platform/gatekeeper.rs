@@ -31,6 +31,8 @@ use uuid::Uuid;
 
 /// How long a request may take in all, in seconds.
 pub const REQUEST_SECONDS: u64 = 15;
+/// How long a request may take whose body is a file.
+const FILE_SECONDS: u64 = 600;
 /// Largest JSON body, in bytes.
 pub const MOST_BODY: usize = 1024 * 1024;
 
@@ -45,6 +47,8 @@ pub struct Platform {
     pub leave_seats: LeaveSeats,
     pub metrics: Metrics,
     pub stopping: AtomicBool,
+    /// Largest file that is taken in for an import, in bytes.
+    pub import_max_bytes: usize,
 }
 
 impl Platform {
@@ -86,7 +90,8 @@ pub async fn front_door(
     let (pattern, admitted) = admit(&platform, &request, &asked).await;
     let response = match admitted {
         Ok(()) => {
-            match tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS), next.call(request)).await {
+            let seconds = seconds_for(&platform, &request);
+            match tokio::time::timeout(Duration::from_secs(seconds), next.call(request)).await {
                 Ok(Ok(response)) => response.map_into_boxed_body(),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(slow().into()),
@@ -107,6 +112,15 @@ pub async fn front_door(
         .observe(&method, &pattern, status, begun.elapsed());
     tracing::info!(target: "access", request_id = %asked.request_id, method = %method, path = %path, status, micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
     Ok(if accepts_gzip { zipped(response) } else { response })
+}
+
+fn seconds_for(platform: &Shared, request: &ServiceRequest) -> u64 {
+    let found = platform.contract.find(request.method().as_str(), request.path());
+    if found.is_ok_and(|operation| operation.takes_file) {
+        FILE_SECONDS
+    } else {
+        REQUEST_SECONDS
+    }
 }
 
 fn slow() -> AppError {

@@ -2,6 +2,7 @@
 //! events follow from that. What is particular to a resource stands in its hooks.
 
 pub mod custom;
+pub mod bulk;
 pub mod docs;
 pub mod http;
 pub mod query;

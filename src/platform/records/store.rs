@@ -200,6 +200,12 @@ pub async fn create(
 ) -> AppResult<Written> {
     lock_parent(tx, ctx, resource, parent).await?;
     let forbidden = rules::forbidden(resource, ctx, &sent).collect::<Vec<_>>();
+    let mut change = new_change(ctx, resource, parent, sent);
+    prepare(tx, ctx, resource, &mut change, forbidden).await?;
+    write(tx, ctx, resource, change, None).await
+}
+
+pub(super) fn new_change(ctx: &Ctx, resource: &'static Resource, parent: Option<Uuid>, sent: Map<String, Value>) -> Change {
     let mut change = Change {
         act: Act::Create,
         verb: None,
@@ -218,8 +224,7 @@ pub async fn create(
     {
         change.after.insert("owner_id".to_owned(), json!(ctx.user));
     }
-    prepare(tx, ctx, resource, &mut change, forbidden).await?;
-    write(tx, ctx, resource, change, None).await
+    change
 }
 
 /// What arrives through a source belongs to nobody until it is assigned.
@@ -481,7 +486,7 @@ async fn prepare(
 }
 
 /// Giving a record to somebody needs the assigner's reach over both its present and its new owner.
-fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> {
+pub(super) fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> {
     let Access::Owned { assign } = resource.access else {
         return Ok(());
     };
@@ -559,7 +564,7 @@ async fn reference_faults(
 }
 
 /// What can newly be referred to: what is not archived, and who is active.
-fn live_condition(target: &Resource) -> &'static str {
+pub(super) fn live_condition(target: &Resource) -> &'static str {
     match target.singular {
         "user" => " AND t.is_active",
         _ if target.has_archive() => " AND t.archived_at IS NULL",
@@ -654,7 +659,7 @@ fn write_sql(ctx: &Ctx, resource: &Resource, change: &Change, version: Option<i3
 }
 
 /// The event of a change: before and after of each changed member, sensitive ones apart.
-fn event(resource: &'static Resource, change: &Change) -> Event {
+pub(super) fn event(resource: &'static Resource, change: &Change) -> Event {
     let verb = match change.act {
         Act::Create => "created",
         Act::Update => "updated",
