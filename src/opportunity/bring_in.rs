@@ -91,7 +91,8 @@ pub async fn settle(tx: &mut Tx, ctx: &Ctx, id: Uuid, past: &Past) -> AppResult<
     let (head, _) = lock_head(tx, ctx, id, For::Action(IMPORT)).await?;
     let definition = definition(&mut &**tx, &SUBJECTS, ctx.tenant, head.pipeline_version_id).await?;
     let goal = goal(&definition.course, past, Some(head.stage_id))?;
-    let is_there = head.status()? == goal.status && (goal.status != Status::Open || head.stage_id == goal.stage_id);
+    let is_there =
+        head.status()? == goal.status && (goal.status != Status::Open || head.stage_id == goal.stage_id);
     if is_there {
         return Ok(false);
     }
@@ -114,7 +115,8 @@ async fn want(tx: &mut Tx, ctx: &Ctx, id: Uuid, members: &Map<String, Value>, pa
         return Ok(());
     };
     let price = members.get("amount").and_then(Value::as_str).unwrap_or("0");
-    let line = json!({ "product_id": wanted.product_id, "name": wanted.name, "quantity": "1", "unit_price": price });
+    let line =
+        json!({ "product_id": wanted.product_id, "name": wanted.name, "quantity": "1", "unit_price": price });
     let line = line.as_object().cloned().unwrap_or_default();
     store::create(tx, ctx, &LINE, Some(id), line).await?;
     Ok(())
@@ -124,15 +126,36 @@ fn goal(course: &Course, past: &Past, present: Option<Uuid>) -> AppResult<Goal> 
     let first = course.first().map(|step| step.id);
     let first = first.ok_or_else(|| AppError::internal("a published version without stages"))?;
     let Some(text) = past.stage.as_deref().map(str::to_lowercase) else {
-        return Ok(Goal { stage_id: first, status: Status::Open });
+        return Ok(Goal {
+            stage_id: first,
+            status: Status::Open,
+        });
     };
-    let last = || course.steps().iter().rev().find(|step| step.is_final()).map_or(first, |step| step.id);
+    let last = || {
+        course
+            .steps()
+            .iter()
+            .rev()
+            .find(|step| step.is_final())
+            .map_or(first, |step| step.id)
+    };
     match text.as_str() {
-        "won" | "closed won" | "赢单" | "成交" => Ok(Goal { stage_id: last(), status: Status::Won }),
-        "lost" | "closed lost" | "丢单" | "输单" => Ok(Goal { stage_id: present.unwrap_or(first), status: Status::Lost }),
+        "won" | "closed won" | "赢单" | "成交" => Ok(Goal {
+            stage_id: last(),
+            status: Status::Won,
+        }),
+        "lost" | "closed lost" | "丢单" | "输单" => Ok(Goal {
+            stage_id: present.unwrap_or(first),
+            status: Status::Lost,
+        }),
         _ => {
             let named = |step: &&Step| {
-                [step.key.to_lowercase(), step.name.to_lowercase(), step.id.to_string()].contains(&text)
+                [
+                    step.key.to_lowercase(),
+                    step.name.to_lowercase(),
+                    step.id.to_string(),
+                ]
+                .contains(&text)
             };
             let step = course.steps().iter().find(named).ok_or_else(|| {
                 AppError::invalid(vec![Fault::new(
@@ -141,7 +164,10 @@ fn goal(course: &Course, past: &Past, present: Option<Uuid>) -> AppResult<Goal> 
                     say("is no stage of the pipeline", "不是该流程的阶段"),
                 )])
             })?;
-            Ok(Goal { stage_id: step.id, status: Status::Open })
+            Ok(Goal {
+                stage_id: step.id,
+                status: Status::Open,
+            })
         }
     }
 }
@@ -158,13 +184,25 @@ fn instants(ctx: &Ctx, past: &Past, status: Status) -> AppResult<(DateTime<Utc>,
     let closed = closed.unwrap_or(ctx.now);
     let mut faults = Vec::new();
     if entered > ctx.now {
-        faults.push(Fault::out_of_range("/entered_on", "lies in the future", "晚于当前时间"));
+        faults.push(Fault::out_of_range(
+            "/entered_on",
+            "lies in the future",
+            "晚于当前时间",
+        ));
     }
     if closed > ctx.now {
-        faults.push(Fault::out_of_range("/closed_on", "lies in the future", "晚于当前时间"));
+        faults.push(Fault::out_of_range(
+            "/closed_on",
+            "lies in the future",
+            "晚于当前时间",
+        ));
     }
     if closed < entered {
-        faults.push(Fault::out_of_range("/closed_on", "is before entered_on", "早于 entered_on"));
+        faults.push(Fault::out_of_range(
+            "/closed_on",
+            "is before entered_on",
+            "早于 entered_on",
+        ));
     }
     if faults.is_empty() {
         Ok((entered, closed))

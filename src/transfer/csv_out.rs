@@ -35,7 +35,9 @@ pub fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> AppResult<Vec<u8>> 
         .from_writer(Vec::new());
     let cells = cells.into_iter().map(harmless).collect::<Vec<_>>();
     writer.write_record(&cells).map_err(AppError::internal)?;
-    writer.into_inner().map_err(|error| AppError::internal(error.to_string()))
+    writer
+        .into_inner()
+        .map_err(|error| AppError::internal(error.to_string()))
 }
 
 /// A value as a cell.
@@ -56,7 +58,15 @@ pub fn errors(db: web::Data<Db>, tenant: Uuid, job: Uuid) -> impl Stream<Item = 
         };
         if at < 0 {
             let mut head = MARK.to_vec();
-            head.extend(line(["row", "heading", "value", "code", "message", "message_zh", "original"])?);
+            head.extend(line([
+                "row",
+                "heading",
+                "value",
+                "code",
+                "message",
+                "message_zh",
+                "original",
+            ])?);
             return Ok(Some((Bytes::from(head), (db, Some(0)))));
         }
         let page = jobs::errors_after(&db, tenant, job, at, PAGE).await?;
@@ -73,7 +83,11 @@ pub fn errors(db: web::Data<Db>, tenant: Uuid, job: Uuid) -> impl Stream<Item = 
 
 fn error_line(english: &JobErrorView, chinese: &str) -> AppResult<Vec<u8>> {
     let row = english.row.map(|row| row.to_string()).unwrap_or_default();
-    let original = english.original.as_ref().map(Value::to_string).unwrap_or_default();
+    let original = english
+        .original
+        .as_ref()
+        .map(Value::to_string)
+        .unwrap_or_default();
     line([
         row.as_str(),
         english.heading.as_deref().unwrap_or(&english.pointer),
@@ -85,14 +99,21 @@ fn error_line(english: &JobErrorView, chinese: &str) -> AppResult<Vec<u8>> {
     ])
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_cell_that_a_spreadsheet_would_run_is_made_harmless() {
-        for cell in ["=1+1", "+cmd|' /C calc'!A0", "-1+2", "@SUM(A1)", "\tx", "\rx", "=1"] {
+        for cell in [
+            "=1+1",
+            "+cmd|' /C calc'!A0",
+            "-1+2",
+            "@SUM(A1)",
+            "\tx",
+            "\rx",
+            "=1",
+        ] {
             assert!(harmless(cell).starts_with('\''), "{cell}");
         }
         for cell in ["-12.50", "+3", "科技", "1=1", ""] {

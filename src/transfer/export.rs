@@ -157,17 +157,29 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
     }
     tally.rows += i64::try_from(records.len()).unwrap_or(0);
     if options.format == Format::Xlsx && tally.rows >= MOST_ROWS {
-        let message = say("A sheet has 1,048,576 rows at most; take csv", "工作表最多 1,048,576 行,请使用 csv");
+        let message = say(
+            "A sheet has 1,048,576 rows at most; take csv",
+            "工作表最多 1,048,576 行,请使用 csv",
+        );
         return Err(AppError::refuse(Code::TooLarge, message));
     }
     files::put(tx, ctx.tenant, run.id, tally.size, &bytes).await?;
     tally.size += i64::try_from(bytes.len()).unwrap_or(0);
-    let progress = Progress { done: tally.rows, total: is_end.then_some(tally.rows), errors: Vec::new() };
+    let progress = Progress {
+        done: tally.rows,
+        total: is_end.then_some(tally.rows),
+        errors: Vec::new(),
+    };
     if !is_end {
         let checkpoint = serde_json::to_value(&tally).map_err(AppError::internal)?;
         return Ok(Step::More { progress, checkpoint });
     }
-    let whole = Whole { size: tally.size, digest: &[], encoding: Some("UTF-8"), delimiter: None };
+    let whole = Whole {
+        size: tally.size,
+        digest: &[],
+        encoding: Some("UTF-8"),
+        delimiter: None,
+    };
     files::complete(tx, ctx.tenant, run.id, &whole).await?;
     let said = json!({
         "resource": options.resource, "format": options.format, "filter": options.filter, "columns": columns, "rows": tally.rows,
@@ -232,12 +244,17 @@ fn head(format: Format, columns: &[String]) -> AppResult<Vec<u8>> {
 
 fn written(format: Format, columns: &[String], record: &Map<String, Value>) -> AppResult<Vec<u8>> {
     if format == Format::Ndjson {
-        let said = columns.iter().map(|column| (column.clone(), value(record, column).clone()));
+        let said = columns
+            .iter()
+            .map(|column| (column.clone(), value(record, column).clone()));
         let mut bytes = serde_json::to_vec(&said.collect::<Map<_, _>>()).map_err(AppError::internal)?;
         bytes.push(b'\n');
         return Ok(bytes);
     }
-    let cells = columns.iter().map(|column| cell(value(record, column))).collect::<Vec<_>>();
+    let cells = columns
+        .iter()
+        .map(|column| cell(value(record, column)))
+        .collect::<Vec<_>>();
     match format {
         Format::Xlsx => Ok(xlsx_out::row(&cells)),
         _ => line(cells.iter().map(String::as_str)),
@@ -257,14 +274,19 @@ pub async fn create_export(db: web::Data<Db>, command: Command<ExportOptions>) -
     ctx.require(&input.resource.resource().read_permission())?;
     let mut wrong = faults(&input);
     if let Err(AppError::Refused(refusal)) = query::parse(input.resource.resource(), &input.filter, &[]) {
-        wrong.extend(refusal.faults.into_iter().map(|fault| Fault { pointer: "/filter".to_owned(), ..fault }));
+        wrong.extend(refusal.faults.into_iter().map(|fault| Fault {
+            pointer: "/filter".to_owned(),
+            ..fault
+        }));
     }
     if !wrong.is_empty() {
         return Err(AppError::invalid(wrong));
     }
     let params = serde_json::to_value(&input).map_err(AppError::internal)?;
     db.write(&ctx, async |tx| {
-        jobs::enqueue(tx, &ctx, kind_of(input.resource), params.clone(), None).await?.accepted()
+        jobs::enqueue(tx, &ctx, kind_of(input.resource), params.clone(), None)
+            .await?
+            .accepted()
     })
     .await
 }
@@ -282,9 +304,14 @@ pub async fn download_export(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<H
     let file = db
         .read(async |conn| files::find(conn, &ctx, "export", id.0).await)
         .await?;
-    let subject = [Subject::Lead, Subject::Account, Subject::Contact, Subject::Opportunity]
-        .into_iter()
-        .find(|subject| file.name.starts_with(subject.resource().plural));
+    let subject = [
+        Subject::Lead,
+        Subject::Account,
+        Subject::Contact,
+        Subject::Opportunity,
+    ]
+    .into_iter()
+    .find(|subject| file.name.starts_with(subject.resource().plural));
     if let Some(subject) = subject {
         ctx.require(&subject.resource().read_permission())?;
     }
@@ -296,7 +323,10 @@ pub async fn download_export(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<H
     let archive = (file.format == "xlsx").then(Archive::default);
     Ok(HttpResponse::Ok()
         .content_type(kind)
-        .insert_header(("content-disposition", format!("attachment; filename=\"{}\"", file.name)))
+        .insert_header((
+            "content-disposition",
+            format!("attachment; filename=\"{}\"", file.name),
+        ))
         .streaming(pieces(db, ctx.tenant, file.id, archive)))
 }
 

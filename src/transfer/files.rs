@@ -128,11 +128,7 @@ pub async fn find(conn: &mut &AsyncPgConnection, ctx: &Ctx, purpose: &str, id: U
     .bind::<SqlUuid, _>(id)
     .bind::<SqlUuid, _>(ctx.user)
     .bind::<Text, _>(purpose);
-    Cached(query)
-        .get_result(conn)
-        .await
-        .optional()?
-        .or_not_found()
+    Cached(query).get_result(conn).await.optional()?.or_not_found()
 }
 
 #[derive(QueryableByName)]
@@ -153,7 +149,12 @@ pub struct Window {
 }
 
 /// The part of a file from a place on, of at most [`WINDOW`] bytes and a piece.
-pub async fn window(conn: &mut &AsyncPgConnection, tenant: Uuid, file: &File, start: i64) -> AppResult<Window> {
+pub async fn window(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    file: &File,
+    start: i64,
+) -> AppResult<Window> {
     let piece = i64::try_from(PIECE).unwrap_or(i64::MAX);
     let pieces = i64::try_from(WINDOW / PIECE + 1).unwrap_or(8);
     let query = sql_query(

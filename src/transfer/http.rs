@@ -112,8 +112,17 @@ enum Sent {
 }
 
 fn sent(request: &HttpRequest) -> AppResult<Sent> {
-    let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = request
+        .headers()
+        .get("content-type")
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     match kind.as_str() {
         "text/csv" => Ok(Sent::Csv),
         "application/x-ndjson" | "application/jsonl" => Ok(Sent::Ndjson),
@@ -132,7 +141,10 @@ fn too_large(most: usize) -> AppError {
     let most = most / 1024 / 1024;
     AppError::refuse(
         Code::TooLarge,
-        say(format!("The file is larger than {most} MiB"), format!("文件超过 {most} MiB")),
+        say(
+            format!("The file is larger than {most} MiB"),
+            format!("文件超过 {most} MiB"),
+        ),
     )
 }
 
@@ -161,16 +173,28 @@ pub async fn create_import_file(
     let most = shared.import_max_bytes;
     let id = Uuid::now_v7();
     let format = if sent == Sent::Ndjson { "ndjson" } else { "csv" };
-    let mut taker = Taker { db: &db, ctx: &ctx, id, sniffer: Sniffer::default(), size: 0, buffer: Vec::new() };
-    db.bookkeep(async |conn| files::begin(conn, &ctx, id, "import", &name, format).await).await?;
+    let mut taker = Taker {
+        db: &db,
+        ctx: &ctx,
+        id,
+        sniffer: Sniffer::default(),
+        size: 0,
+        buffer: Vec::new(),
+    };
+    db.bookkeep(async |conn| files::begin(conn, &ctx, id, "import", &name, format).await)
+        .await?;
     let (mut digest, mut arrived, mut book) = (Sha256::new(), 0_usize, Vec::new());
     while let Some(bytes) = payload.next().await {
         let bytes = bytes.map_err(|_| {
-            AppError::refuse(Code::MalformedBody, say("The body ended too early", "请求体不完整"))
+            AppError::refuse(
+                Code::MalformedBody,
+                say("The body ended too early", "请求体不完整"),
+            )
         })?;
         arrived += bytes.len();
         if arrived > most {
-            db.bookkeep(async |conn| files::forget(conn, ctx.tenant, id).await).await?;
+            db.bookkeep(async |conn| files::forget(conn, ctx.tenant, id).await)
+                .await?;
             return Err(too_large(most));
         }
         digest.update(&bytes);
@@ -184,14 +208,18 @@ pub async fn create_import_file(
         match table.map_err(AppError::internal)? {
             Ok(table) => taker.take(&table, false).await?,
             Err(error) => {
-                db.bookkeep(async |conn| files::forget(conn, ctx.tenant, id).await).await?;
+                db.bookkeep(async |conn| files::forget(conn, ctx.tenant, id).await)
+                    .await?;
                 return Err(error);
             }
         }
     }
     taker.take(&[], true).await?;
     let digest = digest.finalize().to_vec();
-    let (encoding, delimiter) = (taker.sniffer.encoding().name(), char::from(taker.sniffer.delimiter()).to_string());
+    let (encoding, delimiter) = (
+        taker.sniffer.encoding().name(),
+        char::from(taker.sniffer.delimiter()).to_string(),
+    );
     let view = ImportFile {
         id,
         name,
@@ -204,8 +232,12 @@ pub async fn create_import_file(
         key.request_hash.clone_from(&digest);
     }
     db.write(&ctx, async |tx| {
-        let whole =
-            Whole { size: view.size_bytes, digest: &digest, encoding: Some(encoding), delimiter: Some(&delimiter) };
+        let whole = Whole {
+            size: view.size_bytes,
+            digest: &digest,
+            encoding: Some(encoding),
+            delimiter: Some(&delimiter),
+        };
         files::complete(tx, ctx.tenant, id, &whole).await?;
         Reply::json(201, &view)
     })
@@ -219,12 +251,20 @@ fn name_of(request: &HttpRequest) -> AppResult<String> {
         if parameter != "name" {
             faults.push(crate::event::feed::unknown_parameter(&parameter, "name"));
         } else if value.chars().count() > 200 {
-            faults.push(Fault::new("?name", "too_long", say("has more than 200 characters", "超过 200 个字符")));
+            faults.push(Fault::new(
+                "?name",
+                "too_long",
+                say("has more than 200 characters", "超过 200 个字符"),
+            ));
         } else {
             name = value;
         }
     }
-    if faults.is_empty() { Ok(name) } else { Err(bad_parameters(faults)) }
+    if faults.is_empty() {
+        Ok(name)
+    } else {
+        Err(bad_parameters(faults))
+    }
 }
 
 /// Puts what arrives into pieces of one size.
@@ -263,23 +303,36 @@ impl Taker<'_> {
 pub async fn preview_import(db: web::Data<Db>, command: Command<Options>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     ctx.require(&input.resource.resource().write_permission())?;
-    let preview = db.snapshot(async |conn| look(&mut &*conn, &ctx, input).await).await?;
+    let preview = db
+        .snapshot(async |conn| look(&mut &*conn, &ctx, input).await)
+        .await?;
     Reply::ok(&preview)
 }
 
-async fn look(conn: &mut &diesel_async::AsyncPgConnection, ctx: &Ctx, options: Options) -> AppResult<Preview> {
+async fn look(
+    conn: &mut &diesel_async::AsyncPgConnection,
+    ctx: &Ctx,
+    options: Options,
+) -> AppResult<Preview> {
     let subject = options.resource;
     let file = files::find(conn, ctx, "import", options.file_id).await?;
     let layout = layout(&file);
     let window = files::window(conn, ctx.tenant, &file, 0).await?;
     let (headings, start) = text::headings(&layout, &window)?;
     let definitions = custom::definitions(conn, ctx.tenant, subject.resource().singular).await?;
-    let fields = definitions.iter().map(|field| format!("custom.{}", field.key)).collect::<Vec<_>>();
+    let fields = definitions
+        .iter()
+        .map(|field| format!("custom.{}", field.key))
+        .collect::<Vec<_>>();
     let (plan, faults) = Plan::new(options, &headings, definitions);
     let rest = files::window(conn, ctx.tenant, &file, start).await?;
     let first = if layout.is_csv { 2 } else { 1 };
     let found = text::rows(&layout, &rest, &headings, first, SHOWN)?;
-    let mut drafts = found.rows.into_iter().map(|row| plan.draft(row)).collect::<Vec<_>>();
+    let mut drafts = found
+        .rows
+        .into_iter()
+        .map(|row| plan.draft(row))
+        .collect::<Vec<_>>();
     lookup::resolve(conn, ctx, &plan, &mut drafts).await?;
     let told = |faults: Vec<Fault>| faults.iter().map(|fault| told(ctx, fault)).collect::<Vec<_>>();
     let columns = headings.iter().map(|heading| PreviewColumn {
@@ -289,15 +342,29 @@ async fn look(conn: &mut &diesel_async::AsyncPgConnection, ctx: &Ctx, options: O
     let rows = drafts.into_iter().map(|draft| {
         let mut members = draft.members;
         members.retain(|_, value| !value.is_null());
-        members.extend(draft.extras.into_iter().map(|(name, text)| (name, Value::String(text))));
-        PreviewRow { row: draft.row.number, members, faults: told(draft.faults) }
+        members.extend(
+            draft
+                .extras
+                .into_iter()
+                .map(|(name, text)| (name, Value::String(text))),
+        );
+        PreviewRow {
+            row: draft.row.number,
+            members,
+            faults: told(draft.faults),
+        }
     });
     Ok(Preview {
         encoding: layout.encoding.name().to_owned(),
         columns: columns.collect(),
         rows: rows.collect(),
         faults: told(faults),
-        targets: subject.targets().into_iter().map(str::to_owned).chain(fields).collect(),
+        targets: subject
+            .targets()
+            .into_iter()
+            .map(str::to_owned)
+            .chain(fields)
+            .collect(),
     })
 }
 
@@ -340,7 +407,9 @@ pub async fn create_import(db: web::Data<Db>, command: Command<Options>) -> AppR
             return Err(AppError::invalid(faults));
         }
         let params = serde_json::to_value(&plan.options).map_err(AppError::internal)?;
-        jobs::enqueue(tx, &ctx, kind_of(input.resource), params, None).await?.accepted()
+        jobs::enqueue(tx, &ctx, kind_of(input.resource), params, None)
+            .await?
+            .accepted()
     })
     .await
 }

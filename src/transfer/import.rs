@@ -92,11 +92,18 @@ impl Tally {
 
 /// How a stored file is laid out.
 pub fn layout(file: &File) -> Layout {
-    let encoding = file.encoding.as_deref().and_then(|name| Encoding::for_label(name.as_bytes()));
+    let encoding = file
+        .encoding
+        .as_deref()
+        .and_then(|name| Encoding::for_label(name.as_bytes()));
     Layout {
         is_csv: file.format == "csv",
         encoding: encoding.unwrap_or(UTF_8),
-        delimiter: file.delimiter.as_deref().and_then(|text| text.bytes().next()).unwrap_or(b','),
+        delimiter: file
+            .delimiter
+            .as_deref()
+            .and_then(|text| text.bytes().next())
+            .unwrap_or(b','),
     }
 }
 
@@ -125,7 +132,10 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
     let has_ended = tally.stopped_at.is_some() || (tally.is_read && tally.waiting.is_empty());
     if has_ended {
         let result = tally.result(run, &plan.options);
-        let progress = Progress { total: Some(progress.done), ..progress };
+        let progress = Progress {
+            total: Some(progress.done),
+            ..progress
+        };
         return Ok(Step::Done { progress, result });
     }
     let checkpoint = serde_json::to_value(&tally).map_err(AppError::internal)?;
@@ -149,7 +159,8 @@ fn estimate(tally: &Tally, read: i64, size: i64) -> Option<i64> {
     if tally.is_read {
         return Some(rows);
     }
-    (read > 0).then(|| i64::try_from(i128::from(rows) * i128::from(size) / i128::from(read)).unwrap_or(i64::MAX))
+    (read > 0)
+        .then(|| i64::try_from(i128::from(rows) * i128::from(size) / i128::from(read)).unwrap_or(i64::MAX))
 }
 
 /// The next rows of the file; at its end those that waited for a row further down.
@@ -198,7 +209,9 @@ async fn work(
     if is_retry {
         tally.in_vain += waiting.len();
     }
-    tally.waiting.extend(waiting.iter().map(|draft| (draft.row.number, draft.row.start)));
+    tally
+        .waiting
+        .extend(waiting.iter().map(|draft| (draft.row.number, draft.row.start)));
     if plan.options.on_error == OnError::Stop
         && let Some(at) = drafts.iter().position(|draft| !draft.faults.is_empty())
     {
@@ -225,11 +238,19 @@ async fn work(
 /// A row whose only fault is that it names a record of its own kind, which may stand further down.
 fn is_waiting(draft: &Draft) -> bool {
     !draft.faults.is_empty()
-        && draft.faults.iter().all(|fault| fault.code == "not_found" && fault.pointer == "/parent_id")
+        && draft
+            .faults
+            .iter()
+            .all(|fault| fault.code == "not_found" && fault.pointer == "/parent_id")
 }
 
 /// Does the work, or in a dry run does it and takes it back.
-async fn perform(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> AppResult<Vec<Result<Did, Box<Refusal>>>> {
+async fn perform(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    plan: &Plan,
+    drafts: &[Draft],
+) -> AppResult<Vec<Result<Did, Box<Refusal>>>> {
     if !plan.options.dry_run {
         return records::bring(tx, ctx, plan, drafts).await;
     }
@@ -249,7 +270,11 @@ async fn perform(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> AppRe
 /// A refusal as the errors of a row: one for each fault, with heading, cell and the row as it came.
 fn row_errors(plan: &Plan, draft: &Draft, refusal: &Refusal) -> Vec<RowError> {
     let whole = Fault::new("", refusal.code.as_str(), refusal.detail.clone());
-    let faults = if refusal.faults.is_empty() { vec![whole] } else { refusal.faults.clone() };
+    let faults = if refusal.faults.is_empty() {
+        vec![whole]
+    } else {
+        refusal.faults.clone()
+    };
     let of = |fault: Fault| {
         let target = fault.pointer.trim_start_matches('/').replace('/', ".");
         let heading = plan.heading(&target);

@@ -50,15 +50,26 @@ fn resource_of(subject: Subject, target: &str) -> Option<&'static Resource> {
 }
 
 /// Puts the records that the drafts name into them, and a fault where there is none, or more than one.
-pub async fn resolve(conn: &mut &AsyncPgConnection, ctx: &Ctx, plan: &Plan, drafts: &mut [Draft]) -> AppResult<()> {
+pub async fn resolve(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    plan: &Plan,
+    drafts: &mut [Draft],
+) -> AppResult<()> {
     let mut wanted: HashMap<String, BTreeSet<String>> = HashMap::new();
     for sought in drafts.iter().flat_map(|draft| &draft.sought) {
-        wanted.entry(sought.target.clone()).or_default().insert(sought.text.to_lowercase());
+        wanted
+            .entry(sought.target.clone())
+            .or_default()
+            .insert(sought.text.to_lowercase());
     }
     let mut found: HashMap<(String, String), BTreeSet<Uuid>> = HashMap::new();
     for (target, names) in wanted {
         for row in rows(conn, ctx, plan, &target, names.into_iter().collect()).await? {
-            found.entry((target.clone(), row.named)).or_default().insert(row.id);
+            found
+                .entry((target.clone(), row.named))
+                .or_default()
+                .insert(row.id);
         }
     }
     for draft in drafts {
@@ -120,10 +131,17 @@ async fn rows(
     // One may refer to oneself without the right to read users.
     let scope = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
     let scope = match resource.singular {
-        "user" => format!("t.is_active AND (t.id = {} OR {scope})", sql.place(Bind::Id(ctx.user))),
+        "user" => format!(
+            "t.is_active AND (t.id = {} OR {scope})",
+            sql.place(Bind::Id(ctx.user))
+        ),
         _ => scope,
     };
-    let live = if resource.has_archive() { " AND t.archived_at IS NULL" } else { "" };
+    let live = if resource.has_archive() {
+        " AND t.archived_at IS NULL"
+    } else {
+        ""
+    };
     let table = resource.table;
     let columns = names_of(resource)
         .iter()
@@ -151,7 +169,12 @@ async fn by_other_id(
     resource: &'static Resource,
     names: Vec<String>,
 ) -> AppResult<Vec<Found>> {
-    let Some(system) = plan.options.system.as_ref().filter(|_| resource.is_owned() && !names.is_empty()) else {
+    let Some(system) = plan
+        .options
+        .system
+        .as_ref()
+        .filter(|_| resource.is_owned() && !names.is_empty())
+    else {
         return Ok(Vec::new());
     };
     let mut sql = Sql::of(ctx.tenant);

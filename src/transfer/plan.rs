@@ -128,7 +128,10 @@ impl Plan {
     /// Lays out options over headings; all that is wrong with them at once.
     pub fn new(options: Options, headings: &[String], definitions: Vec<Definition>) -> (Plan, Vec<Fault>) {
         let mut faults = Vec::new();
-        let fields = definitions.iter().map(|field| field.key.clone()).collect::<Vec<_>>();
+        let fields = definitions
+            .iter()
+            .map(|field| field.key.clone())
+            .collect::<Vec<_>>();
         let mut columns: Vec<Column> = Vec::new();
         for heading in headings {
             let target = match options.mapping.get(heading) {
@@ -138,38 +141,66 @@ impl Plan {
                     .filter(|target| !columns.iter().any(|column| column.target == *target)),
             };
             if let Some(target) = target {
-                columns.push(Column { heading: heading.clone(), target });
+                columns.push(Column {
+                    heading: heading.clone(),
+                    target,
+                });
             }
         }
-        let plan = Plan { options, columns, definitions };
+        let plan = Plan {
+            options,
+            columns,
+            definitions,
+        };
         plan.check(headings, &mut faults);
         (plan, faults)
     }
 
     fn check(&self, headings: &[String], faults: &mut Vec<Fault>) {
         let unknown = |pointer: String| {
-            Fault::new(pointer, "unknown_value", say("is no heading of the file", "不是文件中的表头"))
+            Fault::new(
+                pointer,
+                "unknown_value",
+                say("is no heading of the file", "不是文件中的表头"),
+            )
         };
-        for heading in self.options.mapping.keys().filter(|name| !headings.contains(name)) {
+        for heading in self
+            .options
+            .mapping
+            .keys()
+            .filter(|name| !headings.contains(name))
+        {
             faults.push(unknown(format!("/mapping/{heading}")));
         }
         for heading in self.options.values.keys().filter(|name| !headings.contains(name)) {
             faults.push(unknown(format!("/values/{heading}")));
         }
         let mapped = self.options.mapping.iter();
-        let mapped = mapped.filter_map(|(heading, target)| Some((format!("/mapping/{heading}"), target.as_ref()?)));
-        let defaults = self.options.defaults.keys().map(|target| (format!("/defaults/{target}"), target));
+        let mapped =
+            mapped.filter_map(|(heading, target)| Some((format!("/mapping/{heading}"), target.as_ref()?)));
+        let defaults = self
+            .options
+            .defaults
+            .keys()
+            .map(|target| (format!("/defaults/{target}"), target));
         for (pointer, target) in mapped.chain(defaults) {
             if !self.is_target(target) {
                 faults.push(Fault::new(
                     pointer,
                     "unknown_value",
-                    say(format!("{target} is nothing that can be imported"), format!("{target} 不可导入")),
+                    say(
+                        format!("{target} is nothing that can be imported"),
+                        format!("{target} 不可导入"),
+                    ),
                 ));
             }
         }
         for (index, column) in self.columns.iter().enumerate() {
-            let is_twice = self.columns.iter().take(index).any(|other| other.target == column.target);
+            let is_twice = self
+                .columns
+                .iter()
+                .take(index)
+                .any(|other| other.target == column.target);
             if is_twice {
                 faults.push(Fault::duplicate(format!("/mapping/{}", column.heading)));
             }
@@ -182,7 +213,10 @@ impl Plan {
             faults.push(Fault::new(
                 "/mode",
                 "required",
-                say("needs a column that is the external_id", "需要一列作为 external_id"),
+                say(
+                    "needs a column that is the external_id",
+                    "需要一列作为 external_id",
+                ),
             ));
         }
         let required = self.options.resource.resource().columns();
@@ -202,7 +236,8 @@ impl Plan {
 
     /// Whether something is said by a column or a default.
     pub fn has(&self, target: &str) -> bool {
-        self.columns.iter().any(|column| column.target == target) || self.options.defaults.contains_key(target)
+        self.columns.iter().any(|column| column.target == target)
+            || self.options.defaults.contains_key(target)
     }
 
     /// What a heading says.
@@ -228,7 +263,12 @@ impl Plan {
         };
         let mut said: Vec<(String, Value)> = Vec::new();
         for column in &self.columns {
-            let cell = draft.row.cells.get(&column.heading).cloned().unwrap_or(Value::Null);
+            let cell = draft
+                .row
+                .cells
+                .get(&column.heading)
+                .cloned()
+                .unwrap_or(Value::Null);
             said.push((column.target.clone(), self.corrected(&column.heading, cell)));
         }
         for (target, default) in &self.options.defaults {
@@ -254,7 +294,11 @@ impl Plan {
             Value::Bool(flag) => flag.to_string(),
             _ => return cell,
         };
-        let corrected = self.options.values.get(heading).and_then(|values| values.get(&text));
+        let corrected = self
+            .options
+            .values
+            .get(heading)
+            .and_then(|values| values.get(&text));
         Value::String(corrected.cloned().unwrap_or(text))
     }
 
@@ -290,7 +334,10 @@ impl Plan {
         }
         let text = value.as_str().unwrap_or_default();
         if member.kind == Kind::Id && !text.is_empty() {
-            draft.sought.push(Sought { target: target.to_owned(), text: text.to_owned() });
+            draft.sought.push(Sought {
+                target: target.to_owned(),
+                text: text.to_owned(),
+            });
             return;
         }
         match self.converted(member, &value) {
@@ -305,7 +352,11 @@ impl Plan {
         if is_blank(&value) {
             return;
         }
-        let kind = self.definitions.iter().find(|field| field.key == key).map(|field| field.kind.as_str());
+        let kind = self
+            .definitions
+            .iter()
+            .find(|field| field.key == key)
+            .map(|field| field.kind.as_str());
         let text = value.as_str().unwrap_or_default();
         let value = match kind {
             Some("number" | "money") => number(text).map_or(value.clone(), Value::String),
@@ -315,7 +366,10 @@ impl Plan {
             },
             Some("user") => {
                 let target = format!("custom.{key}");
-                return draft.sought.push(Sought { target, text: text.to_owned() });
+                return draft.sought.push(Sought {
+                    target,
+                    text: text.to_owned(),
+                });
             }
             _ => value,
         };
@@ -362,7 +416,10 @@ impl Plan {
         if let Some(day) = iso.and_then(|iso| NaiveDate::parse_from_str(iso, "%Y-%m-%d").ok()) {
             return Some(day);
         }
-        let plain = text.replace(['/', '.'], "-").replace(['年', '月'], "-").replace('日', "");
+        let plain = text
+            .replace(['/', '.'], "-")
+            .replace(['年', '月'], "-")
+            .replace('日', "");
         let format = match self.options.date_format {
             DateFormat::YearMonthDay => "%Y-%m-%d",
             DateFormat::DayMonthYear => "%d-%m-%Y",
@@ -392,7 +449,11 @@ fn share(text: &str) -> Option<String> {
     match text.trim().strip_suffix(['%', '%']) {
         Some(percent) => {
             let percent = money::parse(percent.trim())?;
-            Some((percent / rust_decimal::Decimal::ONE_HUNDRED).normalize().to_string())
+            Some(
+                (percent / rust_decimal::Decimal::ONE_HUNDRED)
+                    .normalize()
+                    .to_string(),
+            )
         }
         None => number(text),
     }
@@ -400,7 +461,11 @@ fn share(text: &str) -> Option<String> {
 
 /// The choice that a text names, whatever its case, with or without 类 or 级.
 fn choice(member: &Member, text: &str) -> String {
-    let plain = text.trim().trim_end_matches(['类', '级']).to_lowercase().replace([' ', '-'], "_");
+    let plain = text
+        .trim()
+        .trim_end_matches(['类', '级'])
+        .to_lowercase()
+        .replace([' ', '-'], "_");
     let known = member.choices.iter().find(|choice| **choice == plain);
     known.map_or_else(|| text.to_owned(), |choice| (*choice).to_owned())
 }

@@ -62,7 +62,10 @@ impl Forms {
             let (_, schema) = schema.ok_or_else(|| AppError::internal(format!("no schema {name}")))?;
             contract::compile(schema).map_err(AppError::internal)
         };
-        Ok(Forms { new: form("Input")?, change: form("Patch")? })
+        Ok(Forms {
+            new: form("Input")?,
+            change: form("Patch")?,
+        })
     }
 }
 
@@ -72,7 +75,10 @@ pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> App
     let mut known = lookup::existing(&mut &**tx, ctx, plan, drafts).await?;
     let mut outcomes: Vec<Option<Outcome>> = vec![None; drafts.len()];
     for (draft, outcome) in drafts.iter().zip(&mut outcomes) {
-        let is_known = draft.extras.get(EXTERNAL_ID).is_some_and(|id| known.contains_key(id));
+        let is_known = draft
+            .extras
+            .get(EXTERNAL_ID)
+            .is_some_and(|id| known.contains_key(id));
         *outcome = refused(plan, &forms, draft, is_known).map(Err);
     }
     if is_plain(plan) {
@@ -84,7 +90,9 @@ pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> App
         }
         let external = draft.extras.get(EXTERNAL_ID);
         let present = external.and_then(|id| known.get(id)).copied();
-        let brought = tx.apart(async |tx| bring_one(tx, ctx, plan, draft, present).await).await?;
+        let brought = tx
+            .apart(async |tx| bring_one(tx, ctx, plan, draft, present).await)
+            .await?;
         if let (Ok((_, id)), Some(external)) = (&brought, external) {
             known.insert(external.clone(), *id);
         }
@@ -104,8 +112,16 @@ fn refused(plan: &Plan, forms: &Forms, draft: &Draft, is_known: bool) -> Option<
     if draft.row.fault.is_none()
         && let Err(AppError::Refused(refusal)) = input::check(form, &Value::Object(members))
     {
-        let told = faults.iter().map(|fault| fault.pointer.clone()).collect::<HashSet<_>>();
-        faults.extend(refusal.faults.into_iter().filter(|fault| !told.contains(&fault.pointer)));
+        let told = faults
+            .iter()
+            .map(|fault| fault.pointer.clone())
+            .collect::<HashSet<_>>();
+        faults.extend(
+            refusal
+                .faults
+                .into_iter()
+                .filter(|fault| !told.contains(&fault.pointer)),
+        );
     }
     if is_known && !changes(plan) {
         faults.push(Fault::duplicate("/external_id"));
@@ -154,7 +170,10 @@ async fn bring_many(
     let resource = plan.options.resource.resource();
     let made = tx
         .apart(async |tx| {
-            let sent = fresh.iter().map(|(_, draft)| without_nulls(&draft.members)).collect();
+            let sent = fresh
+                .iter()
+                .map(|(_, draft)| without_nulls(&draft.members))
+                .collect();
             let made = bulk::create(tx, ctx, resource, sent).await?;
             let named = fresh.iter().zip(&made).filter_map(|((_, draft), made)| {
                 Some((*made.as_ref().ok()?, draft.extras.get(EXTERNAL_ID)?.clone()))
@@ -199,7 +218,12 @@ async fn name(tx: &mut Tx, ctx: &Ctx, plan: &Plan, named: Vec<(Uuid, String)>) -
     Cached(query).execute(&mut **tx).await?;
     for (record, external) in named {
         let data = json!({ "system": system, "external_id": external });
-        tx.record(Event::new(format!("{kind}.external_id_added"), kind, record, data));
+        tx.record(Event::new(
+            format!("{kind}.external_id_added"),
+            kind,
+            record,
+            data,
+        ));
     }
     Ok(())
 }
@@ -230,7 +254,11 @@ async fn bring_one(
     let members = without_nulls(&draft.members);
     let id = match &past {
         Some(past) => bring_in::create(tx, ctx, members, past).await?,
-        None => store::create(tx, ctx, plan.options.resource.resource(), None, members).await?.id,
+        None => {
+            store::create(tx, ctx, plan.options.resource.resource(), None, members)
+                .await?
+                .id
+        }
     };
     if let Some(external) = draft.extras.get(EXTERNAL_ID) {
         name(tx, ctx, plan, vec![(id, external.clone())]).await?;
@@ -275,7 +303,10 @@ async fn contact_of(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, account:
     let owner = draft.members.get("owner_id").filter(|owner| !owner.is_null());
     members.extend(owner.map(|owner| ("owner_id".to_owned(), owner.clone())));
     let schemas = docs::schemas(&CONTACT);
-    let form = schemas.iter().find(|(name, _)| name == "ContactInput").map(|(_, schema)| schema);
+    let form = schemas
+        .iter()
+        .find(|(name, _)| name == "ContactInput")
+        .map(|(_, schema)| schema);
     let form = form.ok_or_else(|| AppError::internal("no schema ContactInput"))?;
     let form = contract::compile(form).map_err(AppError::internal)?;
     let checked = input::check(&form, &Value::Object(members.clone()));
@@ -285,7 +316,10 @@ async fn contact_of(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, account:
     };
     made.map_err(|error| match error {
         AppError::Refused(mut refusal) => {
-            refusal.faults.iter_mut().for_each(|fault| fault.pointer = format!("/contact{}", fault.pointer));
+            refusal
+                .faults
+                .iter_mut()
+                .for_each(|fault| fault.pointer = format!("/contact{}", fault.pointer));
             AppError::Refused(refusal)
         }
         other => other,
@@ -320,7 +354,12 @@ async fn past(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft) -> AppResult<P
     }
     if let Some(text) = draft.extras.get("product") {
         match lookup::one(&mut &**tx, ctx, plan, "product", text).await? {
-            Ok(product_id) => past.product = Some(Wanted { product_id, name: text.clone() }),
+            Ok(product_id) => {
+                past.product = Some(Wanted {
+                    product_id,
+                    name: text.clone(),
+                })
+            }
             Err(fault) => faults.push(fault),
         }
     }

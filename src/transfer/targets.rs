@@ -31,7 +31,13 @@ impl Subject {
     pub fn extras(self) -> &'static [&'static str] {
         match self {
             Subject::Lead | Subject::Contact => &[EXTERNAL_ID],
-            Subject::Account => &[EXTERNAL_ID, "contact.name", "contact.job_title", "contact.phone", "contact.email"],
+            Subject::Account => &[
+                EXTERNAL_ID,
+                "contact.name",
+                "contact.job_title",
+                "contact.phone",
+                "contact.email",
+            ],
             Subject::Opportunity => &[
                 EXTERNAL_ID,
                 "stage",
@@ -62,55 +68,244 @@ pub const EXTERNAL_ID: &str = "external_id";
 /// What headings mean, by target, in the languages that they come in. The eleven of the customer information sheet among
 /// them.
 const WORDS: &[(&str, &[&str])] = &[
-    (EXTERNAL_ID, &["id", "external id", "编号", "外部编号", "opportunity id", "lead id", "account id", "contact id", "客户编号", "商机编号", "线索编号"]),
-    ("name", &["姓名", "名称", "full name", "contact", "联系人", "联系人姓名", "商机名称", "opportunity name", "deal name", "lead name"]),
-    ("company", &["公司", "公司名称", "客户名称", "企业名称", "客戶名稱", "company name", "organisation", "organization"]),
+    (
+        EXTERNAL_ID,
+        &[
+            "id",
+            "external id",
+            "编号",
+            "外部编号",
+            "opportunity id",
+            "lead id",
+            "account id",
+            "contact id",
+            "客户编号",
+            "商机编号",
+            "线索编号",
+        ],
+    ),
+    (
+        "name",
+        &[
+            "姓名",
+            "名称",
+            "full name",
+            "contact",
+            "联系人",
+            "联系人姓名",
+            "商机名称",
+            "opportunity name",
+            "deal name",
+            "lead name",
+        ],
+    ),
+    (
+        "company",
+        &[
+            "公司",
+            "公司名称",
+            "客户名称",
+            "企业名称",
+            "客戶名稱",
+            "company name",
+            "organisation",
+            "organization",
+        ],
+    ),
     ("job_title", &["职务", "职位", "職務", "title", "position"]),
-    ("phone", &["电话", "手机", "联系方式", "联系电话", "手机号", "聯系方式", "聯絡方式", "mobile", "telephone", "tel", "phone number"]),
-    ("email", &["邮箱", "电子邮件", "电子邮箱", "e-mail", "mail", "email address"]),
+    (
+        "phone",
+        &[
+            "电话",
+            "手机",
+            "联系方式",
+            "联系电话",
+            "手机号",
+            "聯系方式",
+            "聯絡方式",
+            "mobile",
+            "telephone",
+            "tel",
+            "phone number",
+        ],
+    ),
+    (
+        "email",
+        &["邮箱", "电子邮件", "电子邮箱", "e-mail", "mail", "email address"],
+    ),
     ("industry", &["行业", "所属行业", "所屬行業", "sector"]),
-    ("region", &["地区", "区域", "省份", "城市", "office location", "country", "state", "location"]),
-    ("need", &["需求", "初步需求描述", "需求描述", "requirement", "requirements", "message"]),
+    (
+        "region",
+        &[
+            "地区",
+            "区域",
+            "省份",
+            "城市",
+            "office location",
+            "country",
+            "state",
+            "location",
+        ],
+    ),
+    (
+        "need",
+        &[
+            "需求",
+            "初步需求描述",
+            "需求描述",
+            "requirement",
+            "requirements",
+            "message",
+        ],
+    ),
     ("budget_amount", &["预算", "预算金额", "budget"]),
     ("currency", &["币种", "货币"]),
     ("expected_need_on", &["预计需求日期", "需求时间"]),
-    ("source_id", &["来源", "信息来源", "线索来源", "信息來源", "source", "lead source"]),
-    ("owner_id", &["负责人", "跟进人", "跟進人", "销售", "销售人员", "owner", "sales agent", "sales rep", "salesperson"]),
+    (
+        "source_id",
+        &[
+            "来源",
+            "信息来源",
+            "线索来源",
+            "信息來源",
+            "source",
+            "lead source",
+        ],
+    ),
+    (
+        "owner_id",
+        &[
+            "负责人",
+            "跟进人",
+            "跟進人",
+            "销售",
+            "销售人员",
+            "owner",
+            "sales agent",
+            "sales rep",
+            "salesperson",
+        ],
+    ),
     ("tags", &["标签", "tag"]),
-    ("description", &["备注", "描述", "说明", "notes", "note", "remark", "remarks", "comment"]),
-    ("employees", &["员工人数", "人数", "number of employees", "headcount"]),
+    (
+        "description",
+        &[
+            "备注", "描述", "说明", "notes", "note", "remark", "remarks", "comment",
+        ],
+    ),
+    (
+        "employees",
+        &["员工人数", "人数", "number of employees", "headcount"],
+    ),
     ("annual_revenue", &["年营收", "年收入", "营业额", "revenue"]),
-    ("size_note", &["企业规模", "公司规模", "規模", "企業規模", "company size", "size"]),
+    (
+        "size_note",
+        &["企业规模", "公司规模", "規模", "企業規模", "company size", "size"],
+    ),
     ("address", &["地址", "公司地址"]),
-    ("tax_number", &["税号", "统一社会信用代码", "纳税人识别号", "tax id", "vat number"]),
+    (
+        "tax_number",
+        &["税号", "统一社会信用代码", "纳税人识别号", "tax id", "vat number"],
+    ),
     ("billing_title", &["开票抬头", "发票抬头"]),
-    ("website", &["网站", "网址", "官网", "web site", "url", "homepage"]),
-    ("parent_id", &["上级公司", "母公司", "集团", "parent", "parent company", "subsidiary of"]),
+    (
+        "website",
+        &["网站", "网址", "官网", "web site", "url", "homepage"],
+    ),
+    (
+        "parent_id",
+        &[
+            "上级公司",
+            "母公司",
+            "集团",
+            "parent",
+            "parent company",
+            "subsidiary of",
+        ],
+    ),
     ("segment", &["客户分类", "细分"]),
     ("grade", &["客户等级", "意向等级", "等级"]),
     ("follow_up_status", &["跟进状态", "跟進狀態", "follow up status"]),
-    ("next_follow_up_on", &["下次跟进时间", "下次跟进日期", "下次跟進時間", "next follow up"]),
-    ("account_id", &["客户", "账户", "客户名称", "客戶名稱", "account", "account name", "customer", "公司"]),
-    ("amount", &["金额", "商机金额", "预计金额", "value", "close value", "deal value"]),
-    ("expected_close_on", &["预计成交日期", "预计签约日期", "expected close date"]),
+    (
+        "next_follow_up_on",
+        &["下次跟进时间", "下次跟进日期", "下次跟進時間", "next follow up"],
+    ),
+    (
+        "account_id",
+        &[
+            "客户",
+            "账户",
+            "客户名称",
+            "客戶名稱",
+            "account",
+            "account name",
+            "customer",
+            "公司",
+        ],
+    ),
+    (
+        "amount",
+        &[
+            "金额",
+            "商机金额",
+            "预计金额",
+            "value",
+            "close value",
+            "deal value",
+        ],
+    ),
+    (
+        "expected_close_on",
+        &["预计成交日期", "预计签约日期", "expected close date"],
+    ),
     ("pipeline_id", &["流程", "销售流程", "pipeline"]),
     ("stage", &["阶段", "商机阶段", "销售阶段", "deal stage"]),
-    ("entered_on", &["开始日期", "立项日期", "engage date", "opened on", "open date"]),
-    ("closed_on", &["成交日期", "关闭日期", "close date", "closed date"]),
+    (
+        "entered_on",
+        &["开始日期", "立项日期", "engage date", "opened on", "open date"],
+    ),
+    (
+        "closed_on",
+        &["成交日期", "关闭日期", "close date", "closed date"],
+    ),
     ("loss_reason", &["丢单原因", "失败原因"]),
     ("product", &["产品", "产品名称", "product name"]),
     ("next_step", &["下一步", "下一步计划"]),
     ("buying_role", &["采购角色", "决策角色"]),
-    ("contact.name", &["联系人", "聯系人", "联系人姓名", "contact name", "contact person"]),
+    (
+        "contact.name",
+        &["联系人", "聯系人", "联系人姓名", "contact name", "contact person"],
+    ),
     ("contact.job_title", &["职务", "职位", "職務", "contact title"]),
-    ("contact.phone", &["联系方式", "联系电话", "聯系方式", "电话", "手机"]),
+    (
+        "contact.phone",
+        &["联系方式", "联系电话", "聯系方式", "电话", "手机"],
+    ),
     ("contact.email", &["邮箱", "电子邮箱", "e-mail", "email"]),
 ];
 
 /// Words that mean another target for one subject than for the others.
 const OVERRIDES: &[(Subject, &str, &[&str])] = &[
-    (Subject::Account, "name", &["客户名称", "客戶名稱", "公司名称", "企业名称", "公司", "account", "account name", "company", "company name"]),
-    (Subject::Account, "description", &["初步需求描述", "需求描述", "需求"]),
+    (
+        Subject::Account,
+        "name",
+        &[
+            "客户名称",
+            "客戶名稱",
+            "公司名称",
+            "企业名称",
+            "公司",
+            "account",
+            "account name",
+            "company",
+            "company name",
+        ],
+    ),
+    (
+        Subject::Account,
+        "description",
+        &["初步需求描述", "需求描述", "需求"],
+    ),
     (Subject::Account, "external_id", &["客户编号", "account id"]),
 ];
 
@@ -133,8 +328,14 @@ pub fn recognise(subject: Subject, heading: &str, fields: &[String]) -> Option<S
     let named = targets.iter().find(|target| plain(target) == heading);
     let by_word = || {
         let known = |target: &&&str| {
-            let words = WORDS.iter().find(|(of, _)| of == **target).map(|(_, words)| *words);
-            words.unwrap_or_default().iter().any(|word| plain(word) == heading)
+            let words = WORDS
+                .iter()
+                .find(|(of, _)| of == **target)
+                .map(|(_, words)| *words);
+            words
+                .unwrap_or_default()
+                .iter()
+                .any(|word| plain(word) == heading)
         };
         targets.iter().find(known)
     };
@@ -162,7 +363,10 @@ fn plain(heading: &str) -> String {
 
 /// Latin letters, accented ones among them.
 fn is_reading(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|letter| letter.is_alphabetic() && u32::from(letter) < 0x250)
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|letter| letter.is_alphabetic() && u32::from(letter) < 0x250)
 }
 
 #[cfg(test)]
@@ -171,19 +375,49 @@ mod tests {
     use rstest::rstest;
 
     const SHEET: [&str; 11] = [
-        "客户名称", "所属行业", "企业规模(员工人数/年营收)", "联系人", "职务", "联系方式", "初步需求描述", "信息来源", "跟进人",
-        "跟进状态", "下次跟进时间",
+        "客户名称",
+        "所属行业",
+        "企业规模(员工人数/年营收)",
+        "联系人",
+        "职务",
+        "联系方式",
+        "初步需求描述",
+        "信息来源",
+        "跟进人",
+        "跟进状态",
+        "下次跟进时间",
     ];
 
     #[test]
     fn the_eleven_columns_of_the_customer_information_sheet_are_known() {
         let targets = |subject| SHEET.map(|heading| recognise(subject, heading, &[]).unwrap_or_default());
         let account = [
-            "name", "industry", "size_note", "contact.name", "contact.job_title", "contact.phone", "description", "source_id",
-            "owner_id", "follow_up_status", "next_follow_up_on",
+            "name",
+            "industry",
+            "size_note",
+            "contact.name",
+            "contact.job_title",
+            "contact.phone",
+            "description",
+            "source_id",
+            "owner_id",
+            "follow_up_status",
+            "next_follow_up_on",
         ];
         assert_eq!(targets(Subject::Account), account);
-        let lead = ["company", "industry", "", "name", "job_title", "phone", "need", "source_id", "owner_id", "", ""];
+        let lead = [
+            "company",
+            "industry",
+            "",
+            "name",
+            "job_title",
+            "phone",
+            "need",
+            "source_id",
+            "owner_id",
+            "",
+            "",
+        ];
         assert_eq!(targets(Subject::Lead), lead);
     }
 

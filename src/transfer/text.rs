@@ -77,7 +77,9 @@ impl Sniffer {
             }
         }
         if let Some(decoder) = &mut self.wide {
-            let room = decoder.max_utf8_buffer_length(bytes.len()).unwrap_or(bytes.len() * 4);
+            let room = decoder
+                .max_utf8_buffer_length(bytes.len())
+                .unwrap_or(bytes.len() * 4);
             let mut text = String::with_capacity(room);
             let _ = decoder.decode_to_string(bytes, &mut text, is_last);
             self.note(text.as_bytes());
@@ -90,7 +92,10 @@ impl Sniffer {
     }
 
     fn goes_on_as_utf8(&mut self, bytes: &[u8], is_last: bool) -> bool {
-        let room = self.utf8.max_utf8_buffer_length(bytes.len()).unwrap_or(bytes.len() * 4);
+        let room = self
+            .utf8
+            .max_utf8_buffer_length(bytes.len())
+            .unwrap_or(bytes.len() * 4);
         let mut text = String::with_capacity(room);
         let (result, _, had_errors) = self.utf8.decode_to_string(bytes, &mut text, is_last);
         !had_errors && result == CoderResult::InputEmpty
@@ -99,7 +104,8 @@ impl Sniffer {
     /// Keeps the first line, to find the delimiter in.
     fn note(&mut self, bytes: &[u8]) {
         if self.head.len() < 65_536 {
-            self.head.extend_from_slice(bytes.get(..65_536.min(bytes.len())).unwrap_or_default());
+            self.head
+                .extend_from_slice(bytes.get(..65_536.min(bytes.len())).unwrap_or_default());
         }
     }
 
@@ -109,7 +115,11 @@ impl Sniffer {
         }
         let guess = self.detector.guess(Some(b"cn"), Utf8Detection::Deny);
         // GB 18030 contains GBK.
-        if guess == encoding_rs::GBK { encoding_rs::GB18030 } else { guess }
+        if guess == encoding_rs::GBK {
+            encoding_rs::GB18030
+        } else {
+            guess
+        }
     }
 
     /// The most frequent of comma, semicolon and tab in the first line, outside quotes.
@@ -129,7 +139,8 @@ impl Sniffer {
             }
         }
         let best = counts.iter().rev().max_by_key(|(_, count)| *count);
-        best.filter(|(_, count)| *count > 0).map_or(b',', |(byte, _)| *byte)
+        best.filter(|(_, count)| *count > 0)
+            .map_or(b',', |(byte, _)| *byte)
     }
 }
 
@@ -149,7 +160,14 @@ pub fn headings(layout: &Layout, window: &Window) -> AppResult<(Vec<String>, i64
     }
     let headings = record
         .iter()
-        .map(|cell| layout.encoding.decode_without_bom_handling(cell).0.trim().to_owned())
+        .map(|cell| {
+            layout
+                .encoding
+                .decode_without_bom_handling(cell)
+                .0
+                .trim()
+                .to_owned()
+        })
         .collect::<Vec<_>>();
     let next = i64::try_from(reader.position().byte()).unwrap_or(i64::MAX);
     Ok((numbered(headings), window.start + next))
@@ -159,7 +177,11 @@ pub fn headings(layout: &Layout, window: &Window) -> AppResult<(Vec<String>, i64
 fn numbered(headings: Vec<String>) -> Vec<String> {
     let mut known: Vec<String> = Vec::with_capacity(headings.len());
     for (index, heading) in headings.into_iter().enumerate() {
-        let base = if heading.is_empty() { format!("column {}", index + 1) } else { heading };
+        let base = if heading.is_empty() {
+            format!("column {}", index + 1)
+        } else {
+            heading
+        };
         let mut name = base.clone();
         let mut count = 1;
         while known.contains(&name) {
@@ -187,7 +209,13 @@ fn keys(layout: &Layout, window: &Window) -> AppResult<Vec<String>> {
 ///
 /// # Errors
 /// `invalid` when one row is longer than a window.
-pub fn rows(layout: &Layout, window: &Window, headings: &[String], first: i64, most: usize) -> AppResult<Rows> {
+pub fn rows(
+    layout: &Layout,
+    window: &Window,
+    headings: &[String],
+    first: i64,
+    most: usize,
+) -> AppResult<Rows> {
     let found = if layout.is_csv {
         csv_rows(layout, window, headings, first, most)?
     } else {
@@ -214,7 +242,13 @@ fn reader<'a>(layout: &Layout, window: &'a Window) -> csv::Reader<&'a [u8]> {
         .from_reader(window.bytes.as_slice())
 }
 
-fn csv_rows(layout: &Layout, window: &Window, headings: &[String], first: i64, most: usize) -> AppResult<Rows> {
+fn csv_rows(
+    layout: &Layout,
+    window: &Window,
+    headings: &[String],
+    first: i64,
+    most: usize,
+) -> AppResult<Rows> {
     let mut reader = reader(layout, window);
     let mut record = csv::ByteRecord::new();
     let mut rows = Vec::new();
@@ -231,7 +265,11 @@ fn csv_rows(layout: &Layout, window: &Window, headings: &[String], first: i64, m
             });
         }
         if !window.is_end && at(&reader) >= length {
-            return Ok(Rows { rows, next: window.start + start, is_end: false });
+            return Ok(Rows {
+                rows,
+                next: window.start + start,
+                is_end: false,
+            });
         }
         next = at(&reader);
         let number = first + i64::try_from(rows.len()).unwrap_or(0);
@@ -259,7 +297,10 @@ fn csv_row(layout: &Layout, headings: &[String], record: &csv::ByteRecord, numbe
                 ),
             ));
         }
-        let heading = headings.get(index).cloned().unwrap_or_else(|| format!("column {}", index + 1));
+        let heading = headings
+            .get(index)
+            .cloned()
+            .unwrap_or_else(|| format!("column {}", index + 1));
         cells.insert(heading, Value::String(text.replace('\0', "")));
     }
     let (has, wants) = (record.len(), headings.len());
@@ -273,7 +314,12 @@ fn csv_row(layout: &Layout, headings: &[String], record: &csv::ByteRecord, numbe
             ),
         ));
     }
-    Row { number, start, cells, fault }
+    Row {
+        number,
+        start,
+        cells,
+        fault,
+    }
 }
 
 fn json_rows(window: &Window, first: i64, most: usize) -> Rows {
@@ -306,10 +352,29 @@ fn json_row(line: &[u8], number: i64, start: i64) -> Row {
     let parsed = crate::platform::input::parse(line.trim_ascii());
     let (cells, fault) = match parsed {
         Ok(Value::Object(members)) => (flat(members), None),
-        Ok(_) => (Map::new(), Some(Fault::new("", "wrong_type", say("must be a JSON object", "必须为 JSON 对象")))),
-        Err(_) => (Map::new(), Some(Fault::new("", "malformed_row", say("is no JSON", "不是有效的 JSON")))),
+        Ok(_) => (
+            Map::new(),
+            Some(Fault::new(
+                "",
+                "wrong_type",
+                say("must be a JSON object", "必须为 JSON 对象"),
+            )),
+        ),
+        Err(_) => (
+            Map::new(),
+            Some(Fault::new(
+                "",
+                "malformed_row",
+                say("is no JSON", "不是有效的 JSON"),
+            )),
+        ),
     };
-    Row { number, start, cells, fault }
+    Row {
+        number,
+        start,
+        cells,
+        fault,
+    }
 }
 
 /// `{"custom": {"city": 1}}` as `{"custom.city": 1}`.
@@ -318,7 +383,11 @@ fn flat(members: Map<String, Value>) -> Map<String, Value> {
     for (name, value) in members {
         match value {
             Value::Object(inner) => {
-                flat.extend(inner.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+                flat.extend(
+                    inner
+                        .into_iter()
+                        .map(|(key, value)| (format!("{name}.{key}"), value)),
+                );
             }
             other => {
                 flat.insert(name, other);
@@ -331,7 +400,10 @@ fn flat(members: Map<String, Value>) -> Map<String, Value> {
 fn unreadable(error: csv::Error) -> AppError {
     AppError::refuse(
         Code::Invalid,
-        say(format!("The file cannot be read: {error}"), format!("无法读取文件:{error}")),
+        say(
+            format!("The file cannot be read: {error}"),
+            format!("无法读取文件:{error}"),
+        ),
     )
 }
 
@@ -354,15 +426,27 @@ mod tests {
             kept.extend(sniffer.take(piece, false));
         }
         kept.extend(sniffer.take(&[], true));
-        let layout = Layout { is_csv: true, encoding: sniffer.encoding(), delimiter: sniffer.delimiter() };
+        let layout = Layout {
+            is_csv: true,
+            encoding: sniffer.encoding(),
+            delimiter: sniffer.delimiter(),
+        };
         (layout, kept)
     }
 
     fn table(bytes: &[u8]) -> (Vec<String>, Vec<Row>) {
         let (layout, bytes) = read(bytes);
-        let window = Window { bytes, start: 0, is_end: true };
+        let window = Window {
+            bytes,
+            start: 0,
+            is_end: true,
+        };
         let (headings, start) = headings(&layout, &window).unwrap();
-        let rest = Window { bytes: window.bytes[usize::try_from(start).unwrap()..].to_vec(), start, is_end: true };
+        let rest = Window {
+            bytes: window.bytes[usize::try_from(start).unwrap()..].to_vec(),
+            start,
+            is_end: true,
+        };
         let rows = rows(&layout, &rest, &headings, 2, 100).unwrap();
         assert!(rows.is_end);
         (headings, rows.rows)
@@ -374,20 +458,32 @@ mod tests {
         let utf16 = |big: bool| {
             let mut bytes = if big { vec![0xFE, 0xFF] } else { vec![0xFF, 0xFE] };
             for unit in text.encode_utf16() {
-                bytes.extend(if big { unit.to_be_bytes() } else { unit.to_le_bytes() });
+                bytes.extend(if big {
+                    unit.to_be_bytes()
+                } else {
+                    unit.to_le_bytes()
+                });
             }
             bytes
         };
         let mut marked = vec![0xEF, 0xBB, 0xBF];
         marked.extend(text.as_bytes());
-        let spellings =
-            [text.as_bytes().to_vec(), marked, encoding_rs::GBK.encode(text).0.into_owned(), utf16(true), utf16(false)];
+        let spellings = [
+            text.as_bytes().to_vec(),
+            marked,
+            encoding_rs::GBK.encode(text).0.into_owned(),
+            utf16(true),
+            utf16(false),
+        ];
         for bytes in spellings {
             let (headings, rows) = table(&bytes);
             assert_eq!(headings, ["客户名称", "联系人"]);
             assert_eq!(rows.len(), 3);
             assert_eq!(rows[1].cells["客户名称"], "制造\n有限公司");
-            assert_eq!((rows[2].number, &rows[2].cells["联系人"]), (4, &Value::from("李")));
+            assert_eq!(
+                (rows[2].number, &rows[2].cells["联系人"]),
+                (4, &Value::from("李"))
+            );
             assert!(rows.iter().all(|row| row.fault.is_none()));
         }
     }
@@ -395,21 +491,36 @@ mod tests {
     #[test]
     fn a_ragged_row_is_told_and_keeps_what_it_has() {
         let (_, rows) = table("a,b\n1\n1,2,3\n1,2\n".as_bytes());
-        let codes = rows.iter().map(|row| row.fault.as_ref().map(|fault| fault.code)).collect::<Vec<_>>();
+        let codes = rows
+            .iter()
+            .map(|row| row.fault.as_ref().map(|fault| fault.code))
+            .collect::<Vec<_>>();
         assert_eq!(codes, [Some("ragged_row"), Some("ragged_row"), None]);
         assert_eq!(rows[1].cells["column 3"], "3");
     }
 
     #[test]
     fn a_row_that_a_window_cuts_off_is_left_for_the_next() {
-        let layout = Layout { is_csv: true, encoding: UTF_8, delimiter: b',' };
+        let layout = Layout {
+            is_csv: true,
+            encoding: UTF_8,
+            delimiter: b',',
+        };
         let headings = ["a".to_owned(), "b".to_owned()];
         let all = "1,\"x\ny\"\n2,zz\n3,end";
         for cut in 0..all.len() {
-            let window = Window { bytes: all.as_bytes()[..cut].to_vec(), start: 0, is_end: false };
+            let window = Window {
+                bytes: all.as_bytes()[..cut].to_vec(),
+                start: 0,
+                is_end: false,
+            };
             let found = rows(&layout, &window, &headings, 2, 10);
             let next = found.map_or(0, |found| usize::try_from(found.next).unwrap());
-            let rest = Window { bytes: all.as_bytes()[next..].to_vec(), start: 0, is_end: true };
+            let rest = Window {
+                bytes: all.as_bytes()[next..].to_vec(),
+                start: 0,
+                is_end: true,
+            };
             let rest = rows(&layout, &rest, &headings, 2, 10).unwrap();
             assert_eq!(rest.rows.last().unwrap().cells["b"], "end");
             assert!([0, 8, 13].contains(&next), "{cut}: {next}");
@@ -418,12 +529,23 @@ mod tests {
 
     #[test]
     fn nested_members_of_a_line_have_dotted_names() {
-        let layout = Layout { is_csv: false, encoding: UTF_8, delimiter: b',' };
+        let layout = Layout {
+            is_csv: false,
+            encoding: UTF_8,
+            delimiter: b',',
+        };
         let bytes = b"{\"name\":\"x\",\"custom\":{\"city\":\"y\"}}\n\n[1]\n{\"a\":1,\"a\":2}\n".to_vec();
-        let window = Window { bytes, start: 0, is_end: true };
+        let window = Window {
+            bytes,
+            start: 0,
+            is_end: true,
+        };
         let found = rows(&layout, &window, &[], 1, 10).unwrap().rows;
         assert_eq!(found[0].cells["custom.city"], "y");
-        let codes = found.iter().map(|row| row.fault.as_ref().map(|fault| fault.code)).collect::<Vec<_>>();
+        let codes = found
+            .iter()
+            .map(|row| row.fault.as_ref().map(|fault| fault.code))
+            .collect::<Vec<_>>();
         assert_eq!(codes, [None, Some("wrong_type"), Some("malformed_row")]);
     }
 }

@@ -22,7 +22,13 @@ fn fault(code: &'static str, en: &str, zh: &str) -> AppError {
 /// `invalid` when it is no workbook, is protected, or unpacks to more than it may.
 pub fn to_csv(bytes: &[u8]) -> AppResult<Vec<u8>> {
     measure(bytes)?;
-    let unreadable = || fault("unreadable_workbook", "is no readable XLSX workbook", "不是可读取的 XLSX 工作簿");
+    let unreadable = || {
+        fault(
+            "unreadable_workbook",
+            "is no readable XLSX workbook",
+            "不是可读取的 XLSX 工作簿",
+        )
+    };
     let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|_| unreadable())?;
     let sheet = book
         .sheet_names()
@@ -38,7 +44,9 @@ pub fn to_csv(bytes: &[u8]) -> AppResult<Vec<u8>> {
         line.put(column, text(&Data::from(cell.get_value().clone())));
     }
     line.flush(&mut writer)?;
-    writer.into_inner().map_err(|error| AppError::internal(error.to_string()))
+    writer
+        .into_inner()
+        .map_err(|error| AppError::internal(error.to_string()))
 }
 
 /// A row in the making, as wide as the headings.
@@ -109,7 +117,13 @@ fn day_or_instant(moment: &calamine::ExcelDateTime) -> String {
 
 /// Unpacks every part into nothing and counts: what the archive says of itself is not believed.
 fn measure(bytes: &[u8]) -> AppResult<()> {
-    let unreadable = || fault("unreadable_workbook", "is no readable XLSX workbook", "不是可读取的 XLSX 工作簿");
+    let unreadable = || {
+        fault(
+            "unreadable_workbook",
+            "is no readable XLSX workbook",
+            "不是可读取的 XLSX 工作簿",
+        )
+    };
     let too_large = || {
         fault(
             "zip_bomb",

@@ -126,7 +126,12 @@ impl Archive {
         header.extend_from_slice(&[0, 0]);
         header.extend_from_slice(name.as_bytes());
         self.say(&header, out);
-        self.part = Some(Part { name, start, size: 0, sum: Hasher::new() });
+        self.part = Some(Part {
+            name,
+            start,
+            size: 0,
+            sum: Hasher::new(),
+        });
     }
 
     fn put(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
@@ -138,7 +143,13 @@ impl Archive {
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
-        let Some(Part { name, start, size, sum }) = self.part.take() else {
+        let Some(Part {
+            name,
+            start,
+            size,
+            sum,
+        }) = self.part.take()
+        else {
             return;
         };
         let mut sizes = sum.finalize().to_le_bytes().to_vec();

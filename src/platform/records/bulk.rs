@@ -48,7 +48,13 @@ pub async fn create(
         let mut faults = rules::forbidden(resource, ctx, &sent).collect::<Vec<_>>();
         let mut change = store::new_change(ctx, resource, None, sent);
         let mut after = std::mem::take(&mut change.after);
-        faults.extend(rules::normalise(resource, ctx, &change.before, &mut after, &mut change.warnings));
+        faults.extend(rules::normalise(
+            resource,
+            ctx,
+            &change.before,
+            &mut after,
+            &mut change.warnings,
+        ));
         change.after = after;
         changes.push((change, faults));
     }
@@ -102,7 +108,11 @@ async fn custom_faults(
     change: &Change,
 ) -> AppResult<Vec<Fault>> {
     let empty = Map::new();
-    let values = change.after.get("custom").and_then(Value::as_object).unwrap_or(&empty);
+    let values = change
+        .after
+        .get("custom")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
     let mut faults = custom::faults(definitions, &empty, values);
     for definition in definitions.iter().filter(|definition| definition.kind == "user") {
         let id = values.get(&definition.key).and_then(Value::as_str);
@@ -123,7 +133,9 @@ async fn references(
     changes: &mut [(Change, Vec<Fault>)],
 ) -> AppResult<()> {
     let mut wanted: BTreeMap<&'static str, BTreeSet<Uuid>> = BTreeMap::new();
-    let members = resource.columns().filter(|member| !member.is_read_only && member.kind == Kind::Id);
+    let members = resource
+        .columns()
+        .filter(|member| !member.is_read_only && member.kind == Kind::Id);
     for member in members.clone().filter(|member| member.refers.is_some()) {
         let ids = changes.iter().filter_map(|(change, _)| change.id_of(member.name));
         wanted.insert(member.name, ids.collect());
@@ -167,7 +179,9 @@ async fn write(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, changes: Vec
         .map(|row| (row.id, row.doc))
         .collect::<BTreeMap<_, _>>();
     for mut change in changes {
-        let doc = written.remove(&change.id).ok_or_else(|| AppError::internal("a row was not written"))?;
+        let doc = written
+            .remove(&change.id)
+            .ok_or_else(|| AppError::internal("a row was not written"))?;
         change.after = serde_json::from_str(&doc).map_err(AppError::internal)?;
         if resource.member("custom").is_some() {
             custom::store(tx, ctx, resource.singular, &change).await?;
@@ -183,7 +197,11 @@ async fn write(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, changes: Vec
 fn insert(ctx: &Ctx, resource: &'static Resource, changes: &[Change]) -> Sql {
     let columns = resource.columns().map(|member| member.name).collect::<Vec<_>>();
     let list = columns.join(", ");
-    let from = columns.iter().map(|column| format!("r.{column}")).collect::<Vec<_>>().join(", ");
+    let from = columns
+        .iter()
+        .map(|column| format!("r.{column}"))
+        .collect::<Vec<_>>()
+        .join(", ");
     let rows = changes.iter().map(|change| {
         let mut row = change.after.clone();
         row.retain(|name, _| columns.contains(&name.as_str()));

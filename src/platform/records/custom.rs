@@ -100,7 +100,11 @@ pub(super) async fn user_exists(tx: &mut Tx, tenant: Uuid, id: Uuid) -> AppResul
     Ok(Cached(query).get_result::<Exists>(&mut **tx).await?.yes)
 }
 
-pub(super) fn faults(definitions: &[Definition], before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Fault> {
+pub(super) fn faults(
+    definitions: &[Definition],
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (key, value) in after {
         let pointer = format!("/custom/{key}");

@@ -1,0 +1,208 @@
+//! One filter parameter, typed by the declaration, as a condition.
+
+use super::parameters::{unknown_parameter, wrong_form};
+use super::{Condition, condition};
+use crate::kernel::fault::Fault;
+use crate::kernel::money;
+use crate::kernel::text::say;
+use crate::platform::records::spec::{Kind, Member, Resource};
+use crate::platform::records::sql::Bind;
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+/// Most values of one repeatable filter.
+const MOST_REPEATS: usize = 50;
+
+pub(super) enum Filter {
+    Equal(&'static Member),
+    Range(Condition),
+}
+
+pub(super) fn filter(resource: &Resource, name: &str, value: &str) -> Result<Filter, Fault> {
+    let members = || resource.members.iter();
+    if let Some(member) = members().find(|member| member.is_filter && member.name == name) {
+        return Ok(Filter::Equal(member));
+    }
+    for member in members().filter(|member| member.is_range) {
+        let Some(suffix) = name.strip_prefix(member.name) else {
+            continue;
+        };
+        let operator = match (suffix, member.kind) {
+            ("_min", Kind::Money | Kind::Int | Kind::Decimal(_)) => ">=",
+            ("_max", Kind::Money | Kind::Int | Kind::Decimal(_)) => "<=",
+            ("_after", Kind::Day | Kind::Instant) => ">",
+            ("_before", Kind::Day | Kind::Instant) => "<",
+            _ => continue,
+        };
+        let value = typed(member.kind, value).ok_or_else(|| wrong_form(name))?;
+        return Ok(Filter::Range(condition(
+            format!("t.{} {operator} ", member.name),
+            value,
+            "",
+        )));
+    }
+    for (standing, suffix, operator) in [
+        ("created_at", "_after", ">"),
+        ("created_at", "_before", "<"),
+        ("updated_at", "_after", ">"),
+        ("updated_at", "_before", "<"),
+    ] {
+        if name.strip_prefix(standing) == Some(suffix) {
+            let value = typed(Kind::Instant, value).ok_or_else(|| wrong_form(name))?;
+            return Ok(Filter::Range(condition(
+                format!("t.{standing} {operator} "),
+                value,
+                "",
+            )));
+        }
+    }
+    Err(unknown_parameter(name, &parameter_names(resource)))
+}
+
+fn typed(kind: Kind, value: &str) -> Option<Bind> {
+    match kind {
+        Kind::Money | Kind::Decimal(_) | Kind::Share => money::parse(value).map(Bind::Number),
+        Kind::Int => value.parse().ok().map(Bind::Int),
+        Kind::Day => NaiveDate::parse_from_str(value, "%Y-%m-%d")
+            .ok()
+            .filter(|_| value.len() == 10)
+            .map(Bind::Day),
+        // A `+` of an offset arrives as a space when it was not encoded.
+        Kind::Instant => DateTime::parse_from_rfc3339(&value.replace(' ', "+"))
+            .ok()
+            .map(|at| Bind::Instant(at.with_timezone(&Utc))),
+        _ => None,
+    }
+}
+
+pub(super) fn equality(member: &'static Member, values: Vec<String>) -> Result<Condition, Fault> {
+    let pointer = format!("?{}", member.name);
+    if values.len() > MOST_REPEATS {
+        return Err(Fault::new(
+            pointer,
+            "too_many",
+            say("is repeated too often", "重复次数过多"),
+        ));
+    }
+    let column = member.name;
+    let wrong = || wrong_form(member.name);
+    match member.kind {
+        Kind::Id if values == ["none"] => Ok(condition(
+            format!("(t.{column} IS NULL) = "),
+            Bind::Flag(true),
+            "",
+        )),
+        Kind::Id => {
+            let ids = values
+                .iter()
+                .map(|value| Uuid::parse_str(value).ok())
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(wrong)?;
+            Ok(one_or_any(
+                column,
+                ids.as_slice(),
+                Bind::Id,
+                Bind::Ids(ids.clone()),
+            ))
+        }
+        Kind::Bool => match values.as_slice() {
+            [one] if one == "true" || one == "false" => {
+                Ok(condition(format!("t.{column} = "), Bind::Flag(one == "true"), ""))
+            }
+            _ => Err(wrong()),
+        },
+        Kind::Choice => {
+            if values
+                .iter()
+                .any(|value| !member.choices.contains(&value.as_str()))
+            {
+                let allowed = member.choices.join(", ");
+                return Err(Fault::new(
+                    pointer,
+                    "unknown_value",
+                    say(format!("allowed: {allowed}"), format!("可用值:{allowed}")),
+                ));
+            }
+            Ok(one_or_any(
+                column,
+                values.as_slice(),
+                Bind::Text,
+                Bind::Texts(values.clone()),
+            ))
+        }
+        _ => Ok(one_or_any(
+            column,
+            values.as_slice(),
+            Bind::Text,
+            Bind::Texts(values.clone()),
+        )),
+    }
+}
+
+fn one_or_any<T: Clone>(column: &str, values: &[T], one: fn(T) -> Bind, any: Bind) -> Condition {
+    match values {
+        [value] => condition(format!("t.{column} = "), one(value.clone()), ""),
+        _ => condition(format!("t.{column} = ANY("), any, ")"),
+    }
+}
+
+pub(super) fn search(resource: &Resource, value: &str) -> Option<Condition> {
+    let length = value.chars().count();
+    if !(2..=100).contains(&length) {
+        return None;
+    }
+    let escaped = value
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    let columns = resource
+        .members
+        .iter()
+        .filter(|member| member.is_search)
+        .map(|member| format!("coalesce(t.{}, '')", member.name));
+    let joined = columns.collect::<Vec<_>>().join(" || ' ' || ");
+    Some(condition(
+        format!("({joined}) ILIKE "),
+        Bind::Text(format!("%{escaped}%")),
+        "",
+    ))
+}
+
+/// All parameters of a list, for the document and for refusals.
+pub fn parameter_names(resource: &Resource) -> Vec<String> {
+    let mut names = ["limit", "cursor", "sort", "with_total", "expand"]
+        .map(str::to_owned)
+        .to_vec();
+    if resource.has_archive() {
+        names.push("archived".to_owned());
+    }
+    if resource.members.iter().any(|member| member.is_search) {
+        names.push("q".to_owned());
+    }
+    if resource.member("tags").is_some() {
+        names.push("tag".to_owned());
+    }
+    for member in resource.members {
+        if member.is_filter {
+            names.push(member.name.to_owned());
+        }
+        if member.is_range {
+            let suffixes = if matches!(member.kind, Kind::Day | Kind::Instant) {
+                ["_after", "_before"]
+            } else {
+                ["_min", "_max"]
+            };
+            names.extend(suffixes.map(|suffix| format!("{}{suffix}", member.name)));
+        }
+    }
+    names.extend(
+        [
+            "created_at_after",
+            "created_at_before",
+            "updated_at_after",
+            "updated_at_before",
+        ]
+        .map(str::to_owned),
+    );
+    names
+}

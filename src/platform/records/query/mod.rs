@@ -1,0 +1,140 @@
+//! Lists: query parameters to SQL, keyset pages, totals.
+
+mod filters;
+mod page;
+mod parameters;
+mod sort;
+
+pub use filters::parameter_names;
+pub use page::{make_cursor, page, read_cursor, total};
+pub use parameters::{bad_parameters, pairs, read_expand, unknown_parameter};
+pub use sort::{SortKey, sort_names};
+
+use super::spec::{Member, Resource};
+use super::sql::Bind;
+use crate::kernel::error::AppResult;
+use crate::kernel::fault::Fault;
+use crate::kernel::text::say;
+use filters::{Filter, equality, filter, search};
+use parameters::read_flag;
+use sort::read_sort;
+
+pub const DEFAULT_LIMIT: i64 = 50;
+
+pub const MOST_LIMIT: i64 = 200;
+
+/// A list as asked for.
+#[derive(Debug, Clone)]
+pub struct ListRequest {
+    pub limit: i64,
+    pub cursor: Option<String>,
+    pub sort: Vec<SortKey>,
+    pub with_total: bool,
+    pub expand: Vec<String>,
+    /// Only archived ones, or only live ones.
+    pub archived: bool,
+    conditions: Vec<Condition>,
+    /// What the cursor is bound to: everything but the cursor and the limit.
+    pub binding: String,
+}
+
+/// A condition whose placeholders are filled when the statement is made.
+#[derive(Debug, Clone)]
+struct Condition {
+    before: String,
+    value: Bind,
+    after: String,
+}
+
+fn condition(before: impl Into<String>, value: Bind, after: impl Into<String>) -> Condition {
+    Condition {
+        before: before.into(),
+        value,
+        after: after.into(),
+    }
+}
+
+/// Reads the query string of a list. Every unknown or malformed parameter is named.
+///
+/// # Errors
+/// `bad_parameter` with all faults.
+pub fn parse(resource: &Resource, query: &str, expandable: &[&str]) -> AppResult<ListRequest> {
+    let mut request = ListRequest {
+        limit: DEFAULT_LIMIT,
+        cursor: None,
+        sort: Vec::new(),
+        with_total: false,
+        expand: Vec::new(),
+        archived: false,
+        conditions: Vec::new(),
+        binding: String::new(),
+    };
+    let mut faults = Vec::new();
+    let mut equal: Vec<(&'static Member, Vec<String>)> = Vec::new();
+    let mut tags = Vec::new();
+    let mut sort_text = resource.default_sort.to_owned();
+    let mut bound = Vec::new();
+    for (name, value) in pairs(query, &mut faults) {
+        if name != "cursor" && name != "limit" {
+            bound.push(format!("{name}={value}"));
+        }
+        match name.as_str() {
+            "limit" => match value.parse::<i64>() {
+                Ok(limit) if (1..=MOST_LIMIT).contains(&limit) => request.limit = limit,
+                _ => faults.push(Fault::out_of_range(
+                    "?limit",
+                    "must be a number from 1 to 200",
+                    "必须是 1 到 200 的整数",
+                )),
+            },
+            "cursor" => request.cursor = Some(value),
+            "sort" => sort_text = value,
+            "with_total" => read_flag(&value, "?with_total", &mut request.with_total, &mut faults),
+            "archived" if resource.has_archive() => {
+                read_flag(&value, "?archived", &mut request.archived, &mut faults)
+            }
+            "expand" => request.expand = read_expand(&value, expandable, &mut faults),
+            "tag" if resource.member("tags").is_some() => tags.push(value),
+            "q" if resource.members.iter().any(|member| member.is_search) => match search(resource, &value) {
+                Some(found) => request.conditions.push(found),
+                None => faults.push(Fault::new(
+                    "?q",
+                    "too_short",
+                    say("needs two to 100 characters", "需要 2 至 100 个字符"),
+                )),
+            },
+            other => match filter(resource, other, &value) {
+                Ok(Filter::Equal(member)) => {
+                    match equal.iter_mut().find(|(known, _)| known.name == member.name) {
+                        Some((_, values)) => values.push(value),
+                        None => equal.push((member, vec![value])),
+                    }
+                }
+                Ok(Filter::Range(found)) => request.conditions.push(found),
+                Err(fault) => faults.push(fault),
+            },
+        }
+    }
+    for (member, values) in equal {
+        match equality(member, values) {
+            Ok(found) => request.conditions.push(found),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if !tags.is_empty() {
+        request
+            .conditions
+            .push(condition("t.tags @> ", Bind::Texts(tags), ""));
+    }
+    match read_sort(resource, &sort_text) {
+        Ok(sort) => request.sort = sort,
+        Err(fault) => faults.push(fault),
+    }
+    bound.sort();
+    request.binding = bound.join("&");
+    if faults.is_empty() {
+        Ok(request)
+    } else {
+        Err(bad_parameters(faults))
+    }
+}

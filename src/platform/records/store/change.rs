@@ -1,0 +1,195 @@
+//! The writes: create, patch, archive and restore, and what commands save.
+
+use super::checks::prepare;
+use super::lock::{For, Locked, archived, lock_even_archived, lock_parent};
+use super::write::{Written, write};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::Tx;
+use crate::platform::records::rules;
+use crate::platform::records::spec::{Act, Change, Resource};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// Makes a record from checked input.
+///
+/// # Errors
+/// `invalid`, `duplicate`, `forbidden`, and for parts what their parent's state says.
+pub async fn create(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    sent: Map<String, Value>,
+) -> AppResult<Written> {
+    lock_parent(tx, ctx, resource, parent).await?;
+    let forbidden = rules::forbidden(resource, ctx, &sent).collect::<Vec<_>>();
+    let mut change = new_change(ctx, resource, parent, sent);
+    prepare(tx, ctx, resource, &mut change, forbidden).await?;
+    write(tx, ctx, resource, change, None).await
+}
+
+/// A new record on its way: every writable member present, its maker the owner where nobody else is.
+pub fn new_change(
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    sent: Map<String, Value>,
+) -> Change {
+    let mut change = Change {
+        act: Act::Create,
+        verb: None,
+        id: Uuid::now_v7(),
+        parent,
+        sent: sent.keys().cloned().collect(),
+        before: Map::new(),
+        after: rules::created(resource, sent),
+        warnings: Vec::new(),
+        also: Vec::new(),
+    };
+    if resource.is_owned()
+        && change.after.get("owner_id").is_none_or(Value::is_null)
+        && ctx.user != Uuid::nil()
+        && !is_unowned_intake(ctx)
+    {
+        change.after.insert("owner_id".to_owned(), json!(ctx.user));
+    }
+    change
+}
+
+/// What arrives through a source belongs to nobody until it is assigned.
+fn is_unowned_intake(ctx: &Ctx) -> bool {
+    ctx.actor_kind == crate::kernel::ctx::ActorKind::Source
+}
+
+/// Applies a merge patch to a record.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `stale`, `archived`, `invalid`, `duplicate`.
+pub async fn update(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    id: Uuid,
+    patch: Map<String, Value>,
+) -> AppResult<Written> {
+    lock_parent(tx, ctx, resource, parent).await?;
+    let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Write).await?;
+    if locked.is_archived {
+        return Err(archived());
+    }
+    let forbidden = rules::forbidden(resource, ctx, &patch).collect::<Vec<_>>();
+    let before = locked.record()?;
+    let change = Change {
+        act: Act::Update,
+        verb: None,
+        id,
+        parent,
+        sent: patch.keys().cloned().collect(),
+        after: rules::patched(&before, &patch),
+        before,
+        warnings: Vec::new(),
+        also: Vec::new(),
+    };
+    apply(tx, ctx, resource, change, locked.version, forbidden).await
+}
+
+/// Writes a record that a command has locked and changed; rules and hooks run as for any change.
+///
+/// # Errors
+/// As `update`.
+pub async fn save(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    id: Uuid,
+    locked: &Locked,
+    after: Map<String, Value>,
+) -> AppResult<Written> {
+    save_as(tx, ctx, resource, id, locked, after, "updated").await
+}
+
+/// Like `save`; the event is called by what the command did: `lead.assigned`.
+///
+/// # Errors
+/// As `update`.
+pub async fn save_as(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    id: Uuid,
+    locked: &Locked,
+    after: Map<String, Value>,
+    verb: &'static str,
+) -> AppResult<Written> {
+    let change = Change {
+        act: Act::Update,
+        verb: Some(verb),
+        id,
+        parent: None,
+        sent: Vec::new(),
+        before: locked.record()?,
+        after,
+        warnings: Vec::new(),
+        also: Vec::new(),
+    };
+    apply(tx, ctx, resource, change, locked.version, Vec::new()).await
+}
+
+async fn apply(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    mut change: Change,
+    version: i32,
+    forbidden: Vec<Fault>,
+) -> AppResult<Written> {
+    prepare(tx, ctx, resource, &mut change, forbidden).await?;
+    write(tx, ctx, resource, change, Some(version)).await
+}
+
+/// Archives (`DELETE`) or restores a record.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `stale`, `archived`, `not_archived`.
+pub async fn archive(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    id: Uuid,
+    act: Act,
+) -> AppResult<Written> {
+    lock_parent(tx, ctx, resource, parent).await?;
+    let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Write).await?;
+    match (act, locked.is_archived) {
+        (Act::Archive, true) => return Err(archived()),
+        (Act::Restore, false) => {
+            return Err(AppError::refuse(
+                Code::NotArchived,
+                say("It is not archived", "未归档"),
+            ));
+        }
+        _ => {}
+    }
+    let before = locked.record()?;
+    let mut change = Change {
+        act,
+        verb: None,
+        id,
+        parent,
+        sent: Vec::new(),
+        after: before.clone(),
+        before,
+        warnings: Vec::new(),
+        also: Vec::new(),
+    };
+    if let Some(before) = resource.hooks.before {
+        before(tx, ctx, &mut change).await?;
+    }
+    write(tx, ctx, resource, change, Some(locked.version)).await
+}

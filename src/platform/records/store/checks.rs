@@ -1,0 +1,133 @@
+//! What a change must satisfy before its row is written.
+
+use crate::kernel::ctx::{Ctx, Reach};
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::platform::db::Tx;
+use crate::platform::records::spec::{Access, Act, Change, Resource};
+use crate::platform::records::sql::{self, Bind, Intent, Sql};
+use crate::platform::records::{custom, rules};
+use diesel::QueryableByName;
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+use uuid::Uuid;
+
+pub(super) async fn prepare(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    change: &mut Change,
+    mut faults: Vec<Fault>,
+) -> AppResult<()> {
+    let mut after = std::mem::take(&mut change.after);
+    faults.extend(rules::normalise(
+        resource,
+        ctx,
+        &change.before,
+        &mut after,
+        &mut change.warnings,
+    ));
+    change.after = after;
+    faults.extend(reference_faults(tx, ctx, resource, change).await?);
+    if !faults.is_empty() {
+        return Err(AppError::invalid(faults));
+    }
+    if change.changed("owner_id") {
+        may_assign(ctx, resource, change)?;
+    }
+    if resource.member("custom").is_some() && (change.act == Act::Create || change.changed("custom")) {
+        custom::check(tx, ctx, resource.singular, change).await?;
+    }
+    match resource.hooks.before {
+        Some(before) => before(tx, ctx, change).await,
+        None => Ok(()),
+    }
+}
+
+/// Giving a record to somebody needs the assigner's reach over both its present and its new owner.
+pub fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> {
+    let Access::Owned { assign } = resource.access else {
+        return Ok(());
+    };
+    let new = change.id_of("owner_id");
+    let is_own_new = change.act == Act::Create && (new == Some(ctx.user) || new.is_none());
+    if is_own_new {
+        return Ok(());
+    }
+    let old = change
+        .before
+        .get("owner_id")
+        .and_then(Value::as_str)
+        .and_then(|id| Uuid::parse_str(id).ok());
+    let within = match ctx.reach(assign) {
+        Reach::All => true,
+        Reach::Owners(owners) => [old, new]
+            .into_iter()
+            .flatten()
+            .all(|owner| owners.contains(&owner)),
+        Reach::Nobody => false,
+    };
+    if within {
+        Ok(())
+    } else {
+        Err(AppError::forbidden(assign))
+    }
+}
+
+#[derive(QueryableByName)]
+struct Missing {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// References to records that are not there, or that the caller cannot see: the two are not told apart. One statement
+/// for all of them.
+async fn reference_faults(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    change: &Change,
+) -> AppResult<Vec<Fault>> {
+    let mut sql = Sql::of(ctx.tenant);
+    let mut questions = Vec::new();
+    let changed = resource
+        .columns()
+        .filter(|member| !member.is_read_only && change.changed(member.name));
+    for member in changed {
+        let (Some(target), Some(id)) = (member.refers, change.id_of(member.name)) else {
+            continue;
+        };
+        // One may refer to oneself without the right to read users.
+        let scope = match target.singular == "user" && id == ctx.user {
+            true => String::from("TRUE"),
+            false => sql::scope(&mut sql, target, "t", ctx, Intent::Read),
+        };
+        let place = sql.place(Bind::Id(id));
+        let live = live_condition(target);
+        // The lock that the foreign key takes anyway, taken here, so that what is being archived is waited for.
+        questions.push(format!(
+            "SELECT '{}' AS name WHERE NOT EXISTS (SELECT 1 FROM {} t \
+             WHERE t.tenant_id = $1 AND t.id = {place}{live} AND {scope} FOR KEY SHARE OF t)",
+            member.name, target.table
+        ));
+    }
+    if questions.is_empty() {
+        return Ok(Vec::new());
+    }
+    sql.push(&questions.join(" UNION ALL "));
+    let missing: Vec<Missing> = sql.query().load(&mut **tx).await?;
+    Ok(missing
+        .into_iter()
+        .map(|missing| Fault::not_found(format!("/{}", missing.name)))
+        .collect())
+}
+
+/// What can newly be referred to: what is not archived, and who is active.
+pub fn live_condition(target: &Resource) -> &'static str {
+    match target.singular {
+        "user" => " AND t.is_active",
+        _ if target.has_archive() => " AND t.archived_at IS NULL",
+        _ => "",
+    }
+}

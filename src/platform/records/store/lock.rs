@@ -1,0 +1,208 @@
+//! A record and its parent locked for a write, and what the caller may do with them.
+
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult, OrNotFound};
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::Tx;
+use crate::platform::records::spec::{Access, Resource};
+use crate::platform::records::sql::{self, Bind, Intent, Sql};
+use diesel::sql_types::{Bool, Integer, Text};
+use diesel::{OptionalExtension, QueryableByName};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// A record locked for a write, whole, with what the caller may do.
+#[derive(QueryableByName)]
+pub struct Locked {
+    #[diesel(sql_type = Text)]
+    doc: String,
+    #[diesel(sql_type = Integer)]
+    pub version: i32,
+    #[diesel(sql_type = Bool)]
+    pub(super) is_archived: bool,
+    #[diesel(sql_type = Bool)]
+    is_readable: bool,
+    #[diesel(sql_type = Bool)]
+    is_allowed: bool,
+}
+
+impl Locked {
+    /// # Errors
+    /// When the row is no JSON object: a bug.
+    pub fn record(&self) -> AppResult<Map<String, Value>> {
+        serde_json::from_str(&self.doc).map_err(AppError::internal)
+    }
+}
+
+/// What a lock must allow.
+pub enum For<'a> {
+    Write,
+    /// An action with a permission of its own.
+    Action(&'a str),
+    /// Giving it to somebody, by that permission: also what nobody owns yet and the caller sees.
+    Assignment(&'a str),
+}
+
+/// Locks a record: 404 when the caller cannot see it, 403 when they see it but may not act, 412 when stale, 409 when
+/// archived.
+///
+/// # Errors
+/// As said.
+pub async fn lock(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+    purpose: For<'_>,
+) -> AppResult<Locked> {
+    lock_on(&mut &**tx, ctx, resource, id, purpose).await
+}
+
+/// [`lock`] over a connection that the caller shares with a statement sent right after it, in one flight.
+///
+/// # Errors
+/// As [`lock`].
+pub async fn lock_on(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+    purpose: For<'_>,
+) -> AppResult<Locked> {
+    let locked = lock_even_archived(conn, ctx, resource, id, None, purpose).await?;
+    if locked.is_archived {
+        Err(archived())
+    } else {
+        Ok(locked)
+    }
+}
+
+pub(super) fn archived() -> AppError {
+    AppError::refuse(
+        Code::Archived,
+        say("It is archived; restore it first", "已归档,请先恢复"),
+    )
+}
+
+pub(super) async fn lock_even_archived(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+    parent: Option<Uuid>,
+    purpose: For<'_>,
+) -> AppResult<Locked> {
+    let mut sql = Sql::of(ctx.tenant);
+    let readable = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
+    let (allowed, permission) = match purpose {
+        For::Write => (
+            sql::scope(&mut sql, resource, "t", ctx, Intent::Write),
+            resource.write_permission(),
+        ),
+        For::Action(permission) => (
+            sql::action_scope(&mut sql, resource, "t", ctx, permission),
+            permission.to_owned(),
+        ),
+        For::Assignment(permission) => {
+            let reach = sql::action_scope(&mut sql, resource, "t", ctx, permission);
+            let unowned = if ctx.holds(permission) {
+                "t.owner_id IS NULL"
+            } else {
+                "FALSE"
+            };
+            (format!("({reach} OR {unowned})"), permission.to_owned())
+        }
+    };
+    let id = sql.place(Bind::Id(id));
+    let within = match (resource.access, parent) {
+        (Access::Part { key, .. }, Some(parent)) => format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))),
+        _ => String::new(),
+    };
+    let archived = if resource.has_archive() {
+        "t.archived_at IS NOT NULL"
+    } else {
+        "FALSE"
+    };
+    let document = sql::whole_document(resource);
+    sql.push(&format!(
+        "SELECT {document} AS doc, t.version, {archived} AS is_archived, coalesce({readable}, FALSE) AS is_readable, coalesce({allowed}, FALSE) AS is_allowed \
+         FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} FOR UPDATE OF t",
+        resource.table
+    ));
+    let locked: Locked = sql.query().get_result(conn).await.optional()?.or_not_found()?;
+    if !locked.is_readable {
+        return Err(AppError::not_found());
+    }
+    if !locked.is_allowed {
+        return Err(AppError::forbidden(&permission));
+    }
+    ctx.if_match(locked.version)?;
+    Ok(locked)
+}
+
+#[derive(QueryableByName)]
+struct ParentRow {
+    #[diesel(sql_type = Bool)]
+    is_readable: bool,
+    #[diesel(sql_type = Bool)]
+    is_allowed: bool,
+    #[diesel(sql_type = Bool)]
+    is_closed: bool,
+    #[diesel(sql_type = Bool)]
+    is_archived: bool,
+}
+
+/// Locks the parent of a part first (the lock order's subject), and asks whether its parts may change.
+pub(super) async fn lock_parent(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    parent: Option<Uuid>,
+) -> AppResult<()> {
+    let Access::Part {
+        parent: owner,
+        closed_sql,
+        ..
+    } = resource.access
+    else {
+        return Ok(());
+    };
+    let id = parent.or_not_found()?;
+    let mut sql = Sql::of(ctx.tenant);
+    let readable = sql::scope(&mut sql, owner, "p", ctx, Intent::Read);
+    let allowed = sql::scope(&mut sql, owner, "p", ctx, Intent::Write);
+    let place = sql.place(Bind::Id(id));
+    let closed = closed_sql.unwrap_or("FALSE");
+    sql.push(&format!(
+        "SELECT coalesce({readable}, FALSE) AS is_readable, coalesce({allowed}, FALSE) AS is_allowed, {closed} AS is_closed, p.archived_at IS NOT NULL AS is_archived \
+         FROM {} p WHERE p.tenant_id = $1 AND p.id = {place} FOR UPDATE OF p",
+        owner.table
+    ));
+    let row: ParentRow = sql
+        .query()
+        .get_result(&mut **tx)
+        .await
+        .optional()?
+        .or_not_found()?;
+    match row {
+        ParentRow {
+            is_readable: false, ..
+        } => Err(AppError::not_found()),
+        ParentRow {
+            is_allowed: false, ..
+        } => Err(AppError::forbidden(&owner.write_permission())),
+        ParentRow {
+            is_archived: true, ..
+        } => Err(archived()),
+        ParentRow { is_closed: true, .. } => Err(AppError::refuse(
+            Code::AlreadyClosed,
+            say(
+                "It is closed; its parts no longer change",
+                "已关闭,其内容不可再更改",
+            ),
+        )),
+        _ => Ok(()),
+    }
+}

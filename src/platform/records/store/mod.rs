@@ -1,0 +1,17 @@
+//! Reading and writing records by their declaration. Every statement carries the tenant; every read and write the scope.
+
+mod change;
+mod checks;
+mod expand;
+mod find;
+mod lock;
+mod write;
+
+pub(super) use change::new_change;
+pub use change::{archive, create, save, save_as, update};
+pub(super) use checks::{live_condition, may_assign};
+pub use expand::{expand, expand_name, expandable};
+pub use find::{find, require_visible, visible};
+pub use lock::{For, Locked, lock, lock_on};
+pub use write::Written;
+pub(super) use write::event;
