@@ -3,7 +3,6 @@
 use super::files::{self, PIECE, Whole};
 use super::import::{kind_of, layout};
 use super::plan::{Options, Plan};
-use super::targets::Subject;
 use super::text::{self, Sniffer};
 use super::{csv_out, lookup, workbook};
 use crate::jobs;
@@ -49,7 +48,7 @@ pub struct ImportFile {
     #[schema(example = "csv")]
     pub format: String,
     /// In which encoding its text was recognised to be.
-    #[schema(example = "GB18030")]
+    #[schema(example = "gb18030")]
     pub encoding: String,
     #[schema(minimum = 0, example = 730457)]
     pub size_bytes: i64,
@@ -388,9 +387,6 @@ fn told(ctx: &Ctx, fault: &Fault) -> PreviewFault {
 pub async fn create_import(db: web::Data<Db>, command: Command<Options>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     ctx.require(&input.resource.resource().write_permission())?;
-    if input.resource == Subject::Opportunity && has_past(&input) {
-        ctx.require("opportunity.import")?;
-    }
     db.write(&ctx, async |tx| {
         let conn = &mut &**tx;
         let file = files::find(conn, &ctx, "import", input.file_id).await;
@@ -406,18 +402,18 @@ pub async fn create_import(db: web::Data<Db>, command: Command<Options>) -> AppR
         if !faults.is_empty() {
             return Err(AppError::invalid(faults));
         }
+        if ["stage", "entered_on", "closed_on"]
+            .iter()
+            .any(|target| plan.has(target))
+        {
+            ctx.require("opportunity.import")?;
+        }
         let params = serde_json::to_value(&plan.options).map_err(AppError::internal)?;
         jobs::enqueue(tx, &ctx, kind_of(input.resource), params, None)
             .await?
             .accepted()
     })
     .await
-}
-
-fn has_past(options: &Options) -> bool {
-    let named = options.mapping.values().flatten().chain(options.defaults.keys());
-    let past = ["stage", "entered_on", "closed_on"];
-    named.into_iter().any(|target| past.contains(&target.as_str()))
 }
 
 /// The errors of an import as a file

@@ -330,7 +330,7 @@ pub fn recognise(subject: Subject, heading: &str, fields: &[String]) -> Option<S
         let known = |target: &&&str| {
             let words = WORDS
                 .iter()
-                .find(|(of, _)| of == **target)
+                .find(|(of, _)| *of == **target)
                 .map(|(_, words)| *words);
             words
                 .unwrap_or_default()

@@ -29,4 +29,5 @@ mod sign_in;
 mod snapshot;
 mod support;
 mod timers;
+mod transfers;
 mod users;

@@ -135,8 +135,9 @@ async fn references(
     let mut wanted: BTreeMap<&'static str, BTreeSet<Uuid>> = BTreeMap::new();
     let members = resource
         .columns()
-        .filter(|member| !member.is_read_only && member.kind == Kind::Id);
-    for member in members.clone().filter(|member| member.refers.is_some()) {
+        .filter(|member| !member.is_read_only && member.kind == Kind::Id && member.refers.is_some())
+        .collect::<Vec<_>>();
+    for member in &members {
         let ids = changes.iter().filter_map(|(change, _)| change.id_of(member.name));
         wanted.insert(member.name, ids.collect());
     }

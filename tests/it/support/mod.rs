@@ -8,3 +8,4 @@ pub mod make_deals;
 pub mod make_events;
 pub mod make_identity;
 pub mod make_pipelines;
+pub mod make_transfers;
