@@ -401,7 +401,9 @@ impl Plan {
             Kind::Choice => json!(choice(member, text)),
             Kind::Currency => json!(text.to_uppercase()),
             Kind::Tags => {
-                let tags = text.split([',', ';', '、', '\u{ff0c}', '\u{ff1b}', '|']).map(str::trim);
+                let tags = text
+                    .split([',', ';', '、', '\u{ff0c}', '\u{ff1b}', '|'])
+                    .map(str::trim);
                 json!(tags.filter(|tag| !tag.is_empty()).collect::<Vec<_>>())
             }
             _ => value.clone(),
@@ -440,7 +442,12 @@ fn is_blank(value: &Value) -> bool {
 
 /// A number without its currency sign and thousands separators.
 fn number(text: &str) -> Option<String> {
-    let plain = text.replace([',', '\u{ff0c}', ' ', '\u{a0}', '¥', '\u{ffe5}', '$', '€', '£', '元'], \"\");
+    let plain = text.replace(
+        [
+            ',', '\u{ff0c}', ' ', '\u{a0}', '¥', '\u{ffe5}', '$', '€', '£', '元',
+        ],
+        "",
+    );
     money::parse(&plain).map(|_| plain)
 }
 
