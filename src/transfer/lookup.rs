@@ -200,7 +200,7 @@ pub async fn one(
 ) -> AppResult<Result<Uuid, Fault>> {
     let found = rows(conn, ctx, plan, target, vec![text.to_lowercase()]).await?;
     let ids = found.iter().map(|found| found.id).collect::<BTreeSet<_>>();
-    Ok(match (ids.len(), ids.first()) {
+    Ok(match (ids.len(), ids.iter().next()) {
         (1, Some(id)) => Ok(*id),
         (0, _) => Err(Fault::not_found(pointer(target))),
         _ => Err(ambiguous(target)),
