@@ -14,7 +14,7 @@ use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
-use crate::{approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, time};
+use crate::{approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, time, transfer};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -112,6 +112,14 @@ pub const JOBS: Kinds = &[
     &crm::scoring::rescore::RESCORE,
     &opportunity::migration::MIGRATE,
     &opportunity::migration::ROLL_BACK,
+    &transfer::import::LEADS,
+    &transfer::import::ACCOUNTS,
+    &transfer::import::CONTACTS,
+    &transfer::import::OPPORTUNITIES,
+    &transfer::export::LEADS,
+    &transfer::export::ACCOUNTS,
+    &transfer::export::CONTACTS,
+    &transfer::export::OPPORTUNITIES,
 ];
 
 /// What each area does when somebody hands everything over.
@@ -153,6 +161,7 @@ fn rooms(config: &mut ServiceConfig) {
     pipeline::routes(config);
     event::routes(config);
     jobs::routes(config);
+    transfer::routes(config);
     time::routes(config);
     insight::routes(config);
     approval::routes(config);

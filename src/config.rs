@@ -22,6 +22,8 @@ pub struct Config {
     pub connections_per_worker: usize,
     pub rate_per_user: NonZeroU32,
     pub rate_per_tenant: NonZeroU32,
+    /// Largest file that is taken in for an import, in bytes.
+    pub import_max_bytes: usize,
     pub cors_origins: Vec<String>,
     pub is_log_json: bool,
     pub log_filter: String,
@@ -80,6 +82,7 @@ impl Config {
             connections_per_worker: count("PENSTOCK_CONNECTIONS_PER_WORKER", 4)?.get() as usize,
             rate_per_user: count("PENSTOCK_RATE_LIMIT_PER_USER", 600)?,
             rate_per_tenant: count("PENSTOCK_RATE_LIMIT_PER_TENANT", 6000)?,
+            import_max_bytes: count("PENSTOCK_IMPORT_MAX_BYTES", 64 * 1024 * 1024)?.get() as usize,
             cors_origins: get("PENSTOCK_CORS_ORIGINS")
                 .map(|list| list.split(',').map(|origin| origin.trim().to_owned()).collect())
                 .unwrap_or_default(),

@@ -19,3 +19,4 @@ pub mod run;
 pub mod schema;
 pub mod server;
 pub mod time;
+pub mod transfer;

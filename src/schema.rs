@@ -1284,6 +1284,36 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// The bytes of a file, in pieces, each from its place in the whole.
+    transfer_chunks (tenant_id, file_id, start_at) {
+        tenant_id -> Uuid,
+        file_id -> Uuid,
+        start_at -> Int8,
+        content -> Bytea,
+    }
+}
+
+diesel::table! {
+    /// A file that was sent in to be imported, or that an export made; in the database, so that any server can go on with it. Removed after seven days of real time.
+    transfer_files (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        user_id -> Uuid,
+        purpose -> Text,
+        name -> Text,
+        /// As it is stored: a workbook that was sent in stands here as csv.
+        format -> Text,
+        /// How its text is written, e.g. UTF-8 or GBK.
+        encoding -> Nullable<Text>,
+        delimiter -> Nullable<Text>,
+        size_bytes -> Int8,
+        digest -> Nullable<Bytea>,
+        is_complete -> Bool,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Every move of an opportunity, append-only. Its present stage, status and visit are those its last transition names.
     transitions (tenant_id, id) {
         tenant_id -> Uuid,

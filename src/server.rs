@@ -58,6 +58,7 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
         leave_seats: app::leave_seats,
         metrics: Metrics::new()?,
         stopping: AtomicBool::new(false),
+        import_max_bytes: config.import_max_bytes,
     }))
 }
 

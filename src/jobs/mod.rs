@@ -27,17 +27,17 @@ mod view;
 pub mod worker;
 
 use crate::kernel::ctx::{ActorKind, Ctx};
-use crate::kernel::error::{AppResult, Refusal};
+use crate::kernel::error::{AppResult, OrNotFound, Refusal};
 use crate::kernel::fault::Fault;
-use crate::kernel::text::{Say, say};
-use crate::platform::db::Tx;
+use crate::kernel::text::{Lang, Say, say};
+use crate::platform::db::{Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::reply::Reply;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
-pub use view::JobView;
+pub use view::{JobErrorView, JobView};
 
 /// Does one chunk in the transaction that also commits its checkpoint. It may run again, so it keeps nothing outside.
 pub type Work = for<'a> fn(&'a mut Tx, &'a Ctx, &'a JobRun) -> LocalBoxFuture<'a, AppResult<Step>>;
@@ -197,6 +197,36 @@ pub async fn enqueue_as(
         id,
         view: row.view(ctx.lang),
     })
+}
+
+/// Whether the caller sees a job at all.
+///
+/// # Errors
+/// `not_found` when they do not.
+pub async fn require_visible(db: &Db, ctx: &Ctx, id: Uuid) -> AppResult<()> {
+    let job = db.read(async |conn| rows::find(conn, ctx, id).await).await?;
+    job.or_not_found().map(|_| ())
+}
+
+/// Errors of a job after a place among them: each in English, with its message in Chinese beside it.
+///
+/// # Errors
+/// Database errors.
+pub async fn errors_after(
+    db: &Db,
+    tenant: Uuid,
+    job: Uuid,
+    after: i64,
+    limit: i64,
+) -> AppResult<Vec<(JobErrorView, String)>> {
+    let errors = db
+        .read(async |conn| rows::errors(conn, tenant, job, after, limit).await)
+        .await?;
+    let in_both = |error: rows::ErrorRow| {
+        let chinese = error.message_zh.clone();
+        (error.view(Lang::En), chinese)
+    };
+    Ok(errors.into_iter().map(in_both).collect())
 }
 
 /// What a caller may know of why a job failed for our own reasons.

@@ -1,6 +1,7 @@
 //! Room 5: running deals, their parts, their moves.
 
 pub mod advance;
+pub mod bring_in;
 pub mod closing;
 pub mod convert;
 pub mod criteria;

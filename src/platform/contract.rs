@@ -19,6 +19,8 @@ pub struct Operation {
     pub permission: Option<String>,
     parameters: Vec<Parameter>,
     body_schema: Option<Value>,
+    /// Whether its body is a file: anything but JSON.
+    pub takes_file: bool,
     /// Whether the body may be left out.
     pub is_body_optional: bool,
     validator: OnceLock<Option<Validator>>,
@@ -134,6 +136,7 @@ impl Operation {
                 .collect(),
             permission,
             parameters: Parameter::all(operation, components),
+            takes_file: content.is_some() && body_schema.is_none(),
             body_schema,
             is_body_optional: operation
                 .get("requestBody")

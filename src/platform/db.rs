@@ -358,6 +358,11 @@ impl Tx {
         }
     }
 
+    /// Notes that a record was made, of which this transaction has said nothing yet: spares the look for an earlier event.
+    pub fn record_new(&mut self, event: events::Event) {
+        self.events.push(event);
+    }
+
     /// Writes what was recorded so far under these terms: for a transaction that does more than one command's work, each
     /// with its own actor and instant. What is recorded afterwards goes under the terms of the transaction as ever.
     ///
@@ -395,7 +400,11 @@ impl Tx {
             Ok(done) => {
                 self.batch_execute("RELEASE SAVEPOINT apart").await?;
                 let later = std::mem::replace(&mut self.events, events);
-                later.into_iter().for_each(|event| self.record(event));
+                if self.events.is_empty() {
+                    self.events = later;
+                } else {
+                    later.into_iter().for_each(|event| self.record(event));
+                }
                 Ok(Ok(done))
             }
             Err(AppError::Refused(refusal)) if !is_outage(refusal.code) => {

@@ -32,6 +32,8 @@ use uuid::Uuid;
 
 /// How long a request may take in all, in seconds.
 pub const REQUEST_SECONDS: u64 = 15;
+/// How long a request may take whose body is a file.
+const FILE_SECONDS: u64 = 600;
 /// Largest JSON body, in bytes.
 pub const MOST_BODY: usize = 1024 * 1024;
 
@@ -46,6 +48,8 @@ pub struct Platform {
     pub leave_seats: LeaveSeats,
     pub metrics: Metrics,
     pub stopping: AtomicBool,
+    /// Largest file that is taken in for an import, in bytes.
+    pub import_max_bytes: usize,
 }
 
 impl Platform {
@@ -87,7 +91,8 @@ pub async fn front_door(
     let (pattern, admitted) = admit(&platform, &request, &asked).await;
     let response = match admitted {
         Ok(()) => {
-            match tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS), next.call(request)).await {
+            let seconds = seconds_for(&platform, &request);
+            match tokio::time::timeout(Duration::from_secs(seconds), next.call(request)).await {
                 Ok(Ok(response)) => response.map_into_boxed_body(),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(given_up(&asked)),
@@ -116,6 +121,15 @@ fn given_up(asked: &Asked) -> actix_web::Error {
     let mut response = render_refusal(&slow.to_refusal(), asked);
     stand(response.headers_mut(), asked);
     InternalError::from_response("too slow", response).into()
+}
+
+fn seconds_for(platform: &Shared, request: &ServiceRequest) -> u64 {
+    let found = platform.contract.find(request.method().as_str(), request.path());
+    if found.is_ok_and(|operation| operation.takes_file) {
+        FILE_SECONDS
+    } else {
+        REQUEST_SECONDS
+    }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -52,6 +52,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000012_approval_edges",
     "2026-11-22-000014_scoring",
     "2026-11-22-000015_duplicates",
+    "2026-11-22-000016_transfers",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.

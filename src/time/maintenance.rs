@@ -22,6 +22,8 @@ const MOST_BATCHES: usize = 50;
 const LEASE_SECONDS: i32 = 90;
 /// How long an answer is kept for its repetitions.
 const KEY_HOURS: i64 = 24;
+/// How long files that were sent in or made are kept.
+const FILE_HOURS: i64 = 7 * 24;
 /// Refresh tokens stay past their end while an access token of a revoked family could still be about.
 const TOKEN_HOURS: i64 = 24;
 
@@ -55,7 +57,7 @@ pub async fn round(db: &Db, platform: &Shared, lease: &Lease) -> AppResult<()> {
     Ok(())
 }
 
-const EXPIRY: [(&str, i64); 2] = [
+const EXPIRY: [(&str, i64); 3] = [
     (
         "DELETE FROM idempotency_keys WHERE (tenant_id, caller_id, operation, key) IN \
          (SELECT tenant_id, caller_id, operation, key FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
@@ -65,6 +67,11 @@ const EXPIRY: [(&str, i64); 2] = [
         "DELETE FROM refresh_tokens WHERE (tenant_id, id) IN \
          (SELECT tenant_id, id FROM refresh_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
         TOKEN_HOURS,
+    ),
+    (
+        "DELETE FROM transfer_files WHERE (tenant_id, id) IN \
+         (SELECT tenant_id, id FROM transfer_files WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+        FILE_HOURS,
     ),
 ];
 

@@ -42,5 +42,6 @@ mod snapshot;
 mod support;
 mod timers;
 mod together;
+mod transfers;
 mod uniqueness;
 mod users;

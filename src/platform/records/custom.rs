@@ -92,14 +92,18 @@ struct Exists {
     yes: bool,
 }
 
-async fn user_exists(tx: &mut Tx, tenant: Uuid, id: Uuid) -> AppResult<bool> {
+pub(super) async fn user_exists(tx: &mut Tx, tenant: Uuid, id: Uuid) -> AppResult<bool> {
     let query = sql_query("SELECT EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND id = $2) AS yes")
         .bind::<SqlUuid, _>(tenant)
         .bind::<SqlUuid, _>(id);
     Ok(Cached(query).get_result::<Exists>(&mut **tx).await?.yes)
 }
 
-fn faults(definitions: &[Definition], before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Fault> {
+pub(super) fn faults(
+    definitions: &[Definition],
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (key, value) in after {
         let pointer = format!("/custom/{key}");

@@ -1,6 +1,7 @@
 //! The record store: a resource is declared once (`Resource`), and its JSON, schema, list parameters, scope, SQL and
 //! events follow from that. What is particular to a resource stands in its hooks.
 
+pub mod bulk;
 pub mod custom;
 pub mod docs;
 pub mod http;

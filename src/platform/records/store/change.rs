@@ -27,6 +27,18 @@ pub async fn create(
 ) -> AppResult<Written> {
     lock_parent(tx, ctx, resource, parent).await?;
     let forbidden = rules::forbidden(resource, ctx, &sent).collect::<Vec<_>>();
+    let mut change = new_change(ctx, resource, parent, sent);
+    prepare(tx, ctx, resource, &mut change, forbidden).await?;
+    write(tx, ctx, resource, change, None).await
+}
+
+/// A new record on its way: every writable member present, its maker the owner where nobody else is.
+pub fn new_change(
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    sent: Map<String, Value>,
+) -> Change {
     let mut change = Change {
         act: Act::Create,
         verb: None,
@@ -45,8 +57,7 @@ pub async fn create(
     {
         change.after.insert("owner_id".to_owned(), json!(ctx.user));
     }
-    prepare(tx, ctx, resource, &mut change, forbidden).await?;
-    write(tx, ctx, resource, change, None).await
+    change
 }
 
 /// What arrives through a source belongs to nobody until it is assigned.

@@ -55,7 +55,7 @@ pub(super) async fn prepare(
 }
 
 /// Giving a record to somebody needs the assigner's reach over both its present and its new owner.
-fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> {
+pub fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> {
     let Access::Owned { assign } = resource.access else {
         return Ok(());
     };
@@ -133,7 +133,7 @@ async fn reference_faults(
 }
 
 /// What can newly be referred to: what is not archived, and who is active.
-fn live_condition(target: &Resource) -> &'static str {
+pub fn live_condition(target: &Resource) -> &'static str {
     match target.singular {
         "user" => " AND t.is_active",
         _ if target.has_archive() => " AND t.archived_at IS NULL",

@@ -7,8 +7,11 @@ mod find;
 mod lock;
 mod write;
 
+pub(super) use change::new_change;
 pub use change::{archive, create, save, save_as, update};
+pub(super) use checks::{live_condition, may_assign};
 pub use expand::{expand, expand_name, expandable};
 pub use find::{find, read, require_visible, visible};
 pub use lock::{For, Locked, lock, lock_on};
 pub use write::Written;
+pub(super) use write::event;

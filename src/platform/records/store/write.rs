@@ -99,7 +99,7 @@ fn write_sql(ctx: &Ctx, resource: &Resource, change: &Change, version: Option<i3
 }
 
 /// The event of a change: before and after of each changed member, sensitive ones apart.
-fn event(resource: &'static Resource, change: &Change) -> Event {
+pub fn event(resource: &'static Resource, change: &Change) -> Event {
     let verb = match change.act {
         Act::Create => "created",
         Act::Update => "updated",

@@ -1,0 +1,2 @@
+DROP TABLE transfer_chunks;
+DROP TABLE transfer_files;

@@ -1,0 +1,264 @@
+//! Deals brought in from elsewhere: with the history that they had there, back-dated and marked (transitions of kind
+//! `import`). Needs a permission of its own, and is never a way around a live gate: what was brought in says so for ever.
+
+use super::SUBJECTS;
+use super::advance::rules::Status;
+use super::advance::service::call_off;
+use super::cycles::{self, End};
+use super::moves::{Move, MoveKind, make};
+use super::parts::LINE;
+use super::resources::OPPORTUNITY;
+use super::standing::lock_head;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::text::say;
+use crate::pipeline::course::{Course, Step};
+use crate::pipeline::service::{definition, published};
+use crate::platform::db::Tx;
+use crate::platform::records::store::{self, For};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+const IMPORT: &str = "opportunity.import";
+
+/// A product that a deal is about.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub product_id: Uuid,
+    pub name: String,
+}
+
+/// What a deal had behind it where it comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Key or name of a stage, or `won` or `lost`.
+    pub stage: Option<String>,
+    pub entered_on: Option<NaiveDate>,
+    pub closed_on: Option<NaiveDate>,
+    pub loss_reason_id: Option<Uuid>,
+    pub lost_because: Option<String>,
+    pub product: Option<Wanted>,
+}
+
+impl Past {
+    fn is_nothing(&self) -> bool {
+        self.stage.is_none() && self.entered_on.is_none() && self.closed_on.is_none()
+    }
+}
+
+/// Where a deal is to be.
+struct Goal {
+    stage_id: Uuid,
+    status: Status,
+}
+
+/// Makes a deal, with its past.
+///
+/// # Errors
+/// As `store::create`; `forbidden` when it has a past and the caller may not bring such in.
+pub async fn create(tx: &mut Tx, ctx: &Ctx, members: Map<String, Value>, past: &Past) -> AppResult<Uuid> {
+    if past.is_nothing() {
+        let made = store::create(tx, ctx, &OPPORTUNITY, None, members.clone()).await?;
+        want(tx, ctx, made.id, &members, past).await?;
+        return Ok(made.id);
+    }
+    ctx.require(IMPORT)?;
+    let pipeline = members
+        .get("pipeline_id")
+        .and_then(Value::as_str)
+        .and_then(|id| Uuid::parse_str(id).ok());
+    let definition = published(&mut &**tx, &SUBJECTS, ctx.tenant, pipeline).await?;
+    let goal = goal(&definition.course, past, None)?;
+    let (entered, closed) = instants(ctx, past, goal.status)?;
+    let at = then(ctx, entered);
+    let made = store::create(tx, &at, &OPPORTUNITY, None, members.clone()).await?;
+    want(tx, &at, made.id, &members, past).await?;
+    tx.flush_events(&at).await?;
+    reach(tx, ctx, made.id, &goal, past, (entered, closed)).await?;
+    Ok(made.id)
+}
+
+/// Takes a deal that is open here to where it stood elsewhere; false when it stands there already.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `invalid`.
+pub async fn settle(tx: &mut Tx, ctx: &Ctx, id: Uuid, past: &Past) -> AppResult<bool> {
+    if past.stage.is_none() {
+        return Ok(false);
+    }
+    let (head, _) = lock_head(tx, ctx, id, For::Action(IMPORT)).await?;
+    let definition = definition(&mut &**tx, &SUBJECTS, ctx.tenant, head.pipeline_version_id).await?;
+    let goal = goal(&definition.course, past, Some(head.stage_id))?;
+    let is_there =
+        head.status()? == goal.status && (goal.status != Status::Open || head.stage_id == goal.stage_id);
+    if is_there {
+        return Ok(false);
+    }
+    if head.status()? != Status::Open {
+        return Err(AppError::invalid(vec![Fault::invalid(
+            "/stage",
+            "differs from how the deal was closed here",
+            "与此商机已关闭的结果不一致",
+        )]));
+    }
+    let (_, closed) = instants(ctx, past, goal.status)?;
+    call_off(tx, ctx, id).await?;
+    reach(tx, ctx, id, &goal, past, (ctx.now, closed)).await?;
+    Ok(true)
+}
+
+/// The line of the product that it is about.
+async fn want(tx: &mut Tx, ctx: &Ctx, id: Uuid, members: &Map<String, Value>, past: &Past) -> AppResult<()> {
+    let Some(wanted) = &past.product else {
+        return Ok(());
+    };
+    let price = members.get("amount").and_then(Value::as_str).unwrap_or("0");
+    let line =
+        json!({ "product_id": wanted.product_id, "name": wanted.name, "quantity": "1", "unit_price": price });
+    let line = line.as_object().cloned().unwrap_or_default();
+    store::create(tx, ctx, &LINE, Some(id), line).await?;
+    Ok(())
+}
+
+fn goal(course: &Course, past: &Past, present: Option<Uuid>) -> AppResult<Goal> {
+    let first = course.first().map(|step| step.id);
+    let first = first.ok_or_else(|| AppError::internal("a published version without stages"))?;
+    let Some(text) = past.stage.as_deref().map(str::to_lowercase) else {
+        return Ok(Goal {
+            stage_id: first,
+            status: Status::Open,
+        });
+    };
+    let last = || {
+        course
+            .steps()
+            .iter()
+            .rev()
+            .find(|step| step.is_final())
+            .map_or(first, |step| step.id)
+    };
+    match text.as_str() {
+        "won" | "closed won" | "赢单" | "成交" => Ok(Goal {
+            stage_id: last(),
+            status: Status::Won,
+        }),
+        "lost" | "closed lost" | "丢单" | "输单" => Ok(Goal {
+            stage_id: present.unwrap_or(first),
+            status: Status::Lost,
+        }),
+        _ => {
+            let named = |step: &&Step| {
+                [
+                    step.key.to_lowercase(),
+                    step.name.to_lowercase(),
+                    step.id.to_string(),
+                ]
+                .contains(&text)
+            };
+            let step = course.steps().iter().find(named).ok_or_else(|| {
+                AppError::invalid(vec![Fault::new(
+                    "/stage",
+                    "unknown_value",
+                    say("is no stage of the pipeline", "不是该流程的阶段"),
+                )])
+            })?;
+            Ok(Goal {
+                stage_id: step.id,
+                status: Status::Open,
+            })
+        }
+    }
+}
+
+/// When it was entered and closed; a closed deal without a day was closed when it was entered, or now.
+fn instants(ctx: &Ctx, past: &Past, status: Status) -> AppResult<(DateTime<Utc>, DateTime<Utc>)> {
+    let at = |day: NaiveDate| {
+        let zone = ctx.principal.company.time_zone;
+        let local = zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
+        local.map_or(ctx.now, |local| local.with_timezone(&Utc))
+    };
+    let closed = past.closed_on.filter(|_| status != Status::Open).map(at);
+    let entered = past.entered_on.map(at).or(closed).unwrap_or(ctx.now);
+    let closed = closed.unwrap_or(ctx.now);
+    let mut faults = Vec::new();
+    if entered > ctx.now {
+        faults.push(Fault::out_of_range(
+            "/entered_on",
+            "lies in the future",
+            "晚于当前时间",
+        ));
+    }
+    if closed > ctx.now {
+        faults.push(Fault::out_of_range(
+            "/closed_on",
+            "lies in the future",
+            "晚于当前时间",
+        ));
+    }
+    if closed < entered {
+        faults.push(Fault::out_of_range(
+            "/closed_on",
+            "is before entered_on",
+            "早于 entered_on",
+        ));
+    }
+    if faults.is_empty() {
+        Ok((entered, closed))
+    } else {
+        Err(AppError::invalid(faults))
+    }
+}
+
+/// The terms as they would have been at an instant.
+fn then(ctx: &Ctx, now: DateTime<Utc>) -> Ctx {
+    Ctx { now, ..ctx.clone() }
+}
+
+/// Moves a deal to its goal by transitions of kind `import`, each at its own time.
+async fn reach(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    id: Uuid,
+    goal: &Goal,
+    past: &Past,
+    (entered, closed): (DateTime<Utc>, DateTime<Utc>),
+) -> AppResult<()> {
+    let at = then(ctx, entered);
+    let (head, locked) = lock_head(tx, &at, id, For::Action(IMPORT)).await?;
+    if head.stage_id != goal.stage_id || goal.status == Status::Open {
+        let mut step = Move::of(MoveKind::Import, &head)?;
+        step.begins_visit = head.stage_id != goal.stage_id;
+        step.to_stage_id = goal.stage_id;
+        make(tx, &at, &head, &locked.record()?, locked.version, step).await?;
+        tx.flush_events(&at).await?;
+    }
+    if goal.status == Status::Open {
+        return Ok(());
+    }
+    let at = then(ctx, closed);
+    let (head, locked) = lock_head(tx, &at, id, For::Action(IMPORT)).await?;
+    let end = ending(goal.status, past)?;
+    let mut step = Move::of(MoveKind::Import, &head)?;
+    step.to_status = goal.status;
+    step.reason = past.lost_because.clone();
+    make(tx, &at, &head, &locked.record()?, locked.version, step).await?;
+    cycles::freeze(tx, &at, &head, &end).await?;
+    tx.flush_events(&at).await
+}
+
+fn ending(status: Status, past: &Past) -> AppResult<End> {
+    if status == Status::Won {
+        return Ok(End::Won);
+    }
+    let Some(loss_reason_id) = past.loss_reason_id else {
+        return Err(AppError::invalid(vec![Fault::required("/loss_reason")]));
+    };
+    Ok(End::Lost {
+        loss_reason_id,
+        reason: past.lost_because.clone().unwrap_or_else(|| "—".to_owned()),
+        competitor_id: None,
+        debrief_on: None,
+    })
+}

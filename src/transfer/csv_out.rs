@@ -1,0 +1,125 @@
+//! CSV on its way out: cells made harmless, a page of rows at a time.
+
+use crate::jobs::{self, JobErrorView};
+use crate::kernel::error::{AppError, AppResult};
+use crate::platform::db::Db;
+use actix_web::web;
+use bytes::Bytes;
+use futures::stream::{self, Stream};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// The mark by which spreadsheets know UTF-8.
+pub const MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Errors read at once.
+const PAGE: i64 = 500;
+
+/// A cell that no spreadsheet takes for a formula. A plain number may begin with its sign.
+pub fn harmless(cell: &str) -> String {
+    let is_risky = cell.starts_with([
+        '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ]);
+    let is_number = cell.parse::<rust_decimal::Decimal>().is_ok();
+    if is_risky && !is_number {
+        format!("'{cell}")
+    } else {
+        cell.to_owned()
+    }
+}
+
+/// One line.
+///
+/// # Errors
+/// When memory runs out.
+pub fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> AppResult<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    let cells = cells.into_iter().map(harmless).collect::<Vec<_>>();
+    writer.write_record(&cells).map_err(AppError::internal)?;
+    writer
+        .into_inner()
+        .map_err(|error| AppError::internal(error.to_string()))
+}
+
+/// A value as a cell.
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// The errors of a job as a stream of CSV.
+pub fn errors(db: web::Data<Db>, tenant: Uuid, job: Uuid) -> impl Stream<Item = AppResult<Bytes>> {
+    stream::try_unfold((db, Some(-1_i64)), move |(db, at)| async move {
+        let Some(at) = at else {
+            return Ok(None);
+        };
+        if at < 0 {
+            let mut head = MARK.to_vec();
+            head.extend(line([
+                "row",
+                "heading",
+                "value",
+                "code",
+                "message",
+                "message_zh",
+                "original",
+            ])?);
+            return Ok(Some((Bytes::from(head), (db, Some(0)))));
+        }
+        let page = jobs::errors_after(&db, tenant, job, at, PAGE).await?;
+        let Some(last) = page.last().map(|(english, _)| english.ordinal) else {
+            return Ok(None);
+        };
+        let mut lines = Vec::new();
+        for (english, chinese) in &page {
+            lines.extend(error_line(english, chinese)?);
+        }
+        Ok(Some((Bytes::from(lines), (db, Some(last)))))
+    })
+}
+
+fn error_line(english: &JobErrorView, chinese: &str) -> AppResult<Vec<u8>> {
+    let row = english.row.map(|row| row.to_string()).unwrap_or_default();
+    let original = english
+        .original
+        .as_ref()
+        .map(Value::to_string)
+        .unwrap_or_default();
+    line([
+        row.as_str(),
+        english.heading.as_deref().unwrap_or(&english.pointer),
+        english.value.as_deref().unwrap_or_default(),
+        english.code.as_str(),
+        english.message.as_str(),
+        chinese,
+        original.as_str(),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_a_spreadsheet_would_run_is_made_harmless() {
+        for cell in [
+            "=1+1",
+            "+cmd|' /C calc'!A0",
+            "-1+2",
+            "@SUM(A1)",
+            "\tx",
+            "\rx",
+            "=1",
+        ] {
+            assert!(harmless(cell).starts_with('\''), "{cell}");
+        }
+        for cell in ["-12.50", "+3", "科技", "1=1", ""] {
+            assert_eq!(harmless(cell), cell);
+        }
+    }
+}

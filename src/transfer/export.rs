@@ -1,0 +1,372 @@
+//! Exports: a list as a file, made page by page in the caller's scope.
+
+use super::csv_out::{MARK, cell, line};
+use super::files::{self, Whole};
+use super::targets::Subject;
+use super::xlsx_out::{self, Archive, MOST_ROWS};
+use crate::jobs::{self, JobKind, JobRun, Progress, Step};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::{Db, Tx};
+use crate::platform::events::Event;
+use crate::platform::gatekeeper::{Command, Id};
+use crate::platform::records::{query, sql::is_masked, store};
+use crate::platform::reply::Reply;
+use actix_web::{HttpResponse, get, post, web};
+use bytes::Bytes;
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, Text};
+use diesel_async::RunQueryDsl;
+use futures::stream::{self, Stream};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+macro_rules! kind {
+    ($name:ident, $text:literal, $permission:literal) => {
+        pub static $name: JobKind = JobKind {
+            name: $text,
+            permission: $permission,
+            step: |tx, ctx, run| Box::pin(step(tx, ctx, run)),
+        };
+    };
+}
+kind!(LEADS, "lead.export", "lead.read");
+kind!(ACCOUNTS, "account.export", "account.read");
+kind!(CONTACTS, "contact.export", "contact.read");
+kind!(OPPORTUNITIES, "opportunity.export", "opportunity.read");
+
+fn kind_of(subject: Subject) -> &'static JobKind {
+    match subject {
+        Subject::Lead => &LEADS,
+        Subject::Account => &ACCOUNTS,
+        Subject::Contact => &CONTACTS,
+        Subject::Opportunity => &OPPORTUNITIES,
+    }
+}
+
+/// Records of one chunk.
+const PAGE: i64 = 1_000;
+
+/// In which form a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    Csv,
+    Xlsx,
+    Ndjson,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Xlsx => "xlsx",
+            Format::Ndjson => "ndjson",
+        }
+    }
+}
+
+/// What is to be exported.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportOptions {
+    pub resource: Subject,
+    pub format: Format,
+    /// Filters and sort as in the query of the list.
+    #[serde(default)]
+    #[schema(max_length = 4000, example = "status=new&sort=-created_at")]
+    pub filter: String,
+    /// Members, `custom.KEY`, or a member of something referred to (`owner.name`); all members when none is named.
+    #[serde(default)]
+    #[schema(max_items = 100, example = json!(["id", "name", "owner.name"]))]
+    pub columns: Vec<String>,
+}
+
+/// Where an export stands between two chunks.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Tally {
+    position: Option<Vec<String>>,
+    size: i64,
+    rows: i64,
+}
+
+#[derive(QueryableByName)]
+struct PageRow {
+    #[diesel(sql_type = Text)]
+    doc: String,
+    #[diesel(sql_type = Array<Text>)]
+    keys: Vec<String>,
+}
+
+/// The columns as asked for, or all that the caller may see.
+fn columns(ctx: &Ctx, options: &ExportOptions) -> Vec<String> {
+    if !options.columns.is_empty() {
+        return options.columns.clone();
+    }
+    let resource = options.resource.resource();
+    let seen = resource
+        .members
+        .iter()
+        .filter(|member| member.sensitive.is_none_or(|permission| ctx.holds(permission)));
+    let mut columns = vec!["id".to_owned()];
+    columns.extend(seen.map(|member| member.name.to_owned()));
+    columns.extend(["created_at", "updated_at"].map(str::to_owned));
+    columns
+}
+
+fn faults(options: &ExportOptions) -> Vec<Fault> {
+    let resource = options.resource.resource();
+    let standing = ["id", "version", "created_at", "updated_at", "archived_at"];
+    let expandable = store::expandable(resource);
+    let is_known = |column: &str| match column.split_once('.') {
+        Some(("custom", _)) => true,
+        Some((relation, _)) => expandable.contains(&relation),
+        None => standing.contains(&column) || resource.member(column).is_some(),
+    };
+    let columns = options.columns.iter().enumerate();
+    columns
+        .filter(|(_, column)| !is_known(column))
+        .map(|(index, column)| {
+            let message = say(format!("{column} is no column"), format!("没有列 {column}"));
+            Fault::new(format!("/columns/{index}"), "unknown_value", message)
+        })
+        .collect()
+}
+
+async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
+    let options: ExportOptions = serde_json::from_value(run.params.clone()).map_err(AppError::internal)?;
+    let columns = columns(ctx, &options);
+    let mut tally: Tally = match &run.checkpoint {
+        Some(checkpoint) => serde_json::from_value(checkpoint.clone()).map_err(AppError::internal)?,
+        None => Tally::default(),
+    };
+    let mut bytes = Vec::new();
+    if run.checkpoint.is_none() {
+        let name = format!("{}.{}", options.resource.resource().plural, options.format.name());
+        files::begin(tx, ctx, run.id, "export", &name, options.format.name()).await?;
+        bytes.extend(head(options.format, &columns)?);
+    }
+    let (records, is_end) = page(tx, ctx, &options, &columns, &mut tally).await?;
+    for record in &records {
+        bytes.extend(written(options.format, &columns, record)?);
+    }
+    tally.rows += i64::try_from(records.len()).unwrap_or(0);
+    if options.format == Format::Xlsx && tally.rows >= MOST_ROWS {
+        let message = say(
+            "A sheet has 1,048,576 rows at most; take csv",
+            "工作表最多 1,048,576 行,请使用 csv",
+        );
+        return Err(AppError::refuse(Code::TooLarge, message));
+    }
+    files::put(tx, ctx.tenant, run.id, tally.size, &bytes).await?;
+    tally.size += i64::try_from(bytes.len()).unwrap_or(0);
+    let progress = Progress {
+        done: tally.rows,
+        total: is_end.then_some(tally.rows),
+        errors: Vec::new(),
+    };
+    if !is_end {
+        let checkpoint = serde_json::to_value(&tally).map_err(AppError::internal)?;
+        return Ok(Step::More { progress, checkpoint });
+    }
+    let whole = Whole {
+        size: tally.size,
+        digest: &[],
+        encoding: Some("UTF-8"),
+        delimiter: None,
+    };
+    files::complete(tx, ctx.tenant, run.id, &whole).await?;
+    let said = json!({
+        "resource": options.resource, "format": options.format, "filter": options.filter, "columns": columns, "rows": tally.rows,
+        "is_masked": is_masked(options.resource.resource(), ctx),
+    });
+    tx.record(Event::new("export.made", "export", run.id, said));
+    let result = json!({ "rows": tally.rows, "links": { "file": format!("/v1/exports/{}/file", run.id) } });
+    Ok(Step::Done { progress, result })
+}
+
+/// The next records, with what was asked of the records that they refer to.
+async fn page(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    options: &ExportOptions,
+    columns: &[String],
+    tally: &mut Tally,
+) -> AppResult<(Vec<Map<String, Value>>, bool)> {
+    let resource = options.resource.resource();
+    let mut asked = query::parse(resource, &options.filter, &[])?;
+    asked.limit = PAGE;
+    let sql = query::page(resource, ctx, &asked, tally.position.as_deref(), None);
+    let mut rows: Vec<PageRow> = sql.query().load(&mut **tx).await?;
+    let size = usize::try_from(PAGE).unwrap_or(usize::MAX);
+    let is_end = rows.len() <= size;
+    rows.truncate(size);
+    tally.position = rows.last().map(|row| row.keys.clone()).or(tally.position.take());
+    let mut records = rows
+        .iter()
+        .map(|row| serde_json::from_str(&row.doc).map_err(AppError::internal))
+        .collect::<AppResult<Vec<Map<String, Value>>>>()?;
+    let mut relations = columns
+        .iter()
+        .filter_map(|column| Some(column.split_once('.')?.0.to_owned()))
+        .filter(|relation| relation != "custom")
+        .collect::<Vec<_>>();
+    relations.sort();
+    relations.dedup();
+    store::expand(&mut &**tx, ctx, resource, &relations, &mut records).await?;
+    Ok((records, is_end))
+}
+
+fn value<'a>(record: &'a Map<String, Value>, column: &str) -> &'a Value {
+    let found = match column.split_once('.') {
+        Some((outer, inner)) => record.get(outer).and_then(|outer| outer.get(inner)),
+        None => record.get(column),
+    };
+    found.unwrap_or(&Value::Null)
+}
+
+fn head(format: Format, columns: &[String]) -> AppResult<Vec<u8>> {
+    match format {
+        Format::Csv => {
+            let mut bytes = MARK.to_vec();
+            bytes.extend(line(columns.iter().map(String::as_str))?);
+            Ok(bytes)
+        }
+        Format::Xlsx => Ok(xlsx_out::row(columns)),
+        Format::Ndjson => Ok(Vec::new()),
+    }
+}
+
+fn written(format: Format, columns: &[String], record: &Map<String, Value>) -> AppResult<Vec<u8>> {
+    if format == Format::Ndjson {
+        let said = columns
+            .iter()
+            .map(|column| (column.clone(), value(record, column).clone()));
+        let mut bytes = serde_json::to_vec(&said.collect::<Map<_, _>>()).map_err(AppError::internal)?;
+        bytes.push(b'\n');
+        return Ok(bytes);
+    }
+    let cells = columns
+        .iter()
+        .map(|column| cell(value(record, column)))
+        .collect::<Vec<_>>();
+    match format {
+        Format::Xlsx => Ok(xlsx_out::row(&cells)),
+        _ => line(cells.iter().map(String::as_str)),
+    }
+}
+
+/// Export a list as a file
+///
+/// Answers 202 with the job that writes it: the records that the list would show you with these filters, in the same order,
+/// sensitive members as there. When it is done, `file` among its links is where to fetch it, for seven days, by you alone.
+/// Cells that a spreadsheet would take for a formula are made harmless. Needs the read permission of what is exported;
+/// each export leaves an event.
+#[utoipa::path(tag = "jobs", operation_id = "create_export", security(("bearer" = [])), request_body = ExportOptions, responses((status = 202, description = "The job; its path stands in Location.", body = jobs::JobView)))]
+#[post("/v1/exports")]
+pub async fn create_export(db: web::Data<Db>, command: Command<ExportOptions>) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    ctx.require(&input.resource.resource().read_permission())?;
+    let mut wrong = faults(&input);
+    if let Err(AppError::Refused(refusal)) = query::parse(input.resource.resource(), &input.filter, &[]) {
+        wrong.extend(refusal.faults.into_iter().map(|fault| Fault {
+            pointer: "/filter".to_owned(),
+            ..fault
+        }));
+    }
+    if !wrong.is_empty() {
+        return Err(AppError::invalid(wrong));
+    }
+    let params = serde_json::to_value(&input).map_err(AppError::internal)?;
+    db.write(&ctx, async |tx| {
+        jobs::enqueue(tx, &ctx, kind_of(input.resource), params.clone(), None)
+            .await?
+            .accepted()
+    })
+    .await
+}
+
+/// Fetch an exported file
+///
+/// Streamed; yours alone, as long as you may still read what it holds.
+#[utoipa::path(tag = "jobs", operation_id = "download_export", security(("bearer" = [])), responses((status = 200, description = "The file.", content(
+    (String = "text/csv", example = json!("id,name\r\n")),
+    (String = "application/x-ndjson", example = json!("{\"name\":\"王芳\"}\n")),
+    (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", example = json!("the bytes of the workbook")),
+))))]
+#[get("/v1/exports/{id}/file")]
+pub async fn download_export(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<HttpResponse> {
+    let file = db
+        .read(async |conn| files::find(conn, &ctx, "export", id.0).await)
+        .await?;
+    let subject = [
+        Subject::Lead,
+        Subject::Account,
+        Subject::Contact,
+        Subject::Opportunity,
+    ]
+    .into_iter()
+    .find(|subject| file.name.starts_with(subject.resource().plural));
+    if let Some(subject) = subject {
+        ctx.require(&subject.resource().read_permission())?;
+    }
+    let kind = match file.format.as_str() {
+        "csv" => "text/csv; charset=utf-8",
+        "ndjson" => "application/x-ndjson",
+        _ => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    };
+    let archive = (file.format == "xlsx").then(Archive::default);
+    Ok(HttpResponse::Ok()
+        .content_type(kind)
+        .insert_header((
+            "content-disposition",
+            format!("attachment; filename=\"{}\"", file.name),
+        ))
+        .streaming(pieces(db, ctx.tenant, file.id, archive)))
+}
+
+/// Where a download stands.
+enum At {
+    Head,
+    Piece(i64),
+    End,
+}
+
+fn pieces(
+    db: web::Data<Db>,
+    tenant: Uuid,
+    file: Uuid,
+    archive: Option<Archive>,
+) -> impl Stream<Item = AppResult<Bytes>> {
+    stream::try_unfold((db, archive, At::Head), move |(db, mut archive, at)| async move {
+        let from = match at {
+            At::End => return Ok(None),
+            At::Head => {
+                if let Some(archive_) = &mut archive {
+                    let head = archive_.head();
+                    return Ok(Some((Bytes::from(head), (db, archive, At::Piece(0)))));
+                }
+                0
+            }
+            At::Piece(from) => from,
+        };
+        let found = db
+            .read(async |conn| files::piece(conn, tenant, file, from).await)
+            .await?;
+        let Some((start, bytes)) = found else {
+            let foot = archive.as_mut().map(Archive::foot).unwrap_or_default();
+            return Ok(Some((Bytes::from(foot), (db, archive, At::End))));
+        };
+        let next = start + i64::try_from(bytes.len()).unwrap_or(1).max(1);
+        let bytes = match &mut archive {
+            Some(archive) => archive.rows(&bytes),
+            None => bytes,
+        };
+        Ok(Some((Bytes::from(bytes), (db, archive, At::Piece(next)))))
+    })
+}

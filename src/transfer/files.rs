@@ -1,0 +1,198 @@
+//! Files in the database: taken in as a stream, read in windows, written on at the end. Constant memory throughout.
+
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppResult, OrNotFound};
+use crate::platform::db::Cached;
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+/// Size of a piece of a file that was sent in.
+pub const PIECE: usize = 256 * 1024;
+/// Largest part of a file that is looked at at once; no row may be longer.
+pub const WINDOW: usize = 2 * 1024 * 1024;
+
+/// A file.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct File {
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub user_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    #[diesel(sql_type = Text)]
+    pub format: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub encoding: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub delimiter: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    pub size_bytes: i64,
+    #[diesel(sql_type = Bool)]
+    pub is_complete: bool,
+}
+
+/// Notes a file whose bytes are to come.
+pub async fn begin(
+    conn: &mut AsyncPgConnection,
+    ctx: &Ctx,
+    id: Uuid,
+    purpose: &str,
+    name: &str,
+    format: &str,
+) -> AppResult<()> {
+    let query = sql_query(
+        "INSERT INTO transfer_files (tenant_id, id, user_id, purpose, name, format, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(id)
+    .bind::<SqlUuid, _>(ctx.user)
+    .bind::<Text, _>(purpose)
+    .bind::<Text, _>(name)
+    .bind::<Text, _>(format)
+    .bind::<Timestamptz, _>(ctx.recorded_at);
+    Cached(query).execute(conn).await?;
+    Ok(())
+}
+
+/// Puts a piece at its place. A piece written again, by a chunk that is repeated, replaces itself.
+pub async fn put(
+    conn: &mut AsyncPgConnection,
+    tenant: Uuid,
+    file: Uuid,
+    start: i64,
+    bytes: &[u8],
+) -> AppResult<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let query = sql_query(
+        "INSERT INTO transfer_chunks (tenant_id, file_id, start_at, content) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (tenant_id, file_id, start_at) DO UPDATE SET content = EXCLUDED.content",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<SqlUuid, _>(file)
+    .bind::<BigInt, _>(start)
+    .bind::<Binary, _>(bytes);
+    Cached(query).execute(conn).await?;
+    Ok(())
+}
+
+/// What is known of a file once it is whole.
+pub struct Whole<'a> {
+    pub size: i64,
+    pub digest: &'a [u8],
+    pub encoding: Option<&'a str>,
+    pub delimiter: Option<&'a str>,
+}
+
+/// Notes that a file is whole.
+pub async fn complete(
+    conn: &mut AsyncPgConnection,
+    tenant: Uuid,
+    file: Uuid,
+    whole: &Whole<'_>,
+) -> AppResult<()> {
+    let query = sql_query(
+        "UPDATE transfer_files SET is_complete = true, size_bytes = $3, digest = $4, encoding = $5, delimiter = $6 \
+         WHERE tenant_id = $1 AND id = $2",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<SqlUuid, _>(file)
+    .bind::<BigInt, _>(whole.size)
+    .bind::<Binary, _>(whole.digest)
+    .bind::<Nullable<Text>, _>(whole.encoding)
+    .bind::<Nullable<Text>, _>(whole.delimiter);
+    Cached(query).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets a file that did not become whole.
+pub async fn forget(conn: &mut AsyncPgConnection, tenant: Uuid, file: Uuid) -> AppResult<()> {
+    let query = sql_query("DELETE FROM transfer_files WHERE tenant_id = $1 AND id = $2 AND NOT is_complete")
+        .bind::<SqlUuid, _>(tenant)
+        .bind::<SqlUuid, _>(file);
+    Cached(query).execute(conn).await?;
+    Ok(())
+}
+
+/// A whole file that is the caller's own.
+pub async fn find(conn: &mut &AsyncPgConnection, ctx: &Ctx, purpose: &str, id: Uuid) -> AppResult<File> {
+    let query = sql_query(
+        "SELECT id, user_id, name, format, encoding, delimiter, size_bytes, is_complete FROM transfer_files \
+         WHERE tenant_id = $1 AND id = $2 AND user_id = $3 AND purpose = $4 AND is_complete",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(id)
+    .bind::<SqlUuid, _>(ctx.user)
+    .bind::<Text, _>(purpose);
+    Cached(query).get_result(conn).await.optional()?.or_not_found()
+}
+
+#[derive(QueryableByName)]
+struct Piece {
+    #[diesel(sql_type = BigInt)]
+    start_at: i64,
+    #[diesel(sql_type = Binary)]
+    content: Vec<u8>,
+}
+
+/// A part of a file.
+pub struct Window {
+    pub bytes: Vec<u8>,
+    /// Where it stands in the file.
+    pub start: i64,
+    /// Whether the file ends with it.
+    pub is_end: bool,
+}
+
+/// The part of a file from a place on, of at most [`WINDOW`] bytes and a piece.
+pub async fn window(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    file: &File,
+    start: i64,
+) -> AppResult<Window> {
+    let piece = i64::try_from(PIECE).unwrap_or(i64::MAX);
+    let pieces = i64::try_from(WINDOW / PIECE + 1).unwrap_or(8);
+    let query = sql_query(
+        "SELECT start_at, content FROM transfer_chunks WHERE tenant_id = $1 AND file_id = $2 AND start_at >= $3 \
+         ORDER BY start_at LIMIT $4",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<SqlUuid, _>(file.id)
+    .bind::<BigInt, _>(start / piece * piece)
+    .bind::<BigInt, _>(pieces);
+    let found: Vec<Piece> = Cached(query).load(conn).await?;
+    let mut bytes = Vec::new();
+    for piece in found {
+        let skip = usize::try_from(start - piece.start_at).unwrap_or(0);
+        bytes.extend_from_slice(piece.content.get(skip..).unwrap_or_default());
+    }
+    let end = start + i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+    Ok(Window {
+        bytes,
+        start,
+        is_end: end >= file.size_bytes,
+    })
+}
+
+/// The piece of a file that begins at a place, or after it.
+pub async fn piece(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    file: Uuid,
+    from: i64,
+) -> AppResult<Option<(i64, Vec<u8>)>> {
+    let query = sql_query(
+        "SELECT start_at, content FROM transfer_chunks WHERE tenant_id = $1 AND file_id = $2 AND start_at >= $3 \
+         ORDER BY start_at LIMIT 1",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<SqlUuid, _>(file)
+    .bind::<BigInt, _>(from);
+    let found: Option<Piece> = Cached(query).get_result(conn).await.optional()?;
+    Ok(found.map(|piece| (piece.start_at, piece.content)))
+}

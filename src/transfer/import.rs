@@ -1,0 +1,299 @@
+//! An import as a job: each chunk reads on where the last one ended, and commits with where it ends itself.
+
+use super::files::{self, File};
+use super::lookup;
+use super::plan::{Draft, Mode, OnError, Options, Plan};
+use super::records::{self, Did};
+use super::targets::Subject;
+use super::text::{self, Layout, Row};
+use crate::jobs::{JobKind, JobRun, Progress, RowError, Step};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult, Refusal};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::Tx;
+use crate::platform::records::custom;
+use encoding_rs::{Encoding, UTF_8};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+macro_rules! kind {
+    ($name:ident, $text:literal, $permission:literal) => {
+        pub static $name: JobKind = JobKind {
+            name: $text,
+            permission: $permission,
+            step: |tx, ctx, run| Box::pin(step(tx, ctx, run)),
+        };
+    };
+}
+kind!(LEADS, "lead.import", "lead.write");
+kind!(ACCOUNTS, "account.import", "account.write");
+kind!(CONTACTS, "contact.import", "contact.write");
+kind!(OPPORTUNITIES, "opportunity.import", "opportunity.write");
+
+pub fn kind_of(subject: Subject) -> &'static JobKind {
+    match subject {
+        Subject::Lead => &LEADS,
+        Subject::Account => &ACCOUNTS,
+        Subject::Contact => &CONTACTS,
+        Subject::Opportunity => &OPPORTUNITIES,
+    }
+}
+
+/// Most rows that wait for a row of the same file to be there.
+const MOST_WAITING: usize = 10_000;
+
+/// How many rows a chunk has.
+fn chunk_of(plan: &Plan) -> usize {
+    if records::is_plain(plan) { 2_000 } else { 100 }
+}
+
+/// Where an import stands between two chunks.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Tally {
+    next: i64,
+    row: i64,
+    is_read: bool,
+    headings: Vec<String>,
+    created: i64,
+    updated: i64,
+    unchanged: i64,
+    failed: i64,
+    stopped_at: Option<i64>,
+    /// Rows that name a row further down: number and place.
+    waiting: Vec<(i64, i64)>,
+    /// How many of them have been tried again since one of them succeeded.
+    in_vain: usize,
+}
+
+impl Tally {
+    fn done(&self) -> i64 {
+        self.created + self.updated + self.unchanged + self.failed
+    }
+
+    fn count(&mut self, did: &Result<Did, Box<Refusal>>) {
+        match did {
+            Ok(Did::Created) => self.created += 1,
+            Ok(Did::Updated) => self.updated += 1,
+            Ok(Did::Unchanged) => self.unchanged += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+
+    fn result(&self, run: &JobRun, options: &Options) -> Value {
+        json!({
+            "created": self.created, "updated": self.updated, "unchanged": self.unchanged, "failed": self.failed,
+            "stopped_at": self.stopped_at, "dry_run": options.dry_run,
+            "links": { "errors_csv": format!("/v1/imports/{}/errors.csv", run.id) },
+        })
+    }
+}
+
+/// How a stored file is laid out.
+pub fn layout(file: &File) -> Layout {
+    let encoding = file
+        .encoding
+        .as_deref()
+        .and_then(|name| Encoding::for_label(name.as_bytes()));
+    Layout {
+        is_csv: file.format == "csv",
+        encoding: encoding.unwrap_or(UTF_8),
+        delimiter: file
+            .delimiter
+            .as_deref()
+            .and_then(|text| text.bytes().next())
+            .unwrap_or(b','),
+    }
+}
+
+async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
+    let options: Options = serde_json::from_value(run.params.clone()).map_err(AppError::internal)?;
+    let file = files::find(&mut &**tx, ctx, "import", options.file_id).await?;
+    let layout = layout(&file);
+    let mut tally = match &run.checkpoint {
+        Some(checkpoint) => serde_json::from_value(checkpoint.clone()).map_err(AppError::internal)?,
+        None => begin(tx, ctx, &file, &layout).await?,
+    };
+    let definitions =
+        custom::definitions(&mut &**tx, ctx.tenant, options.resource.resource().singular).await?;
+    let (plan, faults) = Plan::new(options, &tally.headings, definitions);
+    if !faults.is_empty() {
+        return Err(AppError::invalid(faults));
+    }
+    let is_retry = tally.is_read;
+    let (rows, bytes_done) = next_rows(tx, ctx, &file, &layout, &plan, &mut tally).await?;
+    let errors = work(tx, ctx, &plan, rows, is_retry, &mut tally).await?;
+    let progress = Progress {
+        done: tally.done(),
+        total: estimate(&tally, bytes_done, file.size_bytes),
+        errors,
+    };
+    let has_ended = tally.stopped_at.is_some() || (tally.is_read && tally.waiting.is_empty());
+    if has_ended {
+        let result = tally.result(run, &plan.options);
+        let progress = Progress {
+            total: Some(progress.done),
+            ..progress
+        };
+        return Ok(Step::Done { progress, result });
+    }
+    let checkpoint = serde_json::to_value(&tally).map_err(AppError::internal)?;
+    Ok(Step::More { progress, checkpoint })
+}
+
+async fn begin(tx: &mut Tx, ctx: &Ctx, file: &File, layout: &Layout) -> AppResult<Tally> {
+    let window = files::window(&mut &**tx, ctx.tenant, file, 0).await?;
+    let (headings, next) = text::headings(layout, &window)?;
+    Ok(Tally {
+        next,
+        row: if layout.is_csv { 2 } else { 1 },
+        headings,
+        ..Tally::default()
+    })
+}
+
+/// How many rows there will be, by what has been read of the file.
+fn estimate(tally: &Tally, read: i64, size: i64) -> Option<i64> {
+    let rows = tally.done() + i64::try_from(tally.waiting.len()).unwrap_or(0);
+    if tally.is_read {
+        return Some(rows);
+    }
+    (read > 0)
+        .then(|| i64::try_from(i128::from(rows) * i128::from(size) / i128::from(read)).unwrap_or(i64::MAX))
+}
+
+/// The next rows of the file; at its end those that waited for a row further down.
+async fn next_rows(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    file: &File,
+    layout: &Layout,
+    plan: &Plan,
+    tally: &mut Tally,
+) -> AppResult<(Vec<Row>, i64)> {
+    let conn = &mut &**tx;
+    if !tally.is_read {
+        let window = files::window(conn, ctx.tenant, file, tally.next).await?;
+        let found = text::rows(layout, &window, &tally.headings, tally.row, chunk_of(plan))?;
+        tally.next = found.next;
+        tally.row += i64::try_from(found.rows.len()).unwrap_or(0);
+        tally.is_read = found.is_end;
+        return Ok((found.rows, found.next));
+    }
+    let mut rows = Vec::new();
+    let waiting = tally.waiting.len().min(chunk_of(plan).min(100));
+    for (number, start) in tally.waiting.drain(..waiting).collect::<Vec<_>>() {
+        let window = files::window(conn, ctx.tenant, file, start).await?;
+        rows.extend(text::rows(layout, &window, &tally.headings, number, 1)?.rows);
+    }
+    Ok((rows, file.size_bytes))
+}
+
+async fn work(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    plan: &Plan,
+    rows: Vec<Row>,
+    is_retry: bool,
+    tally: &mut Tally,
+) -> AppResult<Vec<RowError>> {
+    let mut drafts = rows.into_iter().map(|row| plan.draft(row)).collect::<Vec<_>>();
+    lookup::resolve(&mut &**tx, ctx, plan, &mut drafts).await?;
+    // Those that still wait when all have been tried again for nothing wait for nothing.
+    let has_hope = !is_retry || tally.in_vain < tally.waiting.len() + drafts.len();
+    let has_room = tally.waiting.len() + drafts.len() <= MOST_WAITING;
+    let (waiting, mut drafts) = drafts
+        .into_iter()
+        .partition::<Vec<_>, _>(|draft| has_hope && has_room && is_waiting(draft));
+    if is_retry {
+        tally.in_vain += waiting.len();
+    }
+    tally
+        .waiting
+        .extend(waiting.iter().map(|draft| (draft.row.number, draft.row.start)));
+    if plan.options.on_error == OnError::Stop
+        && let Some(at) = drafts.iter().position(|draft| !draft.faults.is_empty())
+    {
+        drafts.truncate(at + 1);
+    }
+    let dids = perform(tx, ctx, plan, &drafts).await?;
+    if dids.iter().any(Result::is_ok) {
+        tally.in_vain = 0;
+    }
+    let mut errors = Vec::new();
+    for (draft, did) in drafts.iter().zip(&dids) {
+        tally.count(did);
+        if let Err(refusal) = did {
+            errors.extend(row_errors(plan, draft, refusal));
+            if plan.options.on_error == OnError::Stop {
+                tally.stopped_at = Some(draft.row.number);
+                break;
+            }
+        }
+    }
+    Ok(errors)
+}
+
+/// A row whose only fault is that it names a record of its own kind, which may stand further down.
+fn is_waiting(draft: &Draft) -> bool {
+    !draft.faults.is_empty()
+        && draft
+            .faults
+            .iter()
+            .all(|fault| fault.code == "not_found" && fault.pointer == "/parent_id")
+}
+
+/// Does the work, or in a dry run does it and takes it back.
+async fn perform(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    plan: &Plan,
+    drafts: &[Draft],
+) -> AppResult<Vec<Result<Did, Box<Refusal>>>> {
+    if !plan.options.dry_run {
+        return records::bring(tx, ctx, plan, drafts).await;
+    }
+    let mut kept = None;
+    let taken_back = tx
+        .apart(async |tx| {
+            kept = Some(records::bring(tx, ctx, plan, drafts).await?);
+            Err::<(), _>(AppError::refuse(Code::Conflict, say("a dry run", "试运行")))
+        })
+        .await?;
+    match (taken_back, kept) {
+        (Err(_), Some(kept)) => Ok(kept),
+        _ => Err(AppError::internal("a dry run that was not taken back")),
+    }
+}
+
+/// A refusal as the errors of a row: one for each fault, with heading, cell and the row as it came.
+fn row_errors(plan: &Plan, draft: &Draft, refusal: &Refusal) -> Vec<RowError> {
+    let whole = Fault::new("", refusal.code.as_str(), refusal.detail.clone());
+    let faults = if refusal.faults.is_empty() {
+        vec![whole]
+    } else {
+        refusal.faults.clone()
+    };
+    let of = |fault: Fault| {
+        let target = fault.pointer.trim_start_matches('/').replace('/', ".");
+        let heading = plan.heading(&target);
+        let cell = heading.and_then(|heading| draft.row.cells.get(heading));
+        RowError {
+            row: Some(draft.row.number),
+            subject: None,
+            pointer: fault.pointer,
+            heading: heading.map(str::to_owned),
+            value: cell.map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned)),
+            code: fault.code.to_owned(),
+            message: fault.message,
+            original: Some(Value::Object(draft.row.cells.clone())),
+        }
+    };
+    faults.into_iter().map(of).collect()
+}
+
+/// Whether a mode changes what is there.
+pub fn changes(plan: &Plan) -> bool {
+    plan.options.mode == Mode::Upsert
+}

@@ -1,0 +1,371 @@
+//! Drafts become records, by the same rules and with the same rights as through the API: many at once where their kind
+//! allows it, else one by one, a refused one leaving the others alone.
+
+use super::import::changes;
+use super::lookup;
+use super::plan::{Draft, Plan};
+use super::targets::{EXTERNAL_ID, Subject};
+use crate::crm::resources::CONTACT;
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult, Refusal};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::opportunity::bring_in::{self, Past, Wanted};
+use crate::platform::contract;
+use crate::platform::db::{Cached, Tx};
+use crate::platform::events::Event;
+use crate::platform::input;
+use crate::platform::records::store::{self, For};
+use crate::platform::records::{bulk, docs, rules};
+use diesel::sql_query;
+use diesel::sql_types::{Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Did {
+    Created,
+    Updated,
+    /// It says what is there already.
+    Unchanged,
+}
+
+type Outcome = Result<Did, Box<Refusal>>;
+
+/// Whether its rows are records and nothing besides.
+pub fn is_plain(plan: &Plan) -> bool {
+    match plan.options.resource {
+        Subject::Lead | Subject::Contact => true,
+        Subject::Account => !plan.has("contact.name") && !plan.has("parent_id"),
+        Subject::Opportunity => false,
+    }
+}
+
+/// The schemas of a new record and of a change, as the document has them.
+struct Forms {
+    new: Validator,
+    change: Validator,
+}
+
+impl Forms {
+    fn of(subject: Subject) -> AppResult<Forms> {
+        let resource = subject.resource();
+        let schemas = docs::schemas(resource);
+        let form = |suffix: &str| {
+            let name = format!("{}{suffix}", resource.schema_name());
+            let schema = schemas.iter().find(|(known, _)| *known == name);
+            let (_, schema) = schema.ok_or_else(|| AppError::internal(format!("no schema {name}")))?;
+            contract::compile(schema).map_err(AppError::internal)
+        };
+        Ok(Forms {
+            new: form("Input")?,
+            change: form("Patch")?,
+        })
+    }
+}
+
+/// Makes or changes the records of some drafts; one outcome a draft, in order.
+pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> AppResult<Vec<Outcome>> {
+    let forms = Forms::of(plan.options.resource)?;
+    let mut known = lookup::existing(&mut &**tx, ctx, plan, drafts).await?;
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; drafts.len()];
+    for (draft, outcome) in drafts.iter().zip(&mut outcomes) {
+        let is_known = draft
+            .extras
+            .get(EXTERNAL_ID)
+            .is_some_and(|id| known.contains_key(id));
+        *outcome = refused(plan, &forms, draft, is_known).map(Err);
+    }
+    if is_plain(plan) {
+        bring_many(tx, ctx, plan, drafts, &mut known, &mut outcomes).await?;
+    }
+    for (draft, outcome) in drafts.iter().zip(&mut outcomes) {
+        if outcome.is_some() {
+            continue;
+        }
+        let external = draft.extras.get(EXTERNAL_ID);
+        let present = external.and_then(|id| known.get(id)).copied();
+        let brought = tx
+            .apart(async |tx| bring_one(tx, ctx, plan, draft, present).await)
+            .await?;
+        if let (Ok((_, id)), Some(external)) = (&brought, external) {
+            known.insert(external.clone(), *id);
+        }
+        *outcome = Some(brought.map(|(did, _)| did));
+    }
+    Ok(outcomes.into_iter().flatten().collect())
+}
+
+/// What can be seen of a draft's faults without the database, all at once.
+fn refused(plan: &Plan, forms: &Forms, draft: &Draft, is_known: bool) -> Option<Box<Refusal>> {
+    let mut faults = draft.faults.clone();
+    let is_new = !(is_known && changes(plan));
+    let (form, members) = match is_new {
+        true => (&forms.new, without_nulls(&draft.members)),
+        false => (&forms.change, without_fixed(plan, &draft.members)),
+    };
+    if draft.row.fault.is_none()
+        && let Err(AppError::Refused(refusal)) = input::check(form, &Value::Object(members))
+    {
+        let told = faults
+            .iter()
+            .map(|fault| fault.pointer.clone())
+            .collect::<HashSet<_>>();
+        faults.extend(
+            refusal
+                .faults
+                .into_iter()
+                .filter(|fault| !told.contains(&fault.pointer)),
+        );
+    }
+    if is_known && !changes(plan) {
+        faults.push(Fault::duplicate("/external_id"));
+    }
+    if changes(plan) && !draft.extras.contains_key(EXTERNAL_ID) {
+        faults.push(Fault::required("/external_id"));
+    }
+    match AppError::invalid(faults) {
+        AppError::Refused(refusal) if !refusal.faults.is_empty() => Some(refusal),
+        _ => None,
+    }
+}
+
+fn without_nulls(members: &Map<String, Value>) -> Map<String, Value> {
+    let mut members = members.clone();
+    members.retain(|_, value| !value.is_null());
+    members
+}
+
+fn without_fixed(plan: &Plan, members: &Map<String, Value>) -> Map<String, Value> {
+    let resource = plan.options.resource.resource();
+    let mut members = members.clone();
+    members.retain(|name, _| resource.member(name).is_none_or(|member| !member.is_fixed));
+    members
+}
+
+/// Makes those that are new, all at once. What the database refuses whole is left to be tried one by one.
+async fn bring_many(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    plan: &Plan,
+    drafts: &[Draft],
+    known: &mut HashMap<String, Uuid>,
+    outcomes: &mut [Option<Outcome>],
+) -> AppResult<()> {
+    let mut seen = HashSet::new();
+    let fresh = drafts
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| outcomes.get(*index).is_some_and(Option::is_none))
+        .filter(|(_, draft)| match draft.extras.get(EXTERNAL_ID) {
+            Some(id) => !known.contains_key(id) && seen.insert(id.clone()),
+            None => true,
+        })
+        .collect::<Vec<_>>();
+    let resource = plan.options.resource.resource();
+    let made = tx
+        .apart(async |tx| {
+            let sent = fresh
+                .iter()
+                .map(|(_, draft)| without_nulls(&draft.members))
+                .collect();
+            let made = bulk::create(tx, ctx, resource, sent).await?;
+            let named = fresh.iter().zip(&made).filter_map(|((_, draft), made)| {
+                Some((*made.as_ref().ok()?, draft.extras.get(EXTERNAL_ID)?.clone()))
+            });
+            name(tx, ctx, plan, named.collect()).await?;
+            Ok(made)
+        })
+        .await?;
+    let Ok(made) = made else {
+        return Ok(());
+    };
+    for ((index, draft), made) in fresh.into_iter().zip(made) {
+        if let (Ok(id), Some(external)) = (&made, draft.extras.get(EXTERNAL_ID)) {
+            known.insert(external.clone(), *id);
+        }
+        if let Some(outcome) = outcomes.get_mut(index) {
+            *outcome = Some(made.map(|_| Did::Created));
+        }
+    }
+    Ok(())
+}
+
+/// Notes by which ids the file's system knows some new records.
+async fn name(tx: &mut Tx, ctx: &Ctx, plan: &Plan, named: Vec<(Uuid, String)>) -> AppResult<()> {
+    let Some(system) = plan.options.system.as_ref().filter(|_| !named.is_empty()) else {
+        return Ok(());
+    };
+    let kind = plan.options.resource.resource().singular;
+    let rows = named
+        .iter()
+        .map(|(record, external)| json!({ "id": Uuid::now_v7(), "record": record, "external": external }))
+        .collect::<Vec<_>>();
+    let query = sql_query(
+        "INSERT INTO external_ids (tenant_id, id, record_kind, record_id, system, external_id, created_at) \
+         SELECT $1, x.id, $2, x.record, $3, x.external, $4 FROM jsonb_to_recordset($5) AS x (id uuid, record uuid, external text)",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<Text, _>(kind)
+    .bind::<Text, _>(system)
+    .bind::<Timestamptz, _>(ctx.now)
+    .bind::<Jsonb, _>(Value::Array(rows));
+    Cached(query).execute(&mut **tx).await?;
+    for (record, external) in named {
+        let data = json!({ "system": system, "external_id": external });
+        tx.record(Event::new(
+            format!("{kind}.external_id_added"),
+            kind,
+            record,
+            data,
+        ));
+    }
+    Ok(())
+}
+
+async fn bring_one(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    plan: &Plan,
+    draft: &Draft,
+    present: Option<Uuid>,
+) -> AppResult<(Did, Uuid)> {
+    let past = match plan.options.resource {
+        Subject::Opportunity => Some(past(tx, ctx, plan, draft).await?),
+        _ => None,
+    };
+    if let Some(id) = present {
+        if !changes(plan) {
+            return Err(AppError::invalid(vec![Fault::duplicate("/external_id")]));
+        }
+        let mut did = change(tx, ctx, plan, draft, id).await?;
+        if let Some(past) = &past
+            && bring_in::settle(tx, ctx, id, past).await?
+        {
+            did = Did::Updated;
+        }
+        return Ok((did, id));
+    }
+    let members = without_nulls(&draft.members);
+    let id = match &past {
+        Some(past) => bring_in::create(tx, ctx, members, past).await?,
+        None => {
+            store::create(tx, ctx, plan.options.resource.resource(), None, members)
+                .await?
+                .id
+        }
+    };
+    if let Some(external) = draft.extras.get(EXTERNAL_ID) {
+        name(tx, ctx, plan, vec![(id, external.clone())]).await?;
+    }
+    contact_of(tx, ctx, plan, draft, id).await?;
+    Ok((Did::Created, id))
+}
+
+/// Changes a record to what the row says, if it says anything new.
+async fn change(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, id: Uuid) -> AppResult<Did> {
+    let resource = plan.options.resource.resource();
+    let locked = store::lock(tx, ctx, resource, id, For::Write).await?;
+    let before = locked.record()?;
+    let patch = without_fixed(plan, &draft.members);
+    let mut after = rules::patched(&before, &patch);
+    rules::normalise(resource, ctx, &before, &mut after, &mut Vec::new());
+    let is_same = resource.columns().all(|member| {
+        let old = before.get(member.name).unwrap_or(&Value::Null);
+        let new = after.get(member.name).unwrap_or(&Value::Null);
+        member.is_read_only || rules::is_same(member.kind, old, new)
+    });
+    if is_same {
+        return Ok(Did::Unchanged);
+    }
+    store::update(tx, ctx, resource, None, id, patch).await?;
+    Ok(Did::Updated)
+}
+
+/// The person that a row of accounts names.
+async fn contact_of(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, account: Uuid) -> AppResult<()> {
+    if plan.options.resource != Subject::Account || !draft.extras.contains_key("contact.name") {
+        return Ok(());
+    }
+    ctx.require("contact.write")?;
+    let mut members = Map::new();
+    members.insert("account_id".to_owned(), json!(account));
+    for name in ["name", "job_title", "phone", "email"] {
+        if let Some(text) = draft.extras.get(&format!("contact.{name}")) {
+            members.insert(name.to_owned(), json!(text));
+        }
+    }
+    let owner = draft.members.get("owner_id").filter(|owner| !owner.is_null());
+    members.extend(owner.map(|owner| ("owner_id".to_owned(), owner.clone())));
+    let schemas = docs::schemas(&CONTACT);
+    let form = schemas
+        .iter()
+        .find(|(name, _)| name == "ContactInput")
+        .map(|(_, schema)| schema);
+    let form = form.ok_or_else(|| AppError::internal("no schema ContactInput"))?;
+    let form = contract::compile(form).map_err(AppError::internal)?;
+    let checked = input::check(&form, &Value::Object(members.clone()));
+    let made = match checked {
+        Ok(()) => store::create(tx, ctx, &CONTACT, None, members).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    made.map_err(|error| match error {
+        AppError::Refused(mut refusal) => {
+            refusal
+                .faults
+                .iter_mut()
+                .for_each(|fault| fault.pointer = format!("/contact{}", fault.pointer));
+            AppError::Refused(refusal)
+        }
+        other => other,
+    })
+}
+
+/// What a row says of a deal's past; all that is wrong with it at once.
+async fn past(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft) -> AppResult<Past> {
+    let mut faults = Vec::new();
+    let mut day = |target: &str| {
+        let text = draft.extras.get(target)?;
+        let day = plan.day(text);
+        if day.is_none() {
+            let message = say("is no day of the declared form", "不是所声明格式的日期");
+            faults.push(Fault::new(format!("/{target}"), "wrong_format", message));
+        }
+        day
+    };
+    let (entered_on, closed_on) = (day("entered_on"), day("closed_on"));
+    let mut past = Past {
+        stage: draft.extras.get("stage").cloned(),
+        entered_on,
+        closed_on,
+        lost_because: draft.extras.get("lost_because").cloned(),
+        ..Past::default()
+    };
+    if let Some(text) = draft.extras.get("loss_reason") {
+        match lookup::one(&mut &**tx, ctx, plan, "loss_reason", text).await? {
+            Ok(id) => past.loss_reason_id = Some(id),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if let Some(text) = draft.extras.get("product") {
+        match lookup::one(&mut &**tx, ctx, plan, "product", text).await? {
+            Ok(product_id) => {
+                past.product = Some(Wanted {
+                    product_id,
+                    name: text.clone(),
+                })
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() {
+        Ok(past)
+    } else {
+        Err(AppError::refuse(Code::Invalid, say("faults in the row", "该行有错误")).with_faults(faults))
+    }
+}
