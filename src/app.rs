@@ -12,7 +12,7 @@ use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
-use crate::{approval, catalog, crm, event, identity, insight, opportunity, pipeline, time};
+use crate::{approval, catalog, crm, event, identity, insight, opportunity, pipeline, time, view};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -37,6 +37,7 @@ pub const TAGS: &[Tag] = &[
     ("approvals", "Room 6: approval processes, requests, decisions."),
     ("catalog", "Products, competitors, loss reasons, exchange rates."),
     ("fields", "Room 13: the company's own fields."),
+    ("views", "Saved views and segments: filter trees that are kept."),
     ("figures", "Room 15: the funnel."),
     ("events", "Room 16: the feed of everything that happened."),
     ("operations", "Health of the server."),
@@ -55,6 +56,7 @@ pub fn resources() -> Vec<&'static Resource> {
         pipeline::RESOURCES,
         opportunity::RESOURCES,
         approval::RESOURCES,
+        view::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
 }
@@ -85,6 +87,9 @@ pub const TIMERS: Handlers = &[
             timer.subject_id,
             &timer.details,
         ))
+    }),
+    (crm::field_index::TIMER, |tx, ctx, timer| {
+        Box::pin(crm::field_index::fire(tx, ctx, timer))
     }),
 ];
 /// What each area does when somebody hands everything over.
@@ -121,6 +126,7 @@ fn rooms(config: &mut ServiceConfig) {
     event::routes(config);
     time::routes(config);
     insight::routes(config);
+    view::routes(config);
     approval::routes(config);
 }
 

@@ -18,3 +18,4 @@ pub mod run;
 pub mod schema;
 pub mod server;
 pub mod time;
+pub mod view;

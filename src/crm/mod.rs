@@ -1,6 +1,7 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
 pub mod external_ids;
+pub mod field_index;
 pub mod hand_over;
 pub mod hooks;
 pub mod intake;

@@ -59,7 +59,7 @@ pub static USER: Resource = Resource {
     default_sort: "name",
     hooks: Hooks {
         before: Some(hooks::before_user),
-        after: None,
+        ..Hooks::NONE
     },
 };
 
@@ -83,7 +83,7 @@ pub static TEAM: Resource = Resource {
     default_sort: "name",
     hooks: Hooks {
         before: Some(hooks::before_team),
-        after: None,
+        ..Hooks::NONE
     },
 };
 
@@ -129,7 +129,7 @@ pub static ROLE: Resource = Resource {
     default_sort: "key",
     hooks: Hooks {
         before: Some(hooks::before_role),
-        after: None,
+        ..Hooks::NONE
     },
 };
 

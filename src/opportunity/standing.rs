@@ -121,13 +121,18 @@ pub async fn lock_head(tx: &mut Tx, ctx: &Ctx, id: Uuid, purpose: For<'_>) -> Ap
 /// # Errors
 /// `not_found` when there is none that the caller sees.
 pub async fn read(db: &Db, ctx: &Ctx, id: Uuid) -> AppResult<Present> {
-    db.read(async |conn| {
-        let row = store::find(conn, ctx, &OPPORTUNITY, id, None).await?;
-        let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-        let head: Head = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-        complete(conn, ctx, head, record, row.version, None, None).await
-    })
-    .await
+    db.read(async |conn| read_on(conn, ctx, id).await).await
+}
+
+/// [`read`] over a connection of the caller's.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_on(conn: &mut &AsyncPgConnection, ctx: &Ctx, id: Uuid) -> AppResult<Present> {
+    let row = store::find(conn, ctx, &OPPORTUNITY, id, None).await?;
+    let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    let head: Head = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    complete(conn, ctx, head, record, row.version, None, None).await
 }
 
 /// How a deal stands that this transaction holds the lock of already, whoever asks: for what follows by itself.

@@ -180,6 +180,7 @@ impl Db {
         let mut tx = Tx {
             open,
             events: Vec::new(),
+            settled: Vec::new(),
             wrote_events: false,
             touched: BTreeSet::new(),
         };
@@ -280,6 +281,8 @@ impl Drop for Open {
 pub struct Tx {
     open: Open,
     events: Vec<events::Event>,
+    /// Of earlier parts of the work that stand whatever becomes of the next.
+    settled: Vec<events::Event>,
     wrote_events: bool,
     touched: BTreeSet<Uuid>,
 }
@@ -299,9 +302,15 @@ impl Tx {
     /// # Errors
     /// Database errors.
     pub async fn flush_events(&mut self, ctx: &Ctx) -> AppResult<()> {
-        let recorded = std::mem::take(&mut self.events);
+        self.settle();
+        let recorded = std::mem::take(&mut self.settled);
         self.wrote_events |= !recorded.is_empty();
         events::flush(self, ctx, recorded).await
+    }
+
+    /// Closes one part of the work: what it recorded is no longer joined with what follows, nor forgotten with it.
+    pub fn settle(&mut self) {
+        self.settled.append(&mut self.events);
     }
 
     /// Notes that this transaction itself changed or deleted a row, for a later step of it that would otherwise take the
@@ -314,7 +323,7 @@ impl Tx {
         self.touched.contains(&id)
     }
 
-    /// Forgets what was recorded and not yet written, and what was touched: its work was rolled back to a savepoint.
+    /// Forgets what was recorded and neither settled nor written, and what was touched: its work was rolled back to a savepoint.
     pub fn forget(&mut self) {
         self.events.clear();
         self.touched.clear();

@@ -21,6 +21,7 @@ pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Va
         .cloned()
         .unwrap_or_default();
     let mut paths = document["paths"].as_object().cloned().unwrap_or_default();
+    schemas.extend(docs::shared_schemas());
     for resource in resources {
         schemas.extend(docs::schemas(resource));
         for (path, item) in docs::paths(resource) {
@@ -173,7 +174,9 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
     say_permission(operation);
     lift_permission(operation);
     path_parameters(path, operation);
-    let is_write = method != "get";
+    // A search is a POST for its body's sake; it changes nothing.
+    let is_search = operation.get("x-reads-only").is_some();
+    let is_write = method != "get" && !is_search;
     if is_write && !is_open {
         header_parameters(method, operation);
     }
@@ -183,6 +186,9 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
     }
     if is_write {
         statuses.extend(["401", "409", "412", "413", "415", "422"]);
+    }
+    if is_search {
+        statuses.extend(["413", "415", "422"]);
     }
     statuses.sort_unstable();
     statuses.dedup();

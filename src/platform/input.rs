@@ -152,15 +152,21 @@ impl<'de> Visitor<'de> for Strict {
 /// # Errors
 /// `invalid` with all faults.
 pub fn check(schema: &Validator, body: &Value) -> AppResult<()> {
+    let faults = faults(schema, body);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(AppError::invalid(faults))
+}
+
+/// Every fault of a body by its schema.
+pub fn faults(schema: &Validator, body: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     for error in schema.iter_errors(body) {
         faults_of(&error, &mut faults);
     }
-    if faults.is_empty() {
-        return Ok(());
-    }
     faults.dedup();
-    Err(AppError::invalid(faults))
+    faults
 }
 
 fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {

@@ -13,6 +13,7 @@ const ORDER: &[&str] = &[
     "pipeline",
     "crm",
     "opportunity",
+    "view",
     "insight",
 ];
 /// Called by all, and calling only the foundation.

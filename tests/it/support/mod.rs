@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod db;
+pub mod filter_trees;
 pub mod make_approvals;
 pub mod make_crm;
 pub mod make_deals;

@@ -8,7 +8,7 @@ mod lock;
 mod write;
 
 pub use change::{archive, create, save, save_as, update};
-pub use expand::{expand, expand_name, expandable};
+pub use expand::{embed, expand, expand_name, expandable, expandable_singly};
 pub use find::{find, require_visible, visible};
-pub use lock::{For, Locked, lock, lock_on};
+pub use lock::{For, Locked, lock, lock_many, lock_on};
 pub use write::Written;
