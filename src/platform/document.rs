@@ -11,7 +11,7 @@ pub type Tag = (&'static str, &'static str);
 
 const ABOUT: &str = "Penstock is the backend of a company's sales process: leads come in by signed webhook, opportunities are pushed stage by stage through gates that the company itself defines, approvals are decided by named people, and every step keeps its evidence.\n\n\
 Sign in with `POST /v1/auth/login` and send `Authorization: Bearer …`, or use an API key the same way. Money is a decimal string beside its ISO 4217 currency, times are RFC 3339 in UTC, days `YYYY-MM-DD`, ids UUIDv7. \
-Refusals are problem documents (RFC 9457); each code has its page under `/problems/{code}`. Every `POST` takes `Idempotency-Key`; changes take `If-Match`; `Prefer: dry-run` runs a write to its end and stores nothing.";
+Refusals are problem documents (RFC 9457); each code has its page under `/problems/{code}`. Every `POST` that writes takes `Idempotency-Key`; changes take `If-Match`; `Prefer: dry-run` runs a write to its end and stores nothing.";
 
 /// The whole document.
 pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Value {

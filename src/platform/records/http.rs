@@ -220,7 +220,7 @@ pub async fn listed(
         true => {
             let count = query::total(resource, ctx, asked, parent);
             let counted: Vec<TotalRow> = load(db, count, asked).await?;
-            counted.first().map(|row| row.total)
+            counted.into_iter().next().map(|row| row.total)
         }
         false => None,
     };

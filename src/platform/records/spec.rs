@@ -30,6 +30,12 @@ pub struct Resource {
     pub hooks: Hooks,
 }
 
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.singular)
+    }
+}
+
 /// Who sees a record.
 #[derive(Clone, Copy)]
 pub enum Access {

@@ -87,7 +87,7 @@ pub fn with_fields<'n>(resource: &Resource, names: impl Iterator<Item = &'n str>
             }
             _ => None,
         };
-        resources.extend(found.filter(|found| !resources.contains(found)).into_iter());
+        resources.extend(found.filter(|found| !resources.contains(found)));
     }
     resources
 }
