@@ -321,9 +321,11 @@ async fn work_through(company: &Company) {
             })
             .await
             .unwrap();
-        let Some(timer) = due.first() else { return };
+        let Some(timer) = due.into_iter().next() else {
+            return;
+        };
         let fired = db.write(&ctx, async |tx| {
-            field_index::fire(tx, &ctx, timer).await?;
+            field_index::fire(tx, &ctx, &timer).await?;
             if !tx.has_touched(timer.id) {
                 let query = diesel::sql_query("DELETE FROM timers WHERE tenant_id = $1 AND id = $2");
                 let query = query.bind::<SqlUuid, _>(company.tenant);
