@@ -2,6 +2,7 @@
 
 use crate::approval::subjects::Subjects;
 use crate::event::timeline::Owned;
+use crate::jobs::Kinds;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::{Db, Tx};
@@ -12,7 +13,7 @@ use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
-use crate::{approval, catalog, crm, event, identity, insight, opportunity, pipeline, time, view};
+use crate::{approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, time, view};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -39,6 +40,7 @@ pub const TAGS: &[Tag] = &[
     ("fields", "Room 13: the company's own fields."),
     ("views", "Saved views and segments: filter trees that are kept."),
     ("figures", "Room 15: the funnel."),
+    ("jobs", "Long work: its progress, its errors, its end."),
     ("events", "Room 16: the feed of everything that happened."),
     ("operations", "Health of the server."),
     ("reference", "Problem codes, keys, schemas."),
@@ -92,6 +94,9 @@ pub const TIMERS: Handlers = &[
         Box::pin(crm::field_index::fire(tx, ctx, timer))
     }),
 ];
+/// The long work that there is.
+pub const JOBS: Kinds = &[];
+
 /// What each area does when somebody hands everything over.
 pub fn hand_overs() -> Vec<HandOver> {
     vec![
@@ -124,6 +129,7 @@ fn rooms(config: &mut ServiceConfig) {
     identity::routes(config);
     pipeline::routes(config);
     event::routes(config);
+    jobs::routes(config);
     time::routes(config);
     insight::routes(config);
     view::routes(config);

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod event;
 pub mod identity;
 pub mod insight;
+pub mod jobs;
 pub mod kernel;
 pub mod opportunity;
 pub mod pipeline;

@@ -490,6 +490,61 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What a job could not do, row by row, written in the chunk that met it.
+    job_errors (tenant_id, job_id, ordinal) {
+        tenant_id -> Uuid,
+        job_id -> Uuid,
+        ordinal -> Int8,
+        /// In the file, as a spreadsheet counts: the headings are row 1.
+        row_number -> Nullable<Int8>,
+        subject_id -> Nullable<Uuid>,
+        pointer -> Text,
+        heading -> Nullable<Text>,
+        value -> Nullable<Text>,
+        code -> Text,
+        message_en -> Text,
+        message_zh -> Text,
+        original -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    /// Long work: done in chunks, each of which commits with the checkpoint from which the next goes on.
+    jobs (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        kind -> Text,
+        state -> Text,
+        /// In whose name and with whose rights it works; NULL: the system's.
+        asked_by -> Nullable<Uuid>,
+        /// The key through which it was asked for; it bounds the rights.
+        api_key_id -> Nullable<Uuid>,
+        lang -> Text,
+        params -> Jsonb,
+        checkpoint -> Nullable<Jsonb>,
+        result -> Nullable<Jsonb>,
+        failure -> Nullable<Jsonb>,
+        done_count -> Int8,
+        total_count -> Nullable<Int8>,
+        error_count -> Int8,
+        is_cancel_asked -> Bool,
+        /// Chunks committed: a chunk commits only onto the number that it began with.
+        steps -> Int8,
+        /// The server that works at it now, until due_at.
+        holder -> Nullable<Uuid>,
+        /// Claims since the last committed chunk; it counts before the attempt, so that one which brings a server down backs off too.
+        attempts -> Int4,
+        /// Real time before which nobody claims it: the end of its holder's lease, or of the wait after a failure.
+        due_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        ended_at -> Nullable<Timestamptz>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     lead_sources (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,

@@ -10,11 +10,12 @@ use crate::platform::gatekeeper::Platform;
 use crate::platform::limits::{Limits, SignIns};
 use crate::platform::metrics::Metrics;
 use crate::platform::tokens::Secrets;
-use crate::{event, time};
+use crate::{event, jobs, time};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -31,6 +32,7 @@ pub struct Running {
 impl Running {
     /// Stops accepting, lets requests and background duties under way finish, then returns.
     pub async fn stop(self) {
+        self.platform.stop();
         self.handle.stop(true).await;
         for duty in self.duties {
             duty.stop().await;
@@ -55,6 +57,7 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
         hand_overs: app::hand_overs(),
         leave_seats: app::leave_seats,
         metrics: Metrics::new()?,
+        stopping: AtomicBool::new(false),
     }))
 }
 
@@ -69,6 +72,7 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
         event::sequencer::spawn(url)?,
         time::engine::spawn(url, app::TIMERS)?,
         time::maintenance::spawn(url)?,
+        jobs::worker::spawn(url, app::JOBS)?,
     ];
     let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
     // A first pool proves here that the settings are possible; the workers make their own, on their own runtimes.
@@ -114,6 +118,7 @@ fn cors(origins: &[String]) -> actix_cors::Cors {
             "idempotency-key",
             "prefer",
             "accept-language",
+            "last-event-id",
             "x-request-id",
         ])
         .expose_headers([

@@ -38,7 +38,7 @@ fn require_all(ctx: &Ctx) -> AppResult<()> {
 }
 
 /// Reads one parameter, or notes what is wrong with it.
-pub(super) fn read<T: FromStr>(name: &str, value: &str, faults: &mut Vec<Fault>) -> Option<T> {
+pub fn read<T: FromStr>(name: &str, value: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let parsed = value.parse().ok();
     if parsed.is_none() {
         faults.push(Fault::new(
@@ -50,7 +50,7 @@ pub(super) fn read<T: FromStr>(name: &str, value: &str, faults: &mut Vec<Fault>)
     parsed
 }
 
-pub(super) fn read_limit(value: &str, faults: &mut Vec<Fault>) -> i64 {
+pub fn read_limit(value: &str, faults: &mut Vec<Fault>) -> i64 {
     let limit = value
         .parse()
         .ok()
@@ -65,7 +65,7 @@ pub(super) fn read_limit(value: &str, faults: &mut Vec<Fault>) -> i64 {
     limit.unwrap_or(DEFAULT_LIMIT)
 }
 
-pub(super) fn unknown_parameter(name: &str, known: &str) -> Fault {
+pub fn unknown_parameter(name: &str, known: &str) -> Fault {
     Fault::new(
         format!("?{name}"),
         "unknown_parameter",
@@ -77,7 +77,7 @@ pub(super) fn unknown_parameter(name: &str, known: &str) -> Fault {
 }
 
 /// The tamper-evident cursors of one list: bound to company, caller, path and filters.
-pub(super) struct Cursors<'a> {
+pub struct Cursors<'a> {
     pub secrets: &'a Secrets,
     pub ctx: &'a Ctx,
     pub path: &'a str,

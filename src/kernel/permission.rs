@@ -80,6 +80,8 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
         "Decide where one has a seat, delegate, add approvers",
     ),
     ("report.read", "Read funnel figures"),
+    ("job.read", "See long work that others asked for"),
+    ("job.write", "Cancel long work that others asked for"),
     ("event.read", "Read the event feed and the audit"),
     ("user.read", "Read users"),
     ("user.write", "Create, change, deactivate and hand over users"),
@@ -163,8 +165,8 @@ fn reads_everything(permission: &str) -> Option<Scope> {
     if permission == "view.write" {
         return Some(Scope::Own);
     }
-    let reading =
-        permission.ends_with(".read") && !["event.read", "intake.read", "key.read"].contains(&permission);
+    let reading = permission.ends_with(".read")
+        && !["event.read", "intake.read", "key.read", "job.read"].contains(&permission);
     reading.then_some(Scope::All)
 }
 

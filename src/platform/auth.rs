@@ -305,6 +305,50 @@ async fn load_key(db: &Db, tenant: Uuid, id: Uuid) -> AppResult<Option<(Arc<Prin
 }
 
 #[derive(QueryableByName)]
+struct KeyGrants {
+    #[diesel(sql_type = Nullable<Json>)]
+    grants: Option<serde_json::Value>,
+}
+
+/// The rights that somebody has now, for work that they asked for earlier, bounded by the key through which they did.
+/// `None` when they, or the key, may no longer call.
+///
+/// # Errors
+/// Database errors.
+pub async fn principal_of(
+    db: &Db,
+    tenant: Uuid,
+    user: Uuid,
+    key: Option<Uuid>,
+) -> AppResult<Option<Principal>> {
+    let Some(key) = key else {
+        return load_principal(db, tenant, user, None, None).await;
+    };
+    let now = clock::real_now();
+    let row: Option<KeyGrants> = db
+        .read(async |conn| {
+            let query = sql_query(
+                "SELECT r.grants::json AS grants FROM api_keys k LEFT JOIN roles r ON r.tenant_id = $1 AND r.id = k.role_id \
+                 WHERE k.tenant_id = $1 AND k.id = $2 AND k.user_id = $3 AND k.archived_at IS NULL \
+                    AND (k.expires_at IS NULL OR k.expires_at > $4)",
+            )
+            .bind::<SqlUuid, _>(tenant)
+            .bind::<SqlUuid, _>(key)
+            .bind::<SqlUuid, _>(user)
+            .bind::<Timestamptz, _>(now);
+            Ok(Cached(query).get_result(conn).await.optional()?)
+        })
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let limit = row
+        .grants
+        .map(serde_json::from_value::<Grants>)
+        .transpose()
+        .map_err(AppError::internal)?;
+    load_principal(db, tenant, user, None, limit).await
+}
+
+#[derive(QueryableByName)]
 struct NowRow {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     sandbox_now: Option<DateTime<Utc>>,

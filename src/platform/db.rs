@@ -5,7 +5,7 @@ use super::events;
 use super::idempotency;
 use super::reply::Reply;
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
@@ -180,7 +180,6 @@ impl Db {
         let mut tx = Tx {
             open,
             events: Vec::new(),
-            settled: Vec::new(),
             wrote_events: false,
             touched: BTreeSet::new(),
         };
@@ -281,8 +280,6 @@ impl Drop for Open {
 pub struct Tx {
     open: Open,
     events: Vec<events::Event>,
-    /// Of earlier parts of the work that stand whatever becomes of the next.
-    settled: Vec<events::Event>,
     wrote_events: bool,
     touched: BTreeSet<Uuid>,
 }
@@ -302,15 +299,9 @@ impl Tx {
     /// # Errors
     /// Database errors.
     pub async fn flush_events(&mut self, ctx: &Ctx) -> AppResult<()> {
-        self.settle();
-        let recorded = std::mem::take(&mut self.settled);
+        let recorded = std::mem::take(&mut self.events);
         self.wrote_events |= !recorded.is_empty();
         events::flush(self, ctx, recorded).await
-    }
-
-    /// Closes one part of the work: what it recorded is no longer joined with what follows, nor forgotten with it.
-    pub fn settle(&mut self) {
-        self.settled.append(&mut self.events);
     }
 
     /// Notes that this transaction itself changed or deleted a row, for a later step of it that would otherwise take the
@@ -323,7 +314,37 @@ impl Tx {
         self.touched.contains(&id)
     }
 
-    /// Forgets what was recorded and neither settled nor written, and what was touched: its work was rolled back to a savepoint.
+    /// Runs a part of the work that may be refused without undoing the rest: the inner error is its refusal, and nothing of
+    /// it is left; the outer one (an outage, a bug) ends the transaction.
+    ///
+    /// # Errors
+    /// As said.
+    pub async fn apart<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Tx) -> AppResult<T>,
+    ) -> AppResult<Result<T, Box<Refusal>>> {
+        let events = std::mem::take(&mut self.events);
+        let touched = self.touched.clone();
+        self.batch_execute("SAVEPOINT apart").await?;
+        match work(self).await {
+            Ok(done) => {
+                self.batch_execute("RELEASE SAVEPOINT apart").await?;
+                let later = std::mem::replace(&mut self.events, events);
+                later.into_iter().for_each(|event| self.record(event));
+                Ok(Ok(done))
+            }
+            Err(AppError::Refused(refusal)) if !is_outage(refusal.code) => {
+                self.batch_execute("ROLLBACK TO SAVEPOINT apart; RELEASE SAVEPOINT apart")
+                    .await?;
+                self.events = events;
+                self.touched = touched;
+                Ok(Err(refusal))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets what was recorded and not yet written, and what was touched: its work was rolled back to a savepoint.
     pub fn forget(&mut self) {
         self.events.clear();
         self.touched.clear();
@@ -356,6 +377,11 @@ impl DerefMut for Tx {
             .as_mut()
             .expect("an open transaction has a connection")
     }
+}
+
+/// Refusals that say nothing about the work itself: it is to be tried again whole.
+pub fn is_outage(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::RequestInProgress)
 }
 
 fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> AppError {

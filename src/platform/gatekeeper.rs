@@ -25,6 +25,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -43,6 +44,18 @@ pub struct Platform {
     pub hand_overs: Vec<HandOver>,
     pub leave_seats: LeaveSeats,
     pub metrics: Metrics,
+    pub stopping: AtomicBool,
+}
+
+impl Platform {
+    /// Tells what would go on for long that the server is about to stop.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
 }
 
 /// The shared platform as handlers take it.

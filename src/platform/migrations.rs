@@ -45,6 +45,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000006_pipelines",
     "2026-11-22-000007_opportunities",
     "2026-11-22-000008_opportunity_parts",
+    "2026-11-22-000010_jobs",
     "2026-11-22-000013_views",
 ];
 

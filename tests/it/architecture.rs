@@ -17,7 +17,7 @@ const ORDER: &[&str] = &[
     "insight",
 ];
 /// Called by all, and calling only the foundation.
-const SERVING: &[&str] = &["event", "time"];
+const SERVING: &[&str] = &["event", "time", "jobs"];
 /// They assemble: nothing in an area may use them.
 const ASSEMBLING: &[&str] = &["app", "server", "run", "demo", "check", "config"];
 

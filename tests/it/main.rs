@@ -19,6 +19,7 @@ mod convert;
 mod crm;
 mod events;
 mod intake;
+mod jobs;
 mod leads;
 mod opportunities;
 mod pipelines;

@@ -1,5 +1,5 @@
-//! `POST …/batch`: up to a thousand writes to one collection in one request. Each item is one command with its own events;
-//! it goes through the same checks as a request of its own.
+//! `POST …/batch`: up to a thousand writes to one collection in one request. Each item goes through the same checks as a
+//! request of its own; the whole is one command, so a record that several items change leaves one event.
 
 use super::http;
 use super::spec::{Act, Resource};
@@ -15,7 +15,6 @@ use crate::platform::gatekeeper::{Command, Shared};
 use crate::platform::reply::{Reply, add_warnings};
 use crate::platform::{input, problem};
 use actix_web::{HttpRequest, web};
-use diesel_async::SimpleAsyncConnection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -199,26 +198,14 @@ impl Job<'_> {
     /// Does one item after the other; what is refused leaves nothing behind.
     async fn run(&self, tx: &mut Tx, ctx: &Ctx) -> AppResult<Vec<Done>> {
         self.lock(tx, ctx).await?;
-        tx.batch_execute("SAVEPOINT item").await?;
         let mut done = Vec::with_capacity(self.items.len());
         for (index, item) in self.items.iter().enumerate() {
-            let outcome = match self.faults[index].is_empty() {
-                true => self.item(tx, ctx, item).await,
-                false => Err(AppError::invalid(self.faults[index].clone())),
+            let faults = &self.faults[index];
+            let outcome = match faults.is_empty() {
+                true => tx.apart(async |tx| self.item(tx, ctx, item).await).await?,
+                false => Err(Box::new(AppError::invalid(faults.clone()).to_refusal())),
             };
-            match outcome {
-                Ok(written) => {
-                    tx.settle();
-                    tx.batch_execute("RELEASE SAVEPOINT item; SAVEPOINT item").await?;
-                    done.push(Ok(written));
-                }
-                Err(AppError::Refused(refusal)) if refusal.code.status() < 500 => {
-                    tx.batch_execute("ROLLBACK TO SAVEPOINT item").await?;
-                    tx.forget();
-                    done.push(Err(self.at_its_place(*refusal, index)));
-                }
-                Err(broken) => return Err(broken),
-            }
+            done.push(outcome.map_err(|refusal| self.at_its_place(*refusal, index)));
         }
         Ok(done)
     }
