@@ -14,7 +14,9 @@ use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
-use crate::{approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, time, transfer};
+use crate::{
+    approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, time, transfer, view,
+};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
@@ -47,6 +49,7 @@ pub const TAGS: &[Tag] = &[
         "Rooms 2 and 3: records that may be one, and merging them.",
     ),
     ("fields", "Room 13: the company's own fields."),
+    ("views", "Saved views and segments: filter trees that are kept."),
     ("figures", "Room 15: the funnel."),
     ("jobs", "Long work: its progress, its errors, its end."),
     ("events", "Room 16: the feed of everything that happened."),
@@ -66,6 +69,7 @@ pub fn resources() -> Vec<&'static Resource> {
         pipeline::RESOURCES,
         opportunity::RESOURCES,
         approval::RESOURCES,
+        view::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
 }
@@ -105,6 +109,9 @@ pub const TIMERS: Handlers = &[
     }),
     (crm::scoring::refresh::DAILY, |tx, ctx, timer| {
         Box::pin(crm::scoring::refresh::fire_daily(tx, ctx, timer))
+    }),
+    (crm::field_index::TIMER, |tx, ctx, timer| {
+        Box::pin(crm::field_index::fire(tx, ctx, timer))
     }),
 ];
 /// The long work that there is.
@@ -164,6 +171,7 @@ fn rooms(config: &mut ServiceConfig) {
     transfer::routes(config);
     time::routes(config);
     insight::routes(config);
+    view::routes(config);
     approval::routes(config);
 }
 

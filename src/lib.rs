@@ -20,3 +20,4 @@ pub mod schema;
 pub mod server;
 pub mod time;
 pub mod transfer;
+pub mod view;

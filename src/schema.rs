@@ -485,6 +485,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         archived_at -> Nullable<Timestamptz>,
+        /// Since when every record's value stands in custom_values; NULL while it does not.
+        indexed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -1155,6 +1157,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// How somebody likes to look at a collection: filter, order and columns.
+    saved_views (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        resource -> Text,
+        owner_id -> Uuid,
+        sharing -> Text,
+        filter -> Jsonb,
+        sort -> Array<Nullable<Text>>,
+        #[sql_name = "columns"]
+        columns_ -> Array<Nullable<Text>>,
+        /// The company's own fields that it names, each as resource.key.
+        custom_fields -> Array<Nullable<Text>>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     /// How leads are scored: rules and limits. A published version never changes.
     scoring_model_versions (tenant_id, id) {
         tenant_id -> Uuid,
@@ -1181,6 +1205,26 @@ diesel::table! {
         name_zh -> Nullable<Text>,
         description -> Nullable<Text>,
         published_version_id -> Nullable<Uuid>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Records that a filter describes; who belongs is found out when it is asked.
+    segments (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        description -> Nullable<Text>,
+        resource -> Text,
+        owner_id -> Uuid,
+        sharing -> Text,
+        filter -> Jsonb,
+        /// The company's own fields that it names, each as resource.key.
+        custom_fields -> Array<Nullable<Text>>,
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,

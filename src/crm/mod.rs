@@ -3,6 +3,7 @@
 mod attached;
 pub mod duplicates;
 pub mod external_ids;
+pub mod field_index;
 pub mod grading;
 pub mod hand_over;
 pub mod hooks;

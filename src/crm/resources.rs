@@ -1,6 +1,6 @@
 //! Accounts, contacts, leads, lead sources and custom fields as the API shows them.
 
-use crate::crm::hooks;
+use crate::crm::{field_index, hooks};
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
@@ -74,7 +74,7 @@ pub static ACCOUNT: Resource = Resource {
     default_sort: "-created_at",
     hooks: Hooks {
         before: Some(hooks::account),
-        after: None,
+        ..Hooks::NONE
     },
 };
 
@@ -122,7 +122,7 @@ pub static CONTACT: Resource = Resource {
     default_sort: "-created_at",
     hooks: Hooks {
         before: Some(hooks::contact),
-        after: None,
+        ..Hooks::NONE
     },
 };
 
@@ -219,6 +219,7 @@ pub static LEAD: Resource = Resource {
     hooks: Hooks {
         before: Some(hooks::lead),
         after: Some(super::scoring::after_lead),
+        ..Hooks::NONE
     },
 };
 
@@ -299,7 +300,7 @@ pub static LEAD_SOURCE: Resource = Resource {
     default_sort: "key",
     hooks: Hooks {
         before: Some(hooks::lead_source),
-        after: None,
+        ..Hooks::NONE
     },
 };
 
@@ -399,11 +400,18 @@ pub static FIELD_DEFINITION: Resource = Resource {
         ),
         Member::flag("is_required", "false", "Whether records must have it."),
         Member::flag("is_filterable", "false", "Whether lists can be filtered by it."),
+        Member::flag(
+            "is_indexed",
+            "false",
+            "Whether all its values stand in an index. Until then filters read the records themselves: as right, but slower.",
+        )
+        .computed("t.indexed_at IS NOT NULL"),
         Member::text("help", 500, "Help for whoever fills it in.", "null"),
     ],
     default_sort: "key",
     hooks: Hooks {
         before: Some(hooks::field_definition),
-        after: None,
+        after: Some(field_index::after),
+        ..Hooks::NONE
     },
 };

@@ -60,6 +60,7 @@ pub static USER: Resource = Resource {
     hooks: Hooks {
         before: Some(hooks::before_user),
         after: Some(staffing::after_user),
+        ..Hooks::NONE
     },
 };
 
@@ -84,6 +85,7 @@ pub static TEAM: Resource = Resource {
     hooks: Hooks {
         before: Some(hooks::before_team),
         after: Some(staffing::after_team),
+        ..Hooks::NONE
     },
 };
 
@@ -129,7 +131,7 @@ pub static ROLE: Resource = Resource {
     default_sort: "key",
     hooks: Hooks {
         before: Some(hooks::before_role),
-        after: None,
+        ..Hooks::NONE
     },
 };
 

@@ -80,6 +80,11 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
         "Maintain products, competitors, loss reasons, exchange rates",
     ),
     ("catalog.read_cost", "Read product costs"),
+    (
+        "view.read",
+        "See saved views and segments that are shared with one",
+    ),
+    ("view.write", "Keep saved views and segments"),
     ("field.read", "Read custom field definitions"),
     ("field.write", "Define custom fields"),
     ("pipeline.read", "Read pipelines and their versions"),
@@ -159,9 +164,9 @@ fn sells(permission: &str, scope: Scope) -> Option<Scope> {
         "approval.decide",
         "report.read",
     ];
-    if sales.contains(&permission) {
+    if sales.contains(&permission) || permission == "view.write" {
         Some(scope)
-    } else if reads_configuration(permission) || permission == "pool.read" {
+    } else if reads_configuration(permission) || ["pool.read", "view.read"].contains(&permission) {
         Some(Scope::All)
     } else {
         None
@@ -184,6 +189,9 @@ fn leads(permission: &str, scope: Scope) -> Option<Scope> {
 }
 
 fn reads_everything(permission: &str) -> Option<Scope> {
+    if permission == "view.write" {
+        return Some(Scope::Own);
+    }
     let apart = [
         "event.read",
         "intake.read",

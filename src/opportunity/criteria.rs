@@ -2,7 +2,7 @@
 
 use super::advance::rules::{Refusal, Status};
 use super::resources::OPPORTUNITY;
-use super::standing::{Head, lock_head};
+use super::standing::{Head, Present, lock_head};
 use super::{SUBJECTS, standing};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
@@ -19,7 +19,8 @@ use actix_web::{delete, get, put, web};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Jsonb, Nullable, Text};
 use diesel::{OptionalExtension, QueryableByName};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -264,6 +265,22 @@ pub struct OpportunityGateView {
 #[get("/v1/opportunities/{id}/gate")]
 pub async fn get_opportunity_gate(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
     let present = standing::read(&db, &ctx, id.0).await?;
+    Ok(Reply::ok(&gate_view(&ctx, &present)?)?.with_weak_tag())
+}
+
+/// The gate of a deal, for its reader to have with it.
+pub fn embed_gate<'a>(
+    conn: &'a mut &AsyncPgConnection,
+    ctx: &'a Ctx,
+    id: Uuid,
+) -> LocalBoxFuture<'a, AppResult<Value>> {
+    Box::pin(async move {
+        let present = standing::read_on(conn, ctx, id).await?;
+        serde_json::to_value(gate_view(ctx, &present)?).map_err(AppError::internal)
+    })
+}
+
+fn gate_view(ctx: &Ctx, present: &Present) -> AppResult<OpportunityGateView> {
     let course = &present.definition.course;
     let step = course
         .step(present.head.stage_id)
@@ -273,7 +290,7 @@ pub async fn get_opportunity_gate(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppRes
         key: to.key.clone(),
         name: to.name.clone(),
     });
-    let view = OpportunityGateView {
+    Ok(OpportunityGateView {
         opportunity_id: present.head.id,
         status: present.head.status.clone(),
         stage_id: step.id,
@@ -283,6 +300,5 @@ pub async fn get_opportunity_gate(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppRes
         targets: targets.collect(),
         is_final: step.is_final(),
         gate: present.gate.evaluate(&present.standing).view(ctx.lang),
-    };
-    Ok(Reply::ok(&view)?.with_weak_tag())
+    })
 }

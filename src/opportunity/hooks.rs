@@ -1,5 +1,6 @@
 //! What is particular to making and changing a deal as a record.
 
+use super::criteria;
 use super::cycles;
 use super::moves::MoveKind;
 use super::{SUBJECTS, lapse};
@@ -12,7 +13,7 @@ use crate::kernel::text::say;
 use crate::pipeline::course::Course;
 use crate::pipeline::service::published;
 use crate::platform::db::Tx;
-use crate::platform::records::spec::Act;
+use crate::platform::records::spec::{Act, Embed};
 use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::{Change, Hooks};
 use chrono::SecondsFormat;
@@ -27,6 +28,12 @@ use uuid::Uuid;
 pub const HOOKS: Hooks = Hooks {
     before: Some(before),
     after: Some(after),
+    embeds: &[Embed {
+        name: "gate",
+        about: "the explanation of its gate, as `GET /v1/opportunities/{id}/gate` gives it",
+        schema: "OpportunityGateView",
+        load: criteria::embed_gate,
+    }],
 };
 
 fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {

@@ -20,23 +20,23 @@ use serde_json::Value;
 type Outcome<'a> = LocalBoxFuture<'a, AppResult<()>>;
 
 pub const LINE: Hooks = Hooks {
-    before: None,
     after: Some(line_changed),
+    ..Hooks::NONE
 };
 
 pub const DECISION_CHAIN_MEMBER: Hooks = Hooks {
     before: Some(decision_chain_member),
-    after: None,
+    ..Hooks::NONE
 };
 
 pub const SOLUTION_CHECKLIST_ITEM: Hooks = Hooks {
     before: Some(solution_checklist_item),
-    after: None,
+    ..Hooks::NONE
 };
 
 pub const CHANGE_REQUEST: Hooks = Hooks {
     before: Some(change_request),
-    after: None,
+    ..Hooks::NONE
 };
 
 fn is_null(change: &Change, member: &str) -> bool {

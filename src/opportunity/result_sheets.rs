@@ -36,6 +36,7 @@ type Outcome<'a> = LocalBoxFuture<'a, AppResult<()>>;
 pub const HOOKS: Hooks = Hooks {
     before: Some(before),
     after: Some(after),
+    ..Hooks::NONE
 };
 
 /// A result sheet that was approved is the base of the contract.

@@ -166,6 +166,17 @@ pub async fn read(db: &Db, ctx: &Ctx, id: Uuid) -> AppResult<Present> {
     Ok(present)
 }
 
+/// [`read`] over a connection of the caller's.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_on(conn: &mut &AsyncPgConnection, ctx: &Ctx, id: Uuid) -> AppResult<Present> {
+    let row = store::find(conn, ctx, &OPPORTUNITY, id, None).await?;
+    let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    let head = Head::of(&record)?;
+    complete(conn, ctx, head, record, row.version, None, None).await
+}
+
 /// How a deal stands that this transaction holds the lock of already, whoever asks: for what follows by itself.
 ///
 /// # Errors

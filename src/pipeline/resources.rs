@@ -67,7 +67,7 @@ pub static PIPELINE: Resource = Resource {
     default_sort: "key",
     hooks: Hooks {
         before: Some(keep_one_default),
-        after: None,
+        ..Hooks::NONE
     },
 };
 

@@ -11,7 +11,7 @@ pub type Tag = (&'static str, &'static str);
 
 const ABOUT: &str = "Penstock is the backend of a company's sales process: leads come in by signed webhook, opportunities are pushed stage by stage through gates that the company itself defines, approvals are decided by named people, and every step keeps its evidence.\n\n\
 Sign in with `POST /v1/auth/login` and send `Authorization: Bearer …`, or use an API key the same way. Money is a decimal string beside its ISO 4217 currency, times are RFC 3339 in UTC, days `YYYY-MM-DD`, ids UUIDv7. \
-Refusals are problem documents (RFC 9457); each code has its page under `/problems/{code}`. Every `POST` takes `Idempotency-Key`; changes take `If-Match`; `Prefer: dry-run` runs a write to its end and stores nothing.";
+Refusals are problem documents (RFC 9457); each code has its page under `/problems/{code}`. Every `POST` that writes takes `Idempotency-Key`; changes take `If-Match`; `Prefer: dry-run` runs a write to its end and stores nothing.";
 
 /// The whole document.
 pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Value {
@@ -21,6 +21,7 @@ pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Va
         .cloned()
         .unwrap_or_default();
     let mut paths = document["paths"].as_object().cloned().unwrap_or_default();
+    schemas.extend(docs::shared_schemas());
     for resource in resources {
         schemas.extend(docs::schemas(resource));
         for (path, item) in docs::paths(resource) {
@@ -209,7 +210,9 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
     say_permission(operation);
     lift_permission(operation);
     path_parameters(path, operation);
-    let is_write = method != "get";
+    // A search is a POST for its body's sake; it changes nothing.
+    let is_search = operation.get("x-reads-only").is_some();
+    let is_write = method != "get" && !is_search;
     if is_write && !is_open {
         header_parameters(method, operation);
     }
@@ -219,6 +222,9 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
     }
     if is_write {
         statuses.extend(["401", "409", "412", "413", "415", "422"]);
+    }
+    if is_search {
+        statuses.extend(["413", "415", "422"]);
     }
     statuses.sort_unstable();
     statuses.dedup();

@@ -50,6 +50,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000010_jobs",
     "2026-11-22-000011_deals_in_flight",
     "2026-11-22-000012_approval_edges",
+    "2026-11-22-000013_views",
     "2026-11-22-000014_scoring",
     "2026-11-22-000015_duplicates",
     "2026-11-22-000016_transfers",
@@ -175,6 +176,7 @@ struct Got {
 pub async fn run(url: &str) -> Result<usize, Failure> {
     if is_current(url).await? {
         return Ok(0);
+    }
     let missing = missing_extensions(url, EXTENSIONS).await?;
     if !missing.is_empty() {
         let names = missing.join(", ");

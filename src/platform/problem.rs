@@ -89,7 +89,8 @@ pub fn render_refusal(refusal: &Refusal, asked: &Asked) -> HttpResponse {
     response.body(document(refusal, asked).to_string())
 }
 
-fn document(refusal: &Refusal, asked: &Asked) -> Value {
+/// The problem document of a refusal.
+pub fn document(refusal: &Refusal, asked: &Asked) -> Value {
     let page = refusal.code.page();
     let title = match asked.lang {
         Lang::En => page.title,

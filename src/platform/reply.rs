@@ -41,6 +41,12 @@ impl Reply {
         Reply::json(200, body)
     }
 
+    #[must_use]
+    pub fn without_link(mut self) -> Reply {
+        self.headers.retain(|(name, _)| name != "link");
+        self
+    }
+
     pub fn no_content() -> Reply {
         Reply {
             status: 204,

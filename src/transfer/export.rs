@@ -13,6 +13,8 @@ use crate::kernel::text::say;
 use crate::platform::db::{Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::gatekeeper::{Command, Id};
+use crate::platform::records::fields::Fields;
+use crate::platform::records::tree::{Mode, Terms};
 use crate::platform::records::{query, sql::is_masked, store};
 use crate::platform::reply::Reply;
 use actix_web::{HttpResponse, get, post, web};
@@ -190,6 +192,12 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
     Ok(Step::Done { progress, result })
 }
 
+/// What filters may name.
+fn terms<'a>(ctx: &'a Ctx, fields: &'a Fields) -> Terms<'a> {
+    let mode = Mode::Asked;
+    Terms { ctx, fields, mode }
+}
+
 /// The next records, with what was asked of the records that they refer to.
 async fn page(
     tx: &mut Tx,
@@ -199,7 +207,8 @@ async fn page(
     tally: &mut Tally,
 ) -> AppResult<(Vec<Map<String, Value>>, bool)> {
     let resource = options.resource.resource();
-    let mut asked = query::parse(resource, &options.filter, &[])?;
+    let fields = Fields::of(&mut &**tx, ctx.tenant, &[resource.singular]).await?;
+    let mut asked = query::parse(&terms(ctx, &fields), resource, &options.filter, &[])?;
     asked.limit = PAGE;
     let sql = query::page(resource, ctx, &asked, tally.position.as_deref(), None);
     let mut rows: Vec<PageRow> = sql.query().load(&mut **tx).await?;
@@ -273,7 +282,11 @@ pub async fn create_export(db: web::Data<Db>, command: Command<ExportOptions>) -
     let Command { ctx, input } = command;
     ctx.require(&input.resource.resource().read_permission())?;
     let mut wrong = faults(&input);
-    if let Err(AppError::Refused(refusal)) = query::parse(input.resource.resource(), &input.filter, &[]) {
+    let resource = input.resource.resource();
+    let fields = db.read(async |conn| Fields::of(conn, ctx.tenant, &[resource.singular]).await);
+    let fields = fields.await?;
+    if let Err(AppError::Refused(refusal)) = query::parse(&terms(&ctx, &fields), resource, &input.filter, &[])
+    {
         wrong.extend(refusal.faults.into_iter().map(|fault| Fault {
             pointer: "/filter".to_owned(),
             ..fault

@@ -248,7 +248,7 @@ fn name_of(request: &HttpRequest) -> AppResult<String> {
     let mut name = String::from("import");
     for (parameter, value) in pairs(request.query_string(), &mut faults) {
         if parameter != "name" {
-            faults.push(crate::event::feed::unknown_parameter(&parameter, "name"));
+            faults.push(crate::event::window::unknown_parameter(&parameter, "name"));
         } else if value.chars().count() > 200 {
             faults.push(Fault::new(
                 "?name",

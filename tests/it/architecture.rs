@@ -14,6 +14,7 @@ const ORDER: &[&str] = &[
     "crm",
     "opportunity",
     "transfer",
+    "view",
     "insight",
 ];
 /// Called by all, and calling only the foundation.

@@ -64,7 +64,7 @@ pub static SCORING_MODEL: Resource = Resource {
     default_sort: "key",
     hooks: Hooks {
         before: Some(versions::keep_the_published_one),
-        after: None,
+        ..Hooks::NONE
     },
 };
 
@@ -148,7 +148,7 @@ pub static CUSTOMER_PROFILE: Resource = Resource {
     default_sort: "key",
     hooks: Hooks {
         before: Some(profiles::before),
-        after: None,
+        ..Hooks::NONE
     },
 };
 

@@ -10,7 +10,7 @@ use super::setting_out::{self, SettingOut};
 use super::wire::{
     MigrateDeals, MigratedDealPage, MigrationPreview, PipelineMigration, PipelineMigrationPage,
 };
-use crate::event::feed::Cursors;
+use crate::event::window::Cursors;
 use crate::jobs;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};

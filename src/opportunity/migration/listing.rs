@@ -2,7 +2,8 @@
 
 use super::resource::MIGRATION;
 use super::wire::{DealOutcome, MigratedDeal, MigratedDealPage};
-use crate::event::feed::{Cursors, read, read_limit, unknown_parameter};
+use crate::event::feed::read;
+use crate::event::window::{Cursors, read_limit, unknown_parameter};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;

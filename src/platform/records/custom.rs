@@ -183,6 +183,8 @@ pub async fn store(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &Change) -> A
     if !change.changed("custom") || (is_empty(&change.before) && is_empty(&change.after)) {
         return Ok(());
     }
+    // Read after the row was written: whoever makes a field filterable waits for transactions that have written, and so
+    // for each that may have read it as not filterable here.
     let definitions = definitions(&mut &**tx, ctx.tenant, resource).await?;
     let empty = Map::new();
     let values = change

@@ -1,6 +1,7 @@
 //! The document of declared resources: schemas and operations from the declaration.
 
 use super::http::{collection, id_name};
+use super::many_docs;
 use super::merged;
 use super::query;
 use super::spec::{Access, Kind, Member, Resource};
@@ -8,7 +9,7 @@ use super::store;
 use crate::platform::contract::decimal_schema;
 use serde_json::{Map, Value, json};
 
-fn example(member: &Member) -> Value {
+pub(super) fn example(member: &Member) -> Value {
     serde_json::from_str(member.example).unwrap_or(Value::Null)
 }
 
@@ -74,6 +75,11 @@ fn property(member: &Member, is_nullable: bool) -> Value {
     Value::Object(schema)
 }
 
+/// Component schemas that all resources share.
+pub fn shared_schemas() -> Vec<(String, Value)> {
+    many_docs::schemas()
+}
+
 /// Component schemas of a resource: the record, its input, its patch, its page.
 pub fn schemas(resource: &Resource) -> Vec<(String, Value)> {
     let name = resource.schema_name();
@@ -117,6 +123,9 @@ fn view(resource: &Resource) -> Value {
     }
     for name in store::expandable(resource) {
         properties.insert(name.to_owned(), json!({ "type": ["object", "null"], "description": format!("Embedded by `expand={name}`; null when there is none that you can see.") }));
+    }
+    for embed in resource.hooks.embeds {
+        properties.insert(embed.name.to_owned(), json!({ "$ref": format!("#/components/schemas/{}", embed.schema), "description": format!("Embedded by `expand={}` on reading one: {}.", embed.name, embed.about) }));
     }
     properties.insert("warnings".to_owned(), json!({ "type": "array", "items": { "$ref": "#/components/schemas/ProblemFault" }, "description": "Reservations about the write; absent when there are none." }));
     json!({ "type": "object", "description": resource.about, "properties": properties, "required": required })
@@ -229,7 +238,7 @@ pub fn paths(resource: &Resource) -> Vec<(String, Value)> {
         "200",
         &view,
     );
-    get["parameters"] = json!([expand_parameter(resource)]);
+    get["parameters"] = json!([expand_parameter(&store::expandable_singly(resource))]);
     if merged::is_mergeable(resource) {
         get["responses"]["308"] = merged_response(word.as_str());
     }
@@ -269,6 +278,7 @@ pub fn paths(resource: &Resource) -> Vec<(String, Value)> {
         );
         paths.push((format!("{one}/restore"), json!({ "post": restore })));
     }
+    paths.extend(many_docs::operations(resource, &prefix, &page));
     paths.push((many, many_item));
     paths.push((one, one_item));
     if !resource.has_archive() || store::expandable(resource).is_empty() {
@@ -313,14 +323,9 @@ fn body(schema: &str) -> Value {
     json!({ "required": true, "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } } })
 }
 
-fn expand_parameter(resource: &Resource) -> Value {
-    let names = store::expandable(resource).join(", ");
-    json!({ "name": "expand", "in": "query", "required": false, "description": format!("Relations to embed, joined by commas: {names}."), "schema": { "type": "string", "pattern": expand_pattern(resource) } })
-}
-
-fn expand_pattern(resource: &Resource) -> String {
-    let names = store::expandable(resource).join("|");
-    format!("^({names})(,({names}))*$")
+fn expand_parameter(names: &[&str]) -> Value {
+    let (listed, choices) = (names.join(", "), names.join("|"));
+    json!({ "name": "expand", "in": "query", "required": false, "description": format!("Relations to embed, joined by commas: {listed}."), "schema": { "type": "string", "pattern": format!("^({choices})(,({choices}))*$") } })
 }
 
 /// The query parameters of a list, as the parser knows them.
@@ -357,7 +362,7 @@ fn parameters(resource: &Resource, _is_list: bool) -> Vec<Value> {
                 if store::expandable(resource).is_empty() {
                     continue;
                 }
-                parameters.push(expand_parameter(resource));
+                parameters.push(expand_parameter(&store::expandable(resource)));
                 continue;
             }
             "q" => (

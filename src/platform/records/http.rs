@@ -1,17 +1,21 @@
 //! The handlers of all declared resources. One set, whatever the resource.
 
+use super::fields::Fields;
 use super::merged;
 use super::query::{self, ListRequest};
 use super::spec::{Access, Act, Resource};
-use super::sql;
+use super::sql::{self, Sql};
 use super::store::{self, Written};
+use super::tree::{Mode, Terms};
+use super::{batch, search};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::Db;
 use crate::platform::gatekeeper::{Command, Platform, Shared, path_id};
 use crate::platform::reply::{Reply, add_warnings};
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, guard, web};
 use diesel::QueryableByName;
+use diesel::pg::Pg;
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value};
@@ -44,6 +48,23 @@ pub fn routes(resource: &'static Resource, config: &mut web::ServiceConfig) {
         many = many.route(web::post().to(move |request, db, command| create(resource, request, db, command)));
     }
     config.service(many);
+    // Before the single record's path, and for POST alone: `GET …/search` is the record of that id, which is none.
+    config.service(
+        web::resource(format!("{}/search", collection(resource)))
+            .guard(guard::Post())
+            .route(web::post().to(move |request, db, shared, command| {
+                search::search(resource, request, db, shared, command)
+            })),
+    );
+    if resource.has_writes() {
+        config.service(
+            web::resource(format!("{}/batch", collection(resource)))
+                .guard(guard::Post())
+                .route(web::post().to(move |request, db, shared, command| {
+                    batch::batch(resource, request, db, shared, command)
+                })),
+        );
+    }
     if resource.has_archive() {
         config.service(web::resource(format!("{one}/restore")).route(
             web::post().to(move |request, db, shared, ctx| {
@@ -74,7 +95,7 @@ fn ids(resource: &Resource, request: &HttpRequest) -> AppResult<(Option<Uuid>, U
     Ok((parent, path_id(request, id_name(resource))?))
 }
 
-fn parent_id(resource: &Resource, request: &HttpRequest) -> AppResult<Option<Uuid>> {
+pub(super) fn parent_id(resource: &Resource, request: &HttpRequest) -> AppResult<Option<Uuid>> {
     match resource.access {
         Access::Part { .. } => path_id(request, "id").map(Some),
         _ => Ok(None),
@@ -132,36 +153,120 @@ async fn list_under(
     shared: Shared,
     ctx: Ctx,
 ) -> AppResult<Reply> {
-    let asked = query::parse(resource, request.query_string(), &store::expandable(resource))?;
+    let fields = own_fields(resource, &request, &db, &ctx).await?;
+    let terms = Terms {
+        ctx: &ctx,
+        fields: &fields,
+        mode: Mode::Asked,
+    };
+    let asked = query::parse(
+        &terms,
+        resource,
+        request.query_string(),
+        &store::expandable(resource),
+    )?;
     let position = query::read_cursor(&shared.auth.secrets, &ctx, request.path(), &asked)?;
-    if let (Access::Part { parent: owner, .. }, Some(id)) = (resource.access, parent) {
-        db.read(async |conn| store::require_visible(conn, &ctx, owner, id).await)
-            .await?;
+    let place = Place {
+        path: request.path(),
+        parent,
+    };
+    let listed = listed(resource, &db, &shared, &ctx, place, &asked, position).await?;
+    Ok(page_of(&request, &listed.data, listed.next, listed.total)?.with_weak_tag())
+}
+
+/// The company's own fields, when the query string names one.
+async fn own_fields(resource: &Resource, request: &HttpRequest, db: &Db, ctx: &Ctx) -> AppResult<Fields> {
+    let named = query::pairs(request.query_string(), &mut Vec::new());
+    if !named.iter().any(|(name, _)| name.starts_with("custom.")) {
+        return Ok(Fields::default());
     }
-    let page = query::page(resource, &ctx, &asked, position.as_deref(), parent);
-    let mut rows: Vec<PageRow> = db
-        .read(async |conn| Ok(page.clone().query().load(conn).await?))
-        .await?;
+    db.read(async |conn| Fields::of(conn, ctx.tenant, &[resource.singular]).await)
+        .await
+}
+
+/// Where a list stands: the path that its cursors are bound to, and its parent.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub path: &'a str,
+    pub parent: Option<Uuid>,
+}
+
+/// One page, read.
+pub struct Listed {
+    /// A JSON array.
+    pub data: String,
+    pub next: Option<String>,
+    pub total: Option<i64>,
+}
+
+/// Refuses when the caller does not see the parent of what is asked for.
+///
+/// # Errors
+/// `not_found`.
+pub(super) async fn require_parent(
+    db: &Db,
+    ctx: &Ctx,
+    resource: &Resource,
+    parent: Option<Uuid>,
+) -> AppResult<()> {
+    match (resource.access, parent) {
+        (Access::Part { parent: owner, .. }, Some(id)) => {
+            db.read(async |conn| store::require_visible(conn, ctx, owner, id).await)
+                .await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One page of what was asked for, from this position on.
+///
+/// # Errors
+/// `not_found` when the caller does not see the parent.
+pub async fn listed(
+    resource: &'static Resource,
+    db: &Db,
+    shared: &Platform,
+    ctx: &Ctx,
+    place: Place<'_>,
+    asked: &ListRequest,
+    position: Option<Vec<String>>,
+) -> AppResult<Listed> {
+    let parent = place.parent;
+    require_parent(db, ctx, resource, parent).await?;
+    let page = query::page(resource, ctx, asked, position.as_deref(), parent);
+    let mut rows: Vec<PageRow> = load(db, page, asked).await?;
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows
         .last()
         .filter(|_| has_more)
-        .map(|last| query::make_cursor(&shared.auth.secrets, &ctx, request.path(), &asked, &last.keys));
+        .map(|last| query::make_cursor(&shared.auth.secrets, ctx, place.path, asked, &last.keys));
     let total = match asked.with_total {
         true => {
-            let count = query::total(resource, &ctx, &asked, parent);
-            Some(
-                db.read(async |conn| Ok(count.clone().query().get_result::<TotalRow>(conn).await?))
-                    .await?
-                    .total,
-            )
+            let count = query::total(resource, ctx, asked, parent);
+            let counted: Vec<TotalRow> = load(db, count, asked).await?;
+            counted.into_iter().next().map(|row| row.total)
         }
         false => None,
     };
-    let documents = documents(resource, &db, &ctx, &asked, rows).await?;
-    Ok(page_of(&request, &documents, next, total)?.with_weak_tag())
+    let data = documents(resource, db, ctx, asked, rows).await?;
+    Ok(Listed { data, next, total })
+}
+
+/// Runs a list's statement; one whose form the caller's tree shaped is prepared for this one time.
+async fn load<T>(db: &Db, sql: Sql, asked: &ListRequest) -> AppResult<Vec<T>>
+where
+    T: QueryableByName<Pg> + Send + 'static,
+{
+    db.read(async |conn| {
+        let sql = sql.clone();
+        Ok(match asked.trees.is_empty() {
+            true => sql.query().load(conn).await?,
+            false => sql.once().load(conn).await?,
+        })
+    })
+    .await
 }
 
 /// The page's records as a JSON array, with what was asked to be embedded.
@@ -216,8 +321,16 @@ pub fn page_reply<T: serde::Serialize>(
     page_of(request, &data, next, total)
 }
 
-/// `data`: a JSON array.
-fn page_of(request: &HttpRequest, data: &str, next: Option<String>, total: Option<i64>) -> AppResult<Reply> {
+/// [`page_reply`] of a JSON array.
+///
+/// # Errors
+/// When the cursor cannot be written as JSON.
+pub fn page_of(
+    request: &HttpRequest,
+    data: &str,
+    next: Option<String>,
+    total: Option<i64>,
+) -> AppResult<Reply> {
     let cursor = serde_json::to_string(&next).map_err(AppError::internal)?;
     let total = total.map_or_else(String::new, |total| format!(",\"total\":{total}"));
     let body = format!("{{\"data\":{data},\"next_cursor\":{cursor}{total}}}");
@@ -266,7 +379,8 @@ async fn get(
         .read(async |conn| {
             let mut records = [record.clone()];
             store::expand(conn, &ctx, resource, &expand, &mut records).await?;
-            let [record] = records;
+            let [mut record] = records;
+            store::embed(conn, &ctx, resource, &expand, id, &mut record).await?;
             Ok(record)
         })
         .await?;
@@ -274,7 +388,7 @@ async fn get(
 }
 
 fn expand_of(resource: &Resource, request: &HttpRequest) -> AppResult<Vec<String>> {
-    expand_among(&store::expandable(resource), request)
+    expand_among(&store::expandable_singly(resource), request)
 }
 
 /// What `expand` asks for, of these names; no other parameter is taken.
@@ -374,7 +488,7 @@ async fn archive(
 }
 
 /// A changed user, team, role or key is felt on the next request.
-fn forget_rights(resource: &Resource, platform: Option<&web::Data<Platform>>) {
+pub(super) fn forget_rights(resource: &Resource, platform: Option<&web::Data<Platform>>) {
     let rights = ["user", "team", "role", "api_key"];
     if let Some(platform) = platform.filter(|_| rights.contains(&resource.singular)) {
         platform.auth.forget_principals();

@@ -1,17 +1,22 @@
 //! The record store: a resource is declared once (`Resource`), and its JSON, schema, list parameters, scope, SQL and
 //! events follow from that. What is particular to a resource stands in its hooks.
 
+pub mod batch;
 pub mod bulk;
 pub mod custom;
 pub mod docs;
+pub mod fields;
 pub mod http;
+mod many_docs;
 pub mod merged;
 pub mod query;
 pub mod rules;
+pub mod search;
 pub mod spec;
 pub mod sql;
 pub mod store;
 pub mod together;
+pub mod tree;
 pub mod vocabulary;
 
-pub use spec::{Access, Act, Change, Hooks, Kind, Member, Resource, Verbs};
+pub use spec::{Access, Act, Change, Embed, Hooks, Kind, Member, Resource, Verbs};

@@ -4,6 +4,7 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::kernel::fault::Warning;
 use crate::platform::db::Tx;
+use diesel_async::AsyncPgConnection;
 use futures::future::LocalBoxFuture;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -29,6 +30,12 @@ pub struct Resource {
     pub hooks: Hooks,
 }
 
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.singular)
+    }
+}
+
 /// Who sees a record.
 #[derive(Clone, Copy)]
 pub enum Access {
@@ -40,6 +47,9 @@ pub enum Access {
         key: &'static str,
         closed_sql: Option<&'static str>,
     },
+    /// By its owner; by others as its `sharing` says: `nobody`, the owner's `team`, or `all`. Its owner changes it, and what
+    /// is shared also whoever's write permission reaches the owner.
+    Personal,
     /// Configuration: everybody in the company with the read permission.
     Shared,
 }
@@ -80,12 +90,26 @@ pub struct Hooks {
     pub before: Option<Prepare>,
     /// After the row is written.
     pub after: Option<Prepare>,
+    /// What `expand` embeds on reading one record, besides its relations.
+    pub embeds: &'static [Embed],
+}
+
+/// Something found out about one record, that its reader can ask for with it.
+pub struct Embed {
+    /// Its name in `expand` and in the record.
+    pub name: &'static str,
+    pub about: &'static str,
+    /// The component schema of its form.
+    pub schema: &'static str,
+    /// Finds it out for a record that the caller may see.
+    pub load: for<'a> fn(&'a mut &AsyncPgConnection, &'a Ctx, Uuid) -> LocalBoxFuture<'a, AppResult<Value>>,
 }
 
 impl Hooks {
     pub const NONE: Hooks = Hooks {
         before: None,
         after: None,
+        embeds: &[],
     };
 }
 
@@ -544,6 +568,11 @@ impl Resource {
     /// Whether records can be archived.
     pub fn has_archive(&self) -> bool {
         self.verbs.archive
+    }
+
+    /// Whether anything of it is written by plain requests.
+    pub fn has_writes(&self) -> bool {
+        self.verbs.create || self.verbs.update || self.verbs.archive
     }
 
     /// The plural noun in the document's words: `need analyses`.

@@ -76,7 +76,13 @@ impl Sql {
         self
     }
 
+    /// The statement, prepared once a connection: for SQL of bounded variety.
     pub fn query(self) -> Cached<BoxedSqlQuery<'static, Pg, diesel::query_builder::SqlQuery>> {
+        Cached(self.once())
+    }
+
+    /// The statement, prepared for this one time: for SQL whose form callers shape.
+    pub fn once(self) -> BoxedSqlQuery<'static, Pg, diesel::query_builder::SqlQuery> {
         let mut query = sql_query(self.text).into_boxed::<Pg>();
         for bind in self.binds {
             query = match bind {
@@ -93,7 +99,7 @@ impl Sql {
                 Bind::Json(value) => query.bind::<Jsonb, _>(value),
             };
         }
-        Cached(query)
+        query
     }
 }
 
@@ -247,6 +253,7 @@ fn scope_for(
             )
         }
         Access::Shared => String::from(if reach == Reach::Nobody { "FALSE" } else { "TRUE" }),
+        Access::Personal => personal(sql, alias, ctx, reach, intent),
         Access::Owned { .. } => match reach {
             Reach::Nobody => String::from("FALSE"),
             Reach::All => String::from("TRUE"),
@@ -260,6 +267,29 @@ fn scope_for(
             }
         },
     }
+}
+
+/// One's own; to read, also what is shared with one; to change, also what is shared and whose owner one's permission
+/// reaches.
+fn personal(sql: &mut Sql, alias: &str, ctx: &Ctx, reach: Reach<'_>, intent: Intent) -> String {
+    if reach == Reach::Nobody {
+        return String::from("FALSE");
+    }
+    let user = sql.place(Bind::Id(ctx.user));
+    let others = match (intent, reach) {
+        (Intent::Read, _) => {
+            let team = sql.place(Bind::Ids(ctx.principal.team_users.clone()));
+            format!(
+                "{alias}.sharing = 'all' OR ({alias}.sharing = 'team' AND {alias}.owner_id = ANY({team}))"
+            )
+        }
+        (Intent::Write, Reach::Owners(owners)) => {
+            let owners = sql.place(Bind::Ids(owners.to_vec()));
+            format!("({alias}.sharing <> 'nobody' AND {alias}.owner_id = ANY({owners}))")
+        }
+        (Intent::Write, _) => format!("{alias}.sharing <> 'nobody'"),
+    };
+    format!("({alias}.owner_id = {user} OR {others})")
 }
 
 fn pool_arm(ctx: &Ctx, intent: Intent) -> Option<()> {

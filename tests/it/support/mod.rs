@@ -3,6 +3,7 @@
 pub mod app;
 pub mod cast;
 pub mod db;
+pub mod filter_trees;
 pub mod make_approvals;
 pub mod make_crm;
 pub mod make_deals;

@@ -2,11 +2,13 @@
 
 use super::parameters::{unknown_parameter, wrong_form};
 use super::{Condition, condition};
+use crate::kernel::ctx::Ctx;
 use crate::kernel::fault::Fault;
 use crate::kernel::money;
 use crate::kernel::text::say;
 use crate::platform::records::spec::{Kind, Member, Resource};
 use crate::platform::records::sql::Bind;
+use crate::platform::records::tree::literally;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
@@ -18,8 +20,10 @@ pub(super) enum Filter {
     Range(Condition),
 }
 
-pub(super) fn filter(resource: &Resource, name: &str, value: &str) -> Result<Filter, Fault> {
-    let members = || resource.members.iter();
+pub(super) fn filter(ctx: &Ctx, resource: &Resource, name: &str, value: &str) -> Result<Filter, Fault> {
+    // What the caller may not read cannot be found out by filtering either.
+    let may_read = |member: &&Member| member.sensitive.is_none_or(|permission| ctx.holds(permission));
+    let members = || resource.members.iter().filter(may_read);
     if let Some(member) = members().find(|member| member.is_filter && member.name == name) {
         return Ok(Filter::Equal(member));
     }
@@ -151,10 +155,7 @@ pub(super) fn search(resource: &Resource, value: &str) -> Option<Condition> {
     if !(2..=100).contains(&length) {
         return None;
     }
-    let escaped = value
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
+    let escaped = literally(value);
     let columns = resource
         .members
         .iter()

@@ -1,6 +1,7 @@
 //! Lists: query parameters to SQL, keyset pages, totals.
 
 mod filters;
+mod own_fields;
 mod page;
 mod parameters;
 mod sort;
@@ -8,16 +9,17 @@ mod sort;
 pub use filters::parameter_names;
 pub use page::{make_cursor, page, read_cursor, total};
 pub use parameters::{bad_parameters, pairs, read_expand, unknown_parameter};
-pub use sort::{SortKey, sort_names};
+pub use sort::{SortKey, read_sort, sort_names};
 
 use super::spec::{Member, Resource};
 use super::sql::Bind;
 use crate::kernel::error::AppResult;
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
+use crate::platform::records::tree::{Terms, Tree};
 use filters::{Filter, equality, filter, search};
+use own_fields::OwnFields;
 use parameters::read_flag;
-use sort::read_sort;
 
 pub const DEFAULT_LIMIT: i64 = 50;
 
@@ -34,8 +36,27 @@ pub struct ListRequest {
     /// Only archived ones, or only live ones.
     pub archived: bool,
     conditions: Vec<Condition>,
+    /// Filter trees that must hold too.
+    pub trees: Vec<Tree>,
     /// What the cursor is bound to: everything but the cursor and the limit.
     pub binding: String,
+}
+
+impl ListRequest {
+    /// A list without conditions or order.
+    pub fn blank() -> ListRequest {
+        ListRequest {
+            limit: DEFAULT_LIMIT,
+            cursor: None,
+            sort: Vec::new(),
+            with_total: false,
+            expand: Vec::new(),
+            archived: false,
+            conditions: Vec::new(),
+            trees: Vec::new(),
+            binding: String::new(),
+        }
+    }
 }
 
 /// A condition whose placeholders are filled when the statement is made.
@@ -58,20 +79,17 @@ fn condition(before: impl Into<String>, value: Bind, after: impl Into<String>) -
 ///
 /// # Errors
 /// `bad_parameter` with all faults.
-pub fn parse(resource: &Resource, query: &str, expandable: &[&str]) -> AppResult<ListRequest> {
-    let mut request = ListRequest {
-        limit: DEFAULT_LIMIT,
-        cursor: None,
-        sort: Vec::new(),
-        with_total: false,
-        expand: Vec::new(),
-        archived: false,
-        conditions: Vec::new(),
-        binding: String::new(),
-    };
+pub fn parse(
+    terms: &Terms<'_>,
+    resource: &'static Resource,
+    query: &str,
+    expandable: &[&str],
+) -> AppResult<ListRequest> {
+    let mut request = ListRequest::blank();
     let mut faults = Vec::new();
     let mut equal: Vec<(&'static Member, Vec<String>)> = Vec::new();
     let mut tags = Vec::new();
+    let mut own = OwnFields::new(terms, resource);
     let mut sort_text = resource.default_sort.to_owned();
     let mut bound = Vec::new();
     for (name, value) in pairs(query, &mut faults) {
@@ -103,7 +121,10 @@ pub fn parse(resource: &Resource, query: &str, expandable: &[&str]) -> AppResult
                     say("needs two to 100 characters", "需要 2 至 100 个字符"),
                 )),
             },
-            other => match filter(resource, other, &value) {
+            other if other.starts_with("custom.") => {
+                request.trees.extend(own.read(other, value, &mut faults));
+            }
+            other => match filter(terms.ctx, resource, other, &value) {
                 Ok(Filter::Equal(member)) => {
                     match equal.iter_mut().find(|(known, _)| known.name == member.name) {
                         Some((_, values)) => values.push(value),
@@ -121,12 +142,13 @@ pub fn parse(resource: &Resource, query: &str, expandable: &[&str]) -> AppResult
             Err(fault) => faults.push(fault),
         }
     }
+    request.trees.extend(own.finish(&mut faults));
     if !tags.is_empty() {
         request
             .conditions
             .push(condition("t.tags @> ", Bind::Texts(tags), ""));
     }
-    match read_sort(resource, &sort_text) {
+    match read_sort(resource, &sort_text, "?sort") {
         Ok(sort) => request.sort = sort,
         Err(fault) => faults.push(fault),
     }

@@ -97,7 +97,13 @@ fn beyond(sql: &mut Sql, sort: &[SortKey], position: &[String]) -> String {
     )
 }
 
-fn filters(sql: &mut Sql, resource: &Resource, request: &ListRequest, parent: Option<Uuid>) -> String {
+fn filters(
+    sql: &mut Sql,
+    resource: &Resource,
+    ctx: &Ctx,
+    request: &ListRequest,
+    parent: Option<Uuid>,
+) -> String {
     let mut text = String::from("t.tenant_id = $1");
     if resource.has_archive() {
         text.push_str(if request.archived {
@@ -113,6 +119,10 @@ fn filters(sql: &mut Sql, resource: &Resource, request: &ListRequest, parent: Op
         let place = sql.place(condition.value.clone());
         text.push_str(&format!(" AND {}{place}{}", condition.before, condition.after));
     }
+    for tree in &request.trees {
+        let condition = tree.condition(sql, ctx);
+        text.push_str(&format!(" AND {condition}"));
+    }
     text
 }
 
@@ -125,7 +135,7 @@ pub fn page(
     parent: Option<Uuid>,
 ) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
-    let mut base = filters(&mut sql, resource, request, parent);
+    let mut base = filters(&mut sql, resource, ctx, request, parent);
     if let Some(position) = position {
         let beyond = beyond(&mut sql, &request.sort, position);
         base.push_str(&format!(" AND {beyond}"));
@@ -166,7 +176,7 @@ pub fn page(
 /// The statement that counts the whole list.
 pub fn total(resource: &Resource, ctx: &Ctx, request: &ListRequest, parent: Option<Uuid>) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
-    let base = filters(&mut sql, resource, request, parent);
+    let base = filters(&mut sql, resource, ctx, request, parent);
     let scope = if parent.is_some() {
         String::from("TRUE")
     } else {

@@ -71,14 +71,18 @@ pub fn sort_names(resource: &Resource) -> Vec<&'static str> {
     names
 }
 
-pub(super) fn read_sort(resource: &Resource, text: &str) -> Result<Vec<SortKey>, Fault> {
+/// The keys that a text names, at most three, and the id.
+///
+/// # Errors
+/// The fault of a key that is none, at `at`.
+pub fn read_sort(resource: &Resource, text: &str, at: &str) -> Result<Vec<SortKey>, Fault> {
     let mut keys = Vec::new();
     for part in text.split(',').map(str::trim) {
         let (is_descending, name) = part.strip_prefix('-').map_or((false, part), |name| (true, name));
         let Some((sql, cast)) = sort_of(resource, name).filter(|_| keys.len() < 3) else {
             let allowed = sort_names(resource).join(", ");
             return Err(Fault::new(
-                "?sort",
+                at,
                 "unknown_value",
                 say(
                     format!("up to three of: {allowed}; a leading - for descending"),

@@ -73,3 +73,30 @@ pub fn expandable(resource: &Resource) -> Vec<&'static str> {
         .filter_map(|member| expand_name(member.name))
         .collect()
 }
+
+/// The names that `expand` takes on reading one record: its relations, and what is found out about it alone.
+pub fn expandable_singly(resource: &Resource) -> Vec<&'static str> {
+    let mut names = expandable(resource);
+    names.extend(resource.hooks.embeds.iter().map(|embed| embed.name));
+    names
+}
+
+/// Finds out what was asked for about one record that the caller may see, and puts it in.
+///
+/// # Errors
+/// What finding it out answers.
+pub async fn embed(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    names: &[String],
+    id: Uuid,
+    record: &mut Map<String, Value>,
+) -> AppResult<()> {
+    let asked = resource.hooks.embeds.iter();
+    for embed in asked.filter(|embed| names.iter().any(|name| name == embed.name)) {
+        let found = (embed.load)(conn, ctx, id).await?;
+        record.insert(embed.name.to_owned(), found);
+    }
+    Ok(())
+}

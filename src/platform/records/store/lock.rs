@@ -218,3 +218,20 @@ pub(super) async fn lock_parent(
         _ => Ok(()),
     }
 }
+
+/// Locks those of these records that the caller may write, in the order of their ids: before several are written in the
+/// caller's order.
+///
+/// # Errors
+/// Database errors; what cannot be locked is left to the write itself.
+pub async fn lock_many(tx: &mut Tx, ctx: &Ctx, resource: &Resource, ids: Vec<Uuid>) -> AppResult<()> {
+    let mut sql = Sql::of(ctx.tenant);
+    let scope = sql::scope(&mut sql, resource, "t", ctx, Intent::Write);
+    let ids = sql.place(Bind::Ids(ids));
+    sql.push(&format!(
+        "SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = ANY({ids}) AND {scope} ORDER BY t.id FOR UPDATE OF t",
+        resource.table
+    ));
+    sql.query().execute(&mut **tx).await?;
+    Ok(())
+}
