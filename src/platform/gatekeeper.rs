@@ -546,8 +546,7 @@ fn body(
                 say("Send application/json", "请发送 application/json"),
             ));
         }
-        let value = super::input::parse(&bytes)?;
-        super::input::check(operation.validator()?, &value)?;
+        let value = super::input::read(operation.validator()?, &bytes)?;
         Ok((value, bytes))
     }
 }
