@@ -70,7 +70,7 @@ const EXPIRY: [(&str, i64); 3] = [
     ),
     (
         "DELETE FROM transfer_files WHERE (tenant_id, id) IN \
-         (SELECT tenant_id, id FROM transfer_files WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+         (SELECT tenant_id, id FROM transfer_files WHERE created_at < $1 ORDER BY created_at LIMIT least($2, 20))",
         FILE_HOURS,
     ),
 ];

@@ -3,6 +3,7 @@
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppResult, OrNotFound};
 use crate::platform::db::Cached;
+use bytes::Bytes;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -141,11 +142,25 @@ struct Piece {
 
 /// A part of a file.
 pub struct Window {
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Where it stands in the file.
     pub start: i64,
     /// Whether the file ends with it.
     pub is_end: bool,
+}
+
+impl Window {
+    /// What is behind a place in the file.
+    pub fn behind(&self, place: i64) -> Window {
+        let skip = usize::try_from(place - self.start)
+            .unwrap_or(0)
+            .min(self.bytes.len());
+        Window {
+            bytes: self.bytes.slice(skip..),
+            start: place,
+            is_end: self.is_end,
+        }
+    }
 }
 
 /// The part of a file from a place on, of at most [`WINDOW`] bytes and a piece.
@@ -173,7 +188,7 @@ pub async fn window(
     }
     let end = start + i64::try_from(bytes.len()).unwrap_or(i64::MAX);
     Ok(Window {
-        bytes,
+        bytes: bytes.into(),
         start,
         is_end: end >= file.size_bytes,
     })

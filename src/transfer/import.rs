@@ -1,6 +1,6 @@
 //! An import as a job: each chunk reads on where the last one ended, and commits with where it ends itself.
 
-use super::files::{self, File};
+use super::files::{self, File, Window};
 use super::lookup;
 use super::plan::{Draft, Mode, OnError, Options, Plan};
 use super::records::{self, Did};
@@ -17,6 +17,7 @@ use crate::platform::records::custom;
 use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 macro_rules! kind {
     ($name:ident, $text:literal, $permission:literal) => {
@@ -44,9 +45,14 @@ pub fn kind_of(subject: Subject) -> &'static JobKind {
 /// Most rows that wait for a row of the same file to be there.
 const MOST_WAITING: usize = 10_000;
 
-/// How many rows a chunk has.
-fn chunk_of(plan: &Plan) -> usize {
-    if records::is_plain(plan) { 2_000 } else { 100 }
+/// A chunk ends after so long: well within a worker's patience, however busy the machine is.
+const ENOUGH: Duration = Duration::from_secs(2);
+/// A chunk has no more errors than so many and those of one more batch.
+const MOST_ERRORS: usize = 5_000;
+
+/// How many rows are looked at together.
+fn batch_of(plan: &Plan) -> usize {
+    if records::is_plain(plan) { 500 } else { 50 }
 }
 
 /// Where an import stands between two chunks.
@@ -68,6 +74,10 @@ struct Tally {
 }
 
 impl Tally {
+    fn has_ended(&self) -> bool {
+        self.stopped_at.is_some() || (self.is_read && self.waiting.is_empty())
+    }
+
     fn done(&self) -> i64 {
         self.created + self.updated + self.unchanged + self.failed
     }
@@ -121,16 +131,24 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
     if !faults.is_empty() {
         return Err(AppError::invalid(faults));
     }
-    let is_retry = tally.is_read;
-    let (rows, bytes_done) = next_rows(tx, ctx, &file, &layout, &plan, &mut tally).await?;
-    let errors = work(tx, ctx, &plan, rows, is_retry, &mut tally).await?;
+    let mut reading = Reading {
+        file,
+        layout,
+        window: None,
+    };
+    let (begun, mut errors) = (Instant::now(), Vec::new());
+    while !tally.has_ended() && begun.elapsed() < ENOUGH && errors.len() < MOST_ERRORS {
+        let is_retry = tally.is_read;
+        let rows = reading.next_rows(tx, ctx, &plan, &mut tally).await?;
+        errors.extend(work(tx, ctx, &plan, rows, is_retry, &mut tally).await?);
+        tx.flush_events(ctx).await?;
+    }
     let progress = Progress {
         done: tally.done(),
-        total: estimate(&tally, bytes_done, file.size_bytes),
+        total: estimate(&tally, reading.file.size_bytes),
         errors,
     };
-    let has_ended = tally.stopped_at.is_some() || (tally.is_read && tally.waiting.is_empty());
-    if has_ended {
+    if tally.has_ended() {
         let result = tally.result(run, &plan.options);
         let progress = Progress {
             total: Some(progress.done),
@@ -154,40 +172,68 @@ async fn begin(tx: &mut Tx, ctx: &Ctx, file: &File, layout: &Layout) -> AppResul
 }
 
 /// How many rows there will be, by what has been read of the file.
-fn estimate(tally: &Tally, read: i64, size: i64) -> Option<i64> {
+fn estimate(tally: &Tally, size: i64) -> Option<i64> {
     let rows = tally.done() + i64::try_from(tally.waiting.len()).unwrap_or(0);
     if tally.is_read {
         return Some(rows);
     }
-    (read > 0)
-        .then(|| i64::try_from(i128::from(rows) * i128::from(size) / i128::from(read)).unwrap_or(i64::MAX))
+    let all = i128::from(rows) * i128::from(size) / i128::from(tally.next.max(1));
+    (tally.next > 0).then(|| i64::try_from(all).unwrap_or(i64::MAX))
 }
 
-/// The next rows of the file; at its end those that waited for a row further down.
-async fn next_rows(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    file: &File,
-    layout: &Layout,
-    plan: &Plan,
-    tally: &mut Tally,
-) -> AppResult<(Vec<Row>, i64)> {
-    let conn = &mut &**tx;
-    if !tally.is_read {
-        let window = files::window(conn, ctx.tenant, file, tally.next).await?;
-        let found = text::rows(layout, &window, &tally.headings, tally.row, chunk_of(plan))?;
+/// A file that is being read.
+struct Reading {
+    file: File,
+    layout: Layout,
+    window: Option<Window>,
+}
+
+impl Reading {
+    /// The next rows of the file; at its end those that waited for a row further down.
+    async fn next_rows(
+        &mut self,
+        tx: &mut Tx,
+        ctx: &Ctx,
+        plan: &Plan,
+        tally: &mut Tally,
+    ) -> AppResult<Vec<Row>> {
+        if tally.is_read {
+            return self.waiting(tx, ctx, tally).await;
+        }
+        if let Some(window) = self.window.take() {
+            let found = self.read(&window, plan, tally)?;
+            if !found.is_empty() || tally.is_read {
+                self.window = Some(window);
+                return Ok(found);
+            }
+        }
+        let window = files::window(&mut &**tx, ctx.tenant, &self.file, tally.next).await?;
+        let found = self.read(&window, plan, tally)?;
+        if found.is_empty() && !tally.is_read {
+            return Err(text::too_long(tally.row));
+        }
+        self.window = Some(window);
+        Ok(found)
+    }
+
+    fn read(&self, window: &Window, plan: &Plan, tally: &mut Tally) -> AppResult<Vec<Row>> {
+        let rest = window.behind(tally.next);
+        let found = text::rows(&self.layout, &rest, &tally.headings, tally.row, batch_of(plan))?;
         tally.next = found.next;
         tally.row += i64::try_from(found.rows.len()).unwrap_or(0);
         tally.is_read = found.is_end;
-        return Ok((found.rows, found.next));
+        Ok(found.rows)
     }
-    let mut rows = Vec::new();
-    let waiting = tally.waiting.len().min(chunk_of(plan).min(100));
-    for (number, start) in tally.waiting.drain(..waiting).collect::<Vec<_>>() {
-        let window = files::window(conn, ctx.tenant, file, start).await?;
-        rows.extend(text::rows(layout, &window, &tally.headings, number, 1)?.rows);
+
+    async fn waiting(&self, tx: &mut Tx, ctx: &Ctx, tally: &mut Tally) -> AppResult<Vec<Row>> {
+        let mut rows = Vec::new();
+        let count = tally.waiting.len().min(20);
+        for (number, start) in tally.waiting.drain(..count).collect::<Vec<_>>() {
+            let window = files::window(&mut &**tx, ctx.tenant, &self.file, start).await?;
+            rows.extend(text::rows(&self.layout, &window, &tally.headings, number, 1)?.rows);
+        }
+        Ok(rows)
     }
-    Ok((rows, file.size_bytes))
 }
 
 async fn work(

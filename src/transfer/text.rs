@@ -208,7 +208,7 @@ fn keys(layout: &Layout, window: &Window) -> AppResult<Vec<String>> {
 /// The rows of a window, at most so many. A row that the window cuts off is left for the next one.
 ///
 /// # Errors
-/// `invalid` when one row is longer than a window.
+/// `invalid` when the file cannot be read.
 pub fn rows(
     layout: &Layout,
     window: &Window,
@@ -216,22 +216,23 @@ pub fn rows(
     first: i64,
     most: usize,
 ) -> AppResult<Rows> {
-    let found = if layout.is_csv {
-        csv_rows(layout, window, headings, first, most)?
+    if layout.is_csv {
+        csv_rows(layout, window, headings, first, most)
     } else {
-        json_rows(window, first, most)
-    };
-    if found.rows.is_empty() && !found.is_end {
-        return Err(AppError::invalid(vec![Fault::new(
-            "/file_id",
-            "too_long",
-            say(
-                format!("has a row longer than 2 MiB: row {first}"),
-                format!("第 {first} 行超过 2 MiB"),
-            ),
-        )]));
+        Ok(json_rows(window, first, most))
     }
-    Ok(found)
+}
+
+/// The refusal of a row that no window holds.
+pub fn too_long(row: i64) -> AppError {
+    AppError::invalid(vec![Fault::new(
+        "/file_id",
+        "too_long",
+        say(
+            format!("has a row longer than 2 MiB: row {row}"),
+            format!("第 {row} 行超过 2 MiB"),
+        ),
+    )])
 }
 
 fn reader<'a>(layout: &Layout, window: &'a Window) -> csv::Reader<&'a [u8]> {
@@ -239,7 +240,7 @@ fn reader<'a>(layout: &Layout, window: &'a Window) -> csv::Reader<&'a [u8]> {
         .has_headers(false)
         .flexible(true)
         .delimiter(layout.delimiter)
-        .from_reader(window.bytes.as_slice())
+        .from_reader(window.bytes.as_ref())
 }
 
 fn csv_rows(
@@ -324,7 +325,7 @@ fn csv_row(layout: &Layout, headings: &[String], record: &csv::ByteRecord, numbe
 
 fn json_rows(window: &Window, first: i64, most: usize) -> Rows {
     let mut rows = Vec::new();
-    let bytes = window.bytes.as_slice();
+    let bytes = window.bytes.as_ref();
     let mut at = 0;
     while rows.len() < most && at < bytes.len() {
         let rest = bytes.get(at..).unwrap_or_default();
@@ -437,16 +438,12 @@ mod tests {
     fn table(bytes: &[u8]) -> (Vec<String>, Vec<Row>) {
         let (layout, bytes) = read(bytes);
         let window = Window {
-            bytes,
+            bytes: bytes.into(),
             start: 0,
             is_end: true,
         };
         let (headings, start) = headings(&layout, &window).unwrap();
-        let rest = Window {
-            bytes: window.bytes[usize::try_from(start).unwrap()..].to_vec(),
-            start,
-            is_end: true,
-        };
+        let rest = window.behind(start);
         let rows = rows(&layout, &rest, &headings, 2, 100).unwrap();
         assert!(rows.is_end);
         (headings, rows.rows)
@@ -510,14 +507,14 @@ mod tests {
         let all = "1,\"x\ny\"\n2,zz\n3,end";
         for cut in 0..all.len() {
             let window = Window {
-                bytes: all.as_bytes()[..cut].to_vec(),
+                bytes: all.as_bytes()[..cut].to_vec().into(),
                 start: 0,
                 is_end: false,
             };
             let found = rows(&layout, &window, &headings, 2, 10);
             let next = found.map_or(0, |found| usize::try_from(found.next).unwrap());
             let rest = Window {
-                bytes: all.as_bytes()[next..].to_vec(),
+                bytes: all.as_bytes()[next..].to_vec().into(),
                 start: 0,
                 is_end: true,
             };
@@ -536,7 +533,7 @@ mod tests {
         };
         let bytes = b"{\"name\":\"x\",\"custom\":{\"city\":\"y\"}}\n\n[1]\n{\"a\":1,\"a\":2}\n".to_vec();
         let window = Window {
-            bytes,
+            bytes: bytes.into(),
             start: 0,
             is_end: true,
         };
