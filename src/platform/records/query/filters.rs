@@ -8,6 +8,7 @@ use crate::kernel::text::say;
 use crate::platform::records::spec::{Kind, Member, Resource};
 use crate::platform::records::sql::Bind;
 use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 /// Most values of one repeatable filter.
@@ -36,7 +37,7 @@ pub(super) fn filter(resource: &Resource, name: &str, value: &str) -> Result<Fil
         };
         let value = typed(member.kind, value).ok_or_else(|| wrong_form(name))?;
         return Ok(Filter::Range(condition(
-            format!("t.{} {operator} ", member.name),
+            format!("{} {operator} ", ranged(member, operator, &value)),
             value,
             "",
         )));
