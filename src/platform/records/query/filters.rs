@@ -60,6 +60,21 @@ pub(super) fn filter(resource: &Resource, name: &str, value: &str) -> Result<Fil
     Err(unknown_parameter(name, &parameter_names(resource)))
 }
 
+/// The column of a range condition. Where what is empty lies outside anyway, it is the expression by which lists sort, so
+/// that one index serves both.
+fn ranged(member: &Member, operator: &str, value: &Bind) -> String {
+    let leaves_empty_out = match (operator, value) {
+        (">=", Bind::Number(least)) => *least > Decimal::ZERO,
+        ("<=", Bind::Number(most)) => *most < Decimal::ZERO,
+        _ => false,
+    };
+    if member.is_sort && leaves_empty_out {
+        format!("coalesce(t.{}, 0)", member.name)
+    } else {
+        format!("t.{}", member.name)
+    }
+}
+
 fn typed(kind: Kind, value: &str) -> Option<Bind> {
     match kind {
         Kind::Money | Kind::Decimal(_) | Kind::Share => money::parse(value).map(Bind::Number),
