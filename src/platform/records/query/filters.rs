@@ -10,6 +10,7 @@ use crate::platform::records::spec::{Kind, Member, Resource};
 use crate::platform::records::sql::Bind;
 use crate::platform::records::tree::literally;
 use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 /// Most values of one repeatable filter.
@@ -40,7 +41,7 @@ pub(super) fn filter(ctx: &Ctx, resource: &Resource, name: &str, value: &str) ->
         };
         let value = typed(member.kind, value).ok_or_else(|| wrong_form(name))?;
         return Ok(Filter::Range(condition(
-            format!("t.{} {operator} ", member.name),
+            format!("{} {operator} ", ranged(member, operator, &value)),
             value,
             "",
         )));
@@ -61,6 +62,21 @@ pub(super) fn filter(ctx: &Ctx, resource: &Resource, name: &str, value: &str) ->
         }
     }
     Err(unknown_parameter(name, &parameter_names(resource)))
+}
+
+/// The column of a range condition. Where what is empty lies outside anyway, it is the expression by which lists sort, so
+/// that one index serves both.
+fn ranged(member: &Member, operator: &str, value: &Bind) -> String {
+    let leaves_empty_out = match (operator, value) {
+        (">=", Bind::Number(least)) => *least > Decimal::ZERO,
+        ("<=", Bind::Number(most)) => *most < Decimal::ZERO,
+        _ => false,
+    };
+    if member.is_sort && leaves_empty_out {
+        format!("coalesce(t.{}, 0)", member.name)
+    } else {
+        format!("t.{}", member.name)
+    }
 }
 
 fn typed(kind: Kind, value: &str) -> Option<Bind> {
