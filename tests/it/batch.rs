@@ -273,8 +273,8 @@ async fn what_a_collection_does_not_offer_singly_it_does_not_offer_in_batches() 
         "/items/0/method"
     );
     assert_eq!(
-        admin.post("/v1/intakes/batch", json!({})).await.refused(404),
-        "not_found"
+        admin.post("/v1/intakes/batch", json!({})).await.refused(405),
+        "method_not_allowed"
     );
     let many = (0..1001).map(|_| json!({ "method": "create", "body": { "name": "x" } }));
     let refused = admin

@@ -480,3 +480,26 @@ fn random_account(runner: &mut TestRunner, parents: &[Value]) -> Value {
     }
     body
 }
+
+#[tokio::test]
+async fn a_deal_is_read_with_its_gate_when_that_is_asked_for() {
+    use crate::support::make_deals::{deal, gated};
+    use crate::support::make_pipelines::published;
+    let company = company().await;
+    let admin = &company.administrator;
+    let pipeline = published(admin, gated()).await;
+    let path = format!(
+        "/v1/opportunities/{}",
+        id(&deal(admin, &pipeline, Some("5")).await)
+    );
+    let gate = admin.get(&format!("{path}/gate")).await.expect(200);
+    let with_gate = admin.get(&format!("{path}?expand=gate,owner")).await.expect(200);
+    assert_eq!(with_gate["gate"], gate);
+    assert_eq!(with_gate["owner"]["id"], json!(admin.id));
+    // Its evidence is loaded deal by deal, so lists do not take it.
+    let list = admin.get("/v1/opportunities?expand=gate").await;
+    assert_eq!(
+        list.faults(),
+        [("?expand".to_owned(), "unknown_value".to_owned())]
+    );
+}
