@@ -18,6 +18,8 @@ pub struct Operation {
     /// `None`: anybody; `Some("")`: whoever is signed in; else the permission.
     pub permission: Option<String>,
     parameters: Vec<Parameter>,
+    /// Whether its list is also filtered by the company's own fields, `custom.KEY`.
+    takes_own_fields: bool,
     body_schema: Option<Value>,
     /// Whether its body is a file: anything but JSON.
     pub takes_file: bool,
@@ -77,26 +79,30 @@ impl Contract {
     /// The operation of a request, and else the methods that its path knows.
     pub fn find(&self, method: &str, path: &str) -> Result<&Operation, Vec<&str>> {
         let segments = path.trim_start_matches('/').split('/').collect::<Vec<_>>();
-        let mut others = Vec::new();
-        let mut best: Option<&Operation> = None;
         let by_length = self.by_start.get(start(&segments));
         let candidates = by_length.and_then(|by_length| by_length.get(segments.len()));
-        for index in candidates.into_iter().flatten() {
-            let operation = &self.operations[*index];
-            if !operation.matches(&segments) {
+        let candidates = candidates
+            .into_iter()
+            .flatten()
+            .map(|index| &self.operations[*index]);
+        let matching = candidates.filter(|operation| operation.matches(&segments));
+        // A literal segment wins over a parameter: `/v1/leads/search` is no lead's address, whatever the method.
+        let (mut most, mut found, mut others) = (0, None, Vec::new());
+        for operation in matching {
+            let literals = operation.literals();
+            if literals < most {
                 continue;
             }
+            if literals > most {
+                (most, found, others) = (literals, None, Vec::new());
+            }
             if operation.method == method {
-                // A literal segment wins over a parameter.
-                best = Some(
-                    best.filter(|found| found.literals() >= operation.literals())
-                        .unwrap_or(operation),
-                );
+                found = Some(operation);
             } else {
                 others.push(operation.method.as_str());
             }
         }
-        best.ok_or(others)
+        found.ok_or(others)
     }
 }
 
@@ -136,6 +142,7 @@ impl Operation {
                 .collect(),
             permission,
             parameters: Parameter::all(operation, components),
+            takes_own_fields: operation.get("x-own-fields").is_some(),
             takes_file: content.is_some() && body_schema.is_none(),
             body_schema,
             is_body_optional: operation
@@ -167,7 +174,7 @@ impl Operation {
     /// # Errors
     /// `bad_parameter` with all faults.
     pub fn check_query(&self, query: &str) -> AppResult<()> {
-        parameters::check(&self.parameters, query)
+        parameters::check(&self.parameters, self.takes_own_fields, query)
     }
 
     pub fn has_body(&self) -> bool {

@@ -160,13 +160,14 @@ fn gather(schema: &Value, known: &Value, found: &mut Map<String, Value>) {
 ///
 /// # Errors
 /// `bad_parameter` with all faults.
-pub fn check(parameters: &[Parameter], query: &str) -> AppResult<()> {
+pub fn check(parameters: &[Parameter], takes_own_fields: bool, query: &str) -> AppResult<()> {
     if query.is_empty() {
         return Ok(());
     }
     let mut faults = Vec::new();
     let sent = query::pairs(query, &mut faults);
-    let is_known = |name: &str| parameters.iter().any(|known| known.name == name);
+    let is_own_field = |name: &str| takes_own_fields && name.starts_with("custom.");
+    let is_known = |name: &str| is_own_field(name) || parameters.iter().any(|known| known.name == name);
     if sent.iter().any(|(name, _)| !is_known(name)) {
         let known = parameters
             .iter()

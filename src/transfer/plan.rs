@@ -33,6 +33,7 @@ pub enum DateFormat {
 /// What happens to a row whose external id is known already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ImportMode)]
 pub enum Mode {
     /// It is refused.
     #[default]

@@ -475,6 +475,7 @@ async fn whatever_names_a_record_that_can_be_merged_is_a_declared_link() {
     // A record's own values, and what the merge itself writes.
     let apart = [
         "custom_values",
+        "lead_scores",
         "identity_keys",
         "identity_names",
         "merges",

@@ -260,7 +260,10 @@ async fn a_search_keeps_no_idempotency_key_and_get_finds_no_record_called_search
         assert_eq!(answer.header("idempotent-replayed"), "");
         answer.expect(200);
     }
-    assert_eq!(admin.get("/v1/accounts/search").await.refused(404), "not_found");
+    assert_eq!(
+        admin.get("/v1/accounts/search").await.refused(405),
+        "method_not_allowed"
+    );
 }
 
 #[tokio::test]

@@ -90,7 +90,6 @@ pub async fn merge(
     for loser in &losers {
         end(tx, ctx, resource, merging, loser).await?;
     }
-    let body = go_on(tx, ctx, resource, merging, &locked, own.record, after.clone()).await?;
     let mut moved = BTreeMap::new();
     for loser in &losers {
         for link in links.iter().filter(|link| link.is_to(resource.singular)) {
@@ -100,6 +99,8 @@ pub async fn merge(
         keep_owner(tx, ctx, merging, loser, &after).await?;
         reviews::follow(tx, ctx, resource.singular, loser.id, survivor).await?;
     }
+    // Now that it has all that the others had: a lead's score counts their behaviour too.
+    let body = go_on(tx, ctx, resource, merging, &locked, own.record, after.clone()).await?;
     claim_all(tx, ctx, resource, survivor, &after).await?;
     let ended = losers.iter().map(|loser| loser.id).collect::<Vec<_>>();
     let data = json!({ "merge_id": merging.id, "merged": ended, "moved": moved });

@@ -215,6 +215,10 @@ pub fn paths(resource: &Resource) -> Vec<(String, Value)> {
         &page,
     );
     list["parameters"] = Value::Array(parameters(resource, true));
+    if resource.member("custom").is_some() {
+        // No document can name what each company names itself.
+        list["x-own-fields"] = json!(true);
+    }
     let mut many_item = json!({ "get": list });
     if resource.verbs.create {
         let mut create = operation(

@@ -195,7 +195,7 @@ fn day_from(ctx: &Ctx, days: i64) -> Option<NaiveDate> {
 
 impl Taking<'_> {
     /// A day, or the beginning of one, so many days from today.
-    fn from_today(&self, days: i64, at: &str, faults: &mut Vec<Fault>) -> Option<Bind> {
+    fn days_on(&self, days: i64, at: &str, faults: &mut Vec<Fault>) -> Option<Bind> {
         let day = day_from(self.ctx, days);
         match day {
             Some(day) if self.form == Form::Day => Some(Bind::Day(day)),
@@ -208,8 +208,8 @@ impl Taking<'_> {
     }
 
     fn within(&self, from: i64, until: i64, at: &str, faults: &mut Vec<Fault>) -> Option<Is> {
-        let from = self.from_today(from, at, faults)?;
-        Some(Is::Within(from, self.from_today(until, at, faults)?))
+        let from = self.days_on(from, at, faults)?;
+        Some(Is::Within(from, self.days_on(until, at, faults)?))
     }
 
     fn among(&self, value: &Value, at: &str, faults: &mut Vec<Fault>) -> Option<Is> {
@@ -317,7 +317,7 @@ impl Taking<'_> {
             let days = days.as_i64().filter(|days| days.abs() <= MOST_DAYS);
             let at = format!("{at}/days_from_today");
             return match days {
-                Some(days) => self.from_today(days, &at, faults),
+                Some(days) => self.days_on(days, &at, faults),
                 None => none(
                     faults,
                     Fault::out_of_range(

@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
     }
 
     fn named(&self, name: &str, at: &str) -> Result<Named<'a>, Fault> {
-        let found = match name.split_once('.') {
+        match name.split_once('.') {
             None => self.member(self.resource, name, at),
             Some(("custom", key)) => self.field(self.resource, key, at),
             Some((first, rest)) => {
@@ -227,13 +227,12 @@ impl<'a> Reader<'a> {
                     Some(("custom", key)) => self.field(target, key, at),
                     Some(_) => Err(unknown(at)),
                 };
-                return inner.map(|inner| Named {
+                inner.map(|inner| Named {
                     via: Some((member.name, target)),
                     ..inner
-                });
+                })
             }
-        };
-        found
+        }
     }
 
     fn may_use(&self, member: &Member, at: &str) -> Result<(), Fault> {

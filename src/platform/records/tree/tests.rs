@@ -17,6 +17,7 @@ fn ctx() -> Ctx {
         grade_a_days: 30,
         grade_b_months: 6,
         is_sandbox: true,
+        duplicates: Default::default(),
     };
     let now = "2024-03-15T17:00:00Z".parse().unwrap();
     Ctx::system(Arc::new(company), Uuid::nil(), ActorKind::System, now, now)
