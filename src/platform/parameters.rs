@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn faults(query: &str) -> Vec<(String, String)> {
-        match check(&parameters(), query) {
+        match check(&parameters(), false, query) {
             Ok(()) => Vec::new(),
             Err(AppError::Refused(refusal)) => {
                 let faults = refusal.faults.iter();
@@ -255,7 +255,7 @@ mod tests {
             .map(|(pointer, _)| pointer.as_str())
             .collect::<Vec<_>>();
         assert_eq!(pointers, ["?bogus", "?limit", "?stage_id", "?sort"]);
-        let Err(AppError::Refused(refusal)) = check(&parameters(), "sort=size") else {
+        let Err(AppError::Refused(refusal)) = check(&parameters(), false, "sort=size") else {
             panic!()
         };
         assert!(refusal.faults[0].message.en.contains("name, amount"));
