@@ -36,7 +36,9 @@ struct Follower {
 /// Server-sent events: `progress` with the job as `GET /v1/jobs/{id}` shows it, each time that it has moved, and `end` with
 /// its last state, after which the stream ends. After a break of the connection send `Last-Event-ID`: the stream goes on
 /// from there; where the job has ended and you have seen it, the answer is 204, which tells a browser to stop asking.
-#[utoipa::path(tag = "jobs", operation_id = "stream_job", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "jobs", operation_id = "stream_job", params(
+    ("Last-Event-ID" = Option<i32>, Header, description = "The id of the last event that you have seen.", example = 3)
+), security(("bearer" = [])), responses(
     (status = 200, body = String, content_type = "text/event-stream", description = "The events.", example = json!("event: progress\nid: 2\ndata: {}\n\n")),
     (status = 204, description = "It has ended, and you have seen that.")
 ))]

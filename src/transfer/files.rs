@@ -4,7 +4,7 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppResult, OrNotFound};
 use crate::platform::db::Cached;
 use bytes::Bytes;
-use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -19,8 +19,6 @@ pub const WINDOW: usize = 2 * 1024 * 1024;
 pub struct File {
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    pub user_id: Uuid,
     #[diesel(sql_type = Text)]
     pub name: String,
     #[diesel(sql_type = Text)]
@@ -31,8 +29,6 @@ pub struct File {
     pub delimiter: Option<String>,
     #[diesel(sql_type = BigInt)]
     pub size_bytes: i64,
-    #[diesel(sql_type = Bool)]
-    pub is_complete: bool,
 }
 
 /// Notes a file whose bytes are to come.
@@ -122,7 +118,7 @@ pub async fn forget(conn: &mut AsyncPgConnection, tenant: Uuid, file: Uuid) -> A
 /// A whole file that is the caller's own.
 pub async fn find(conn: &mut &AsyncPgConnection, ctx: &Ctx, purpose: &str, id: Uuid) -> AppResult<File> {
     let query = sql_query(
-        "SELECT id, user_id, name, format, encoding, delimiter, size_bytes, is_complete FROM transfer_files \
+        "SELECT id, name, format, encoding, delimiter, size_bytes FROM transfer_files \
          WHERE tenant_id = $1 AND id = $2 AND user_id = $3 AND purpose = $4 AND is_complete",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
