@@ -8,18 +8,20 @@ use crate::platform::db::Db;
 use crate::platform::duty::{Duty, Stop};
 use crate::platform::leases::Lease;
 use crate::platform::records::Resource;
-use diesel::sql_types::{BigInt, Bool, Json, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel::sql_types::{Array, BigInt, Bool, Json, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How often it looks.
-const INTERVAL: Duration = Duration::from_secs(600);
+const INTERVAL: Duration = Duration::from_secs(3600);
 const LEASE_SECONDS: i32 = 120;
-/// Records of one transaction.
-const BATCH: i64 = 200;
+/// Records looked at by one statement.
+const WINDOW: i64 = 1000;
+/// Records entered in one transaction.
+const BATCH: usize = 200;
 /// Why a second record keeps a key that was not kept apart then.
 const REASON: &str = "entered before its key was kept";
 
@@ -59,11 +61,13 @@ async fn round(db: &Db, lease: &Lease, stop: &Stop) -> AppResult<()> {
 }
 
 #[derive(QueryableByName)]
-struct Behind {
+struct Looked {
     #[diesel(sql_type = SqlUuid)]
     tenant_id: Uuid,
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
+    #[diesel(sql_type = Bool)]
+    is_behind: bool,
 }
 
 #[derive(QueryableByName)]
@@ -76,66 +80,69 @@ struct Row {
     is_live: bool,
 }
 
-/// Enters one batch of one company, in the order of ids after a position; answers the next one, or none at the end.
+/// Looks at the records after a position, so many at a time that no statement is long, and enters those of one company
+/// of which nothing is known; answers the next position, or none at the end.
 ///
 /// # Errors
 /// Database errors.
 pub async fn batch(db: &Db, resource: &'static Resource, after: Position) -> AppResult<Option<Position>> {
     db.bookkeep(async |conn| {
-        let Some(next) = next_behind(conn, resource, after).await? else {
-            return Ok(None);
+        let looked = window(conn, resource, after).await?;
+        let Some(first) = looked.iter().find(|row| row.is_behind) else {
+            return Ok(looked.last().map(|row| (row.tenant_id, row.id)));
         };
-        let rows = records_behind(conn, resource, &next).await?;
-        for row in &rows {
-            enter(conn, resource, next.tenant_id, row).await?;
+        let behind = looked
+            .iter()
+            .filter(|row| row.is_behind && row.tenant_id == first.tenant_id);
+        let ids = behind.map(|row| row.id).take(BATCH).collect::<Vec<_>>();
+        let last = ids.last().copied().unwrap_or(first.id);
+        for row in &records(conn, resource, first.tenant_id, ids).await? {
+            enter(conn, resource, first.tenant_id, row).await?;
         }
-        let last = rows.last().map_or(next.id, |row| row.id);
-        Ok(Some((next.tenant_id, last)))
+        Ok(Some((first.tenant_id, last)))
     })
     .await
 }
 
-/// That nothing is known of the record `t` yet, and something should be.
-fn is_behind(resource: &Resource) -> String {
-    let kind = resource.singular;
-    format!(
-        "NOT EXISTS (SELECT 1 FROM identity_names n WHERE n.tenant_id = t.tenant_id AND n.record_kind = '{kind}' AND n.record_id = t.id) \
-         AND NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = t.tenant_id AND m.record_kind = '{kind}' AND m.record_id = t.id)"
-    )
-}
-
-async fn next_behind(
+/// The records after a position, and whether nothing is known of them that should be.
+async fn window(
     conn: &mut AsyncPgConnection,
     resource: &Resource,
     after: Position,
-) -> AppResult<Option<Behind>> {
-    let (table, is_behind) = (resource.table, is_behind(resource));
+) -> AppResult<Vec<Looked>> {
+    let (table, kind) = (resource.table, resource.singular);
     let query = sql_query(format!(
-        "SELECT t.tenant_id, t.id FROM {table} t WHERE (t.tenant_id, t.id) > ($1, $2) AND {is_behind} ORDER BY t.tenant_id, t.id LIMIT 1"
+        "SELECT t.tenant_id, t.id, \
+            NOT EXISTS (SELECT 1 FROM identity_names n WHERE n.tenant_id = t.tenant_id AND n.record_kind = '{kind}' AND n.record_id = t.id) \
+            AND NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = t.tenant_id AND m.record_kind = '{kind}' AND m.record_id = t.id) AS is_behind \
+         FROM {table} t WHERE (t.tenant_id, t.id) > ($1, $2) ORDER BY t.tenant_id, t.id LIMIT $3"
     ))
     .bind::<SqlUuid, _>(after.0)
-    .bind::<SqlUuid, _>(after.1);
-    Ok(query.get_result(conn).await.optional()?)
+    .bind::<SqlUuid, _>(after.1)
+    .bind::<BigInt, _>(WINDOW);
+    Ok(query.load(conn).await?)
 }
 
-async fn records_behind(
+/// The records themselves, locked; those that somebody entered meanwhile are entered the same way again.
+async fn records(
     conn: &mut AsyncPgConnection,
     resource: &Resource,
-    from: &Behind,
+    tenant: Uuid,
+    ids: Vec<Uuid>,
 ) -> AppResult<Vec<Row>> {
-    let (table, is_behind) = (resource.table, is_behind(resource));
-    let converted = if resource.singular == LEAD.singular {
+    let (table, kind) = (resource.table, resource.singular);
+    let converted = if kind == LEAD.singular {
         " AND t.status <> 'converted'"
     } else {
         ""
     };
     let query = sql_query(format!(
         "SELECT t.id, row_to_json(t) AS record, t.archived_at IS NULL{converted} AS is_live FROM {table} t \
-         WHERE t.tenant_id = $1 AND t.id >= $3 AND {is_behind} ORDER BY t.id LIMIT $2 FOR UPDATE OF t"
+         WHERE t.tenant_id = $1 AND t.id = ANY($2) AND NOT EXISTS (SELECT 1 FROM merged_records m \
+            WHERE m.tenant_id = $1 AND m.record_kind = '{kind}' AND m.record_id = t.id) ORDER BY t.id FOR UPDATE OF t"
     ))
-    .bind::<SqlUuid, _>(from.tenant_id)
-    .bind::<BigInt, _>(BATCH)
-    .bind::<SqlUuid, _>(from.id);
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Array<SqlUuid>, _>(ids);
     Ok(query.load(conn).await?)
 }
 
