@@ -264,7 +264,7 @@ pub struct StageTotals {
     pub visit: Option<VisitView>,
     #[schema(examples(12))]
     pub count: i64,
-    /// Null where the migration is about more than 20,000 opportunities: then only their number is told.
+    /// Null where the migration is about more than 10,000 opportunities: then only their number is told.
     pub of_each: Option<PlanTotals>,
 }
 
