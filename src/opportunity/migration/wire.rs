@@ -81,7 +81,6 @@ pub struct PipelineMigration {
     #[schema(examples(2))]
     pub to_version: i32,
     /// Stage key left to stage key entered, of every stage of the versions left that leads somewhere.
-    #[schema(examples(json!({ "contact": "qualify" })))]
     pub stages: BTreeMap<String, String>,
     pub answers: AnswerRule,
     #[schema(examples("新流程自三月起生效"))]
@@ -298,7 +297,6 @@ pub struct MigrationPreview {
     #[schema(examples(2))]
     pub to_version: i32,
     /// Stage key left to stage key entered, of every stage of the versions left that leads somewhere.
-    #[schema(examples(json!({ "contact": "qualify" })))]
     pub stages: BTreeMap<String, String>,
     /// How many opportunities it would set out with, those that you cannot see too.
     #[schema(examples(120))]
