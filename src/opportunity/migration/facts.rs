@@ -292,11 +292,7 @@ impl DealFacts {
             gate_before: gate_state(&before.state),
             gate_after: after,
         };
-        Ok(Planned {
-            plan,
-            view,
-            evidence: before.to_evidence(),
-        })
+        Ok(Planned { plan, view, before })
     }
 }
 
@@ -305,7 +301,7 @@ pub struct Planned {
     pub plan: Option<Plan>,
     pub view: DealPlan,
     /// The gate of the stage that it leaves, as it stood.
-    pub evidence: Value,
+    pub before: Verdict,
 }
 
 impl GivenAnswer {

@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// How many deals are looked at in one go.
-const BATCH: i64 = 2_000;
-/// Most deals whose gates are looked at for the totals: so many take a second or two.
-const MOST_LOOKED_AT: i64 = 20_000;
+const BATCH: i64 = 500;
+/// Most deals whose gates are looked at for the totals: so many take a second.
+const MOST_LOOKED_AT: i64 = 10_000;
 /// After how many gates others on this thread have their turn.
 const TURN: usize = 100;
 

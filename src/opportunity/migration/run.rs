@@ -184,7 +184,7 @@ impl<'a> Done<'a> {
                 None => fate.why = Some(Why::StageNotMapped),
                 Some(plan) => {
                     fate.outcome = DealOutcome::Moved;
-                    self.go(ctx, row, &mut fate, deal, plan, planned.evidence);
+                    self.go(ctx, row, &mut fate, deal, plan, planned.before.to_evidence());
                 }
             }
         }

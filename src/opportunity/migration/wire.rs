@@ -81,7 +81,6 @@ pub struct PipelineMigration {
     #[schema(examples(2))]
     pub to_version: i32,
     /// Stage key left to stage key entered, of every stage of the versions left that leads somewhere.
-    #[schema(examples(json!({ "contact": "qualify" })))]
     pub stages: BTreeMap<String, String>,
     pub answers: AnswerRule,
     #[schema(examples("新流程自三月起生效"))]
@@ -264,7 +263,7 @@ pub struct StageTotals {
     pub visit: Option<VisitView>,
     #[schema(examples(12))]
     pub count: i64,
-    /// Null where the migration is about more than 20,000 opportunities: then only their number is told.
+    /// Null where the migration is about more than 10,000 opportunities: then only their number is told.
     pub of_each: Option<PlanTotals>,
 }
 
@@ -298,7 +297,6 @@ pub struct MigrationPreview {
     #[schema(examples(2))]
     pub to_version: i32,
     /// Stage key left to stage key entered, of every stage of the versions left that leads somewhere.
-    #[schema(examples(json!({ "contact": "qualify" })))]
     pub stages: BTreeMap<String, String>,
     /// How many opportunities it would set out with, those that you cannot see too.
     #[schema(examples(120))]
