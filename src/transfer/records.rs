@@ -141,10 +141,15 @@ fn without_nulls(members: &Map<String, Value>) -> Map<String, Value> {
     members
 }
 
+/// What a row changes: nothing that is fixed. An empty cell names no owner, so it takes none away either; who imports
+/// became the owner when the record was made, and the same file again must find nothing to do.
 fn without_fixed(plan: &Plan, members: &Map<String, Value>) -> Map<String, Value> {
     let resource = plan.options.resource.resource();
     let mut members = members.clone();
-    members.retain(|name, _| resource.member(name).is_none_or(|member| !member.is_fixed));
+    members.retain(|name, value| {
+        let is_fixed = resource.member(name).is_some_and(|member| member.is_fixed);
+        !is_fixed && (name != "owner_id" || !value.is_null())
+    });
     members
 }
 

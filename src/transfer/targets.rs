@@ -272,10 +272,6 @@ const WORDS: &[(&str, &[&str])] = &[
     ("product", &["产品", "产品名称", "product name"]),
     ("next_step", &["下一步", "下一步计划"]),
     ("buying_role", &["采购角色", "决策角色"]),
-    (
-        "contact.name",
-        &["联系人", "聯系人", "联系人姓名", "contact name", "contact person"],
-    ),
     ("contact.job_title", &["职务", "职位", "職務", "contact title"]),
     (
         "contact.phone",
@@ -286,6 +282,11 @@ const WORDS: &[(&str, &[&str])] = &[
 
 /// Words that mean another target for one subject than for the others.
 const OVERRIDES: &[(Subject, &str, &[&str])] = &[
+    (
+        Subject::Account,
+        "contact.name",
+        &["联系人", "聯系人", "联系人姓名", "contact name", "contact person"],
+    ),
     (
         Subject::Account,
         "name",

@@ -51,7 +51,7 @@ async fn the_customer_information_sheet_is_imported_as_it_stands() {
         preview["columns"][2],
         json!({ "heading": "企业规模(员工人数/年营收)", "target": "size_note" })
     );
-    assert_eq!(preview["rows"][0]["members"]["contact.name"], "张*");
+    assert_eq!(preview["rows"][0]["members"]["contact.name"], "张*", "{preview}");
     assert_eq!(preview["rows"][0]["members"]["owner_id"], json!(rep.id));
     assert!(all(&rep, "/v1/accounts").await.is_empty());
 
@@ -323,12 +323,13 @@ async fn deals_come_in_with_the_history_that_they_had() {
             .await
             .expect(201);
     }
-    let reasons = all(admin, "/v1/loss-reasons").await;
+    let reason = json!({ "key": "price", "name": "价格" });
+    admin.post("/v1/loss-reasons", reason).await.expect(201);
     let options = json!({
         "resource": "opportunity", "system": "maven", "mode": "upsert", "date_format": "DD-MM-YY",
         "mapping": { "close_value": "amount", "deal_stage": "stage" },
         "values": { "product": { "GTXPro": "GTX Pro" } },
-        "defaults": { "name": "{product} · {account}", "account_id": "Unknown", "loss_reason": reasons[0]["key"] },
+        "defaults": { "name": "{product} · {account}", "account_id": "Unknown", "loss_reason": "price" },
     });
     let job = import(admin, CSV, DEALS, options.clone()).await;
     assert_eq!(counts(&job), [5, 0, 0, 1], "{:?}", errors(admin, &job).await);
