@@ -234,7 +234,7 @@ mod tests {
 
     #[rstest]
     #[case("limit=201", "?limit", "out_of_range")]
-    #[case("limit=+5", "?limit", "wrong_type")]
+    #[case("limit=%2B5", "?limit", "wrong_type")]
     #[case("limit=007", "?limit", "wrong_type")]
     #[case("limit=", "?limit", "wrong_type")]
     #[case("archived=yes", "?archived", "wrong_type")]
