@@ -174,7 +174,7 @@ pub fn operations(resource: &Resource, prefix: &str, page: &Value) -> Vec<(Strin
                 "operationId": format!("batch_{prefix}{noun}"),
                 "tags": [resource.tag],
                 "summary": format!("Write several {words}"),
-                "description": format!("Makes, changes, archives and restores up to 1,000 {words}, in order. With `each` it answers 200 and for every item its own status, whether it was done or refused; with `all_or_nothing` one refusal is the answer to the whole (the first item's code, the faults of all) and nothing changes. A record that is not there and one that you cannot see are the same `not_found`.\n\nPermission: `{}`.", resource.write_permission()),
+                "description": format!("Makes, changes, archives and restores up to 1,000 {words}, in order. With `each` it answers 200 and for every item its own status, whether it was done or refused; with `all_or_nothing` one refusal is the answer to the whole (the first item's code, the faults of all) and nothing changes. A record that is not there and one that you cannot see are the same `not_found`. What cannot be done within 15 seconds is undone whole (503): send less at once.\n\nPermission: `{}`.", resource.write_permission()),
                 "security": [{ "bearer": [resource.write_permission()] }],
                 "requestBody": body("BatchRequest", batch_example(resource)),
                 "responses": { "200": { "description": "What became of each item", "content": { "application/json": { "schema": reference("BatchAnswer") } } } }
