@@ -158,11 +158,19 @@ async fn prepare(config: &Config, url: &str, secret: &str) -> Result<Running, Fa
     server::start(config, url, server::platform(config, secret)?).await
 }
 
+/// Says what to do where the server's own role was asked to change the schema.
+fn for_its_owner(error: Failure) -> Failure {
+    if !error.to_string().contains("permission denied") {
+        return error;
+    }
+    format!("the schema is not up to date, and this role may not change it ({error}); run `penstock migrate` with DATABASE_ADMIN_URL").into()
+}
+
 /// Brings the schema up to date as its owner, and lets the server's own role do what it needs and no more. Answers how
 /// many migrations ran.
 async fn migrate_as_owner(config: &Config, url: &str) -> Result<usize, Failure> {
     let owner = config.database_admin_url.as_deref().unwrap_or(url);
-    let ran = migrations::run(owner).await?;
+    let ran = migrations::run(owner).await.map_err(for_its_owner)?;
     if let Some(role) = config.server_role()?
         && grants::give(owner, &role).await?
     {
