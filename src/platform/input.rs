@@ -13,6 +13,8 @@ use std::fmt;
 
 /// Deepest nesting of a body.
 pub const MOST_LEVELS: usize = 32;
+/// Below this every integer is exact as a binary float.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 /// Members whose text is taken as it is: trimming a secret would change it.
 const VERBATIM: &[&str] = &["password", "current_password", "new_password"];
 
@@ -160,8 +162,12 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(value.into())
     }
 
+    /// `2.0` is the integer 2, to JSON Schema and therefore to us.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+        let is_integer = value.fract() == 0.0 && value.abs() < LARGEST_EXACT;
+        let integer = Some(format!("{value:.0}")).filter(|_| is_integer);
+        let integer = integer.and_then(|text| text.parse::<i64>().ok());
+        Ok(integer.map_or_else(|| value.into(), Value::from))
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
@@ -428,6 +434,12 @@ mod tests {
         assert!(parse(nested(32).as_bytes()).is_ok());
         assert!(parse(nested(33).as_bytes()).is_err());
         assert!(parse(nested(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer_however_it_is_written() {
+        let parsed = parse(br#"[2, 2.0, -0.0, 1e3, 2.5, 1e30]"#).unwrap();
+        assert_eq!(parsed, json!([2, 2, 0, 1000, 2.5, 1e30]));
     }
 
     #[test]
