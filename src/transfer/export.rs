@@ -2,7 +2,7 @@
 
 use super::csv_out::{MARK, cell, line};
 use super::files::{self, Whole};
-use super::targets::Subject;
+use super::targets::TransferSubject;
 use super::xlsx_out::{self, Archive, MOST_ROWS};
 use crate::jobs::{self, JobKind, JobRun, Progress, Step};
 use crate::kernel::ctx::Ctx;

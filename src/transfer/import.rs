@@ -4,7 +4,7 @@ use super::files::{self, File, Window};
 use super::lookup;
 use super::plan::{Draft, ImportMode, ImportOnError, ImportOptions, Plan};
 use super::records::{self, Did};
-use super::targets::Subject;
+use super::targets::TransferSubject;
 use super::text::{self, Layout, Row};
 use crate::jobs::{JobKind, JobRun, Progress, RowError, Step};
 use crate::kernel::ctx::Ctx;
