@@ -116,7 +116,7 @@ struct Column {
     target: String,
 }
 
-/// ImportOptions laid out over a file's headings.
+/// Options laid out over a file's headings.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub options: ImportOptions,
