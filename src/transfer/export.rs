@@ -2,7 +2,7 @@
 
 use super::csv_out::{MARK, cell, line};
 use super::files::{self, Whole};
-use super::targets::Subject;
+use super::targets::TransferSubject;
 use super::xlsx_out::{self, Archive, MOST_ROWS};
 use crate::jobs::{self, JobKind, JobRun, Progress, Step};
 use crate::kernel::ctx::Ctx;
@@ -42,12 +42,12 @@ kind!(ACCOUNTS, "account.export", "account.read");
 kind!(CONTACTS, "contact.export", "contact.read");
 kind!(OPPORTUNITIES, "opportunity.export", "opportunity.read");
 
-fn kind_of(subject: Subject) -> &'static JobKind {
+fn kind_of(subject: TransferSubject) -> &'static JobKind {
     match subject {
-        Subject::Lead => &LEADS,
-        Subject::Account => &ACCOUNTS,
-        Subject::Contact => &CONTACTS,
-        Subject::Opportunity => &OPPORTUNITIES,
+        TransferSubject::Lead => &LEADS,
+        TransferSubject::Account => &ACCOUNTS,
+        TransferSubject::Contact => &CONTACTS,
+        TransferSubject::Opportunity => &OPPORTUNITIES,
     }
 }
 
@@ -57,18 +57,18 @@ const PAGE: i64 = 1_000;
 /// In which form a list is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum ExportFormat {
     Csv,
     Xlsx,
     Ndjson,
 }
 
-impl Format {
+impl ExportFormat {
     fn name(self) -> &'static str {
         match self {
-            Format::Csv => "csv",
-            Format::Xlsx => "xlsx",
-            Format::Ndjson => "ndjson",
+            ExportFormat::Csv => "csv",
+            ExportFormat::Xlsx => "xlsx",
+            ExportFormat::Ndjson => "ndjson",
         }
     }
 }
@@ -77,8 +77,8 @@ impl Format {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportOptions {
-    pub resource: Subject,
-    pub format: Format,
+    pub resource: TransferSubject,
+    pub format: ExportFormat,
     /// Filters and sort as in the query of the list.
     #[serde(default)]
     #[schema(max_length = 4000, example = "status=new&sort=-created_at")]
@@ -158,7 +158,7 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         bytes.extend(written(options.format, &columns, record)?);
     }
     tally.rows += i64::try_from(records.len()).unwrap_or(0);
-    if options.format == Format::Xlsx && tally.rows >= MOST_ROWS {
+    if options.format == ExportFormat::Xlsx && tally.rows >= MOST_ROWS {
         let message = say(
             "A sheet has 1,048,576 rows at most; take csv",
             "工作表最多 1,048,576 行,请使用 csv",
@@ -239,20 +239,20 @@ fn value<'a>(record: &'a Map<String, Value>, column: &str) -> &'a Value {
     found.unwrap_or(&Value::Null)
 }
 
-fn head(format: Format, columns: &[String]) -> AppResult<Vec<u8>> {
+fn head(format: ExportFormat, columns: &[String]) -> AppResult<Vec<u8>> {
     match format {
-        Format::Csv => {
+        ExportFormat::Csv => {
             let mut bytes = MARK.to_vec();
             bytes.extend(line(columns.iter().map(String::as_str))?);
             Ok(bytes)
         }
-        Format::Xlsx => Ok(xlsx_out::row(columns)),
-        Format::Ndjson => Ok(Vec::new()),
+        ExportFormat::Xlsx => Ok(xlsx_out::row(columns)),
+        ExportFormat::Ndjson => Ok(Vec::new()),
     }
 }
 
-fn written(format: Format, columns: &[String], record: &Map<String, Value>) -> AppResult<Vec<u8>> {
-    if format == Format::Ndjson {
+fn written(format: ExportFormat, columns: &[String], record: &Map<String, Value>) -> AppResult<Vec<u8>> {
+    if format == ExportFormat::Ndjson {
         let said = columns
             .iter()
             .map(|column| (column.clone(), value(record, column).clone()));
@@ -265,7 +265,7 @@ fn written(format: Format, columns: &[String], record: &Map<String, Value>) -> A
         .map(|column| cell(value(record, column)))
         .collect::<Vec<_>>();
     match format {
-        Format::Xlsx => Ok(xlsx_out::row(&cells)),
+        ExportFormat::Xlsx => Ok(xlsx_out::row(&cells)),
         _ => line(cells.iter().map(String::as_str)),
     }
 }
@@ -318,10 +318,10 @@ pub async fn download_export(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<H
         .read(async |conn| files::find(conn, &ctx, "export", id.0).await)
         .await?;
     let subject = [
-        Subject::Lead,
-        Subject::Account,
-        Subject::Contact,
-        Subject::Opportunity,
+        TransferSubject::Lead,
+        TransferSubject::Account,
+        TransferSubject::Contact,
+        TransferSubject::Opportunity,
     ]
     .into_iter()
     .find(|subject| file.name.starts_with(subject.resource().plural));

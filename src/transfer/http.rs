@@ -2,7 +2,7 @@
 
 use super::files::{self, PIECE, Whole};
 use super::import::{kind_of, layout};
-use super::plan::{Options, Plan};
+use super::plan::{ImportOptions, Plan};
 use super::text::{self, Sniffer};
 use super::{csv_out, lookup, workbook};
 use crate::jobs;
@@ -56,15 +56,15 @@ pub struct ImportFile {
 
 /// What would become of a file.
 #[derive(Serialize, ToSchema)]
-pub struct Preview {
+pub struct ImportPreview {
     #[schema(example = "UTF-8")]
     pub encoding: String,
     /// Each heading of the file, in order, with what it says.
-    pub columns: Vec<PreviewColumn>,
+    pub columns: Vec<ImportPreviewColumn>,
     /// The first rows as they would be.
-    pub rows: Vec<PreviewRow>,
+    pub rows: Vec<ImportPreviewRow>,
     /// What an import with these options would be refused for.
-    pub faults: Vec<PreviewFault>,
+    pub faults: Vec<ImportPreviewFault>,
     /// Everything that a column can say.
     #[schema(example = json!(["name", "industry", "external_id"]))]
     pub targets: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Preview {
 
 /// A column of a file.
 #[derive(Serialize, ToSchema)]
-pub struct PreviewColumn {
+pub struct ImportPreviewColumn {
     #[schema(example = "所属行业")]
     pub heading: String,
     /// What it says; null: it is left out.
@@ -82,19 +82,19 @@ pub struct PreviewColumn {
 
 /// A row of a file as it would be.
 #[derive(Serialize, ToSchema)]
-pub struct PreviewRow {
+pub struct ImportPreviewRow {
     /// As a spreadsheet counts: the headings are row 1.
     #[schema(minimum = 1, example = 2)]
     pub row: i64,
     /// The members of the record.
     #[schema(value_type = Object, example = json!({ "name": "科技有限公司", "industry": "信息技术" }))]
     pub members: Map<String, Value>,
-    pub faults: Vec<PreviewFault>,
+    pub faults: Vec<ImportPreviewFault>,
 }
 
 /// A fault in the options or in a row.
 #[derive(Serialize, ToSchema)]
-pub struct PreviewFault {
+pub struct ImportPreviewFault {
     #[schema(example = "/next_follow_up_on")]
     pub pointer: String,
     #[schema(example = "wrong_format")]
@@ -297,9 +297,9 @@ impl Taker<'_> {
 ///
 /// How it was recognised, what each heading says, and the first rows as they would be, with all that is wrong with them.
 /// Nothing is stored. Send the same options to `POST /v1/imports` when you agree.
-#[utoipa::path(tag = "jobs", operation_id = "preview_import", security(("bearer" = [])), request_body = Options, responses((status = 200, body = Preview)))]
+#[utoipa::path(tag = "jobs", operation_id = "preview_import", security(("bearer" = [])), request_body = ImportOptions, responses((status = 200, body = ImportPreview)))]
 #[post("/v1/imports/preview")]
-pub async fn preview_import(db: web::Data<Db>, command: Command<Options>) -> AppResult<Reply> {
+pub async fn preview_import(db: web::Data<Db>, command: Command<ImportOptions>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     ctx.require(&input.resource.resource().write_permission())?;
     let preview = db
@@ -311,8 +311,8 @@ pub async fn preview_import(db: web::Data<Db>, command: Command<Options>) -> App
 async fn look(
     conn: &mut &diesel_async::AsyncPgConnection,
     ctx: &Ctx,
-    options: Options,
-) -> AppResult<Preview> {
+    options: ImportOptions,
+) -> AppResult<ImportPreview> {
     let subject = options.resource;
     let file = files::find(conn, ctx, "import", options.file_id).await?;
     let layout = layout(&file);
@@ -334,7 +334,7 @@ async fn look(
         .collect::<Vec<_>>();
     lookup::resolve(conn, ctx, &plan, &mut drafts).await?;
     let told = |faults: Vec<Fault>| faults.iter().map(|fault| told(ctx, fault)).collect::<Vec<_>>();
-    let columns = headings.iter().map(|heading| PreviewColumn {
+    let columns = headings.iter().map(|heading| ImportPreviewColumn {
         heading: heading.clone(),
         target: plan.target(heading).map(str::to_owned),
     });
@@ -347,13 +347,13 @@ async fn look(
                 .into_iter()
                 .map(|(name, text)| (name, Value::String(text))),
         );
-        PreviewRow {
+        ImportPreviewRow {
             row: draft.row.number,
             members,
             faults: told(draft.faults),
         }
     });
-    Ok(Preview {
+    Ok(ImportPreview {
         encoding: layout.encoding.name().to_owned(),
         columns: columns.collect(),
         rows: rows.collect(),
@@ -367,8 +367,8 @@ async fn look(
     })
 }
 
-fn told(ctx: &Ctx, fault: &Fault) -> PreviewFault {
-    PreviewFault {
+fn told(ctx: &Ctx, fault: &Fault) -> ImportPreviewFault {
+    ImportPreviewFault {
         pointer: fault.pointer.clone(),
         code: fault.code.to_owned(),
         message: fault.message.in_lang(ctx.lang).to_owned(),
@@ -382,9 +382,9 @@ fn told(ctx: &Ctx, fault: &Fault) -> PreviewFault {
 /// changes that record, so that the same file twice makes nothing twice. `dry_run` goes through all rows and keeps
 /// only the errors. What opportunities had behind them elsewhere (`stage`, `entered_on`, `closed_on`) is marked for ever as
 /// brought in, and needs `opportunity.import`. A row's reference to a row further down is found; in a dry run it is not.
-#[utoipa::path(tag = "jobs", operation_id = "create_import", security(("bearer" = [])), request_body = Options, responses((status = 202, description = "The job; its path stands in Location.", body = jobs::JobView)))]
+#[utoipa::path(tag = "jobs", operation_id = "create_import", security(("bearer" = [])), request_body = ImportOptions, responses((status = 202, description = "The job; its path stands in Location.", body = jobs::JobView)))]
 #[post("/v1/imports")]
-pub async fn create_import(db: web::Data<Db>, command: Command<Options>) -> AppResult<Reply> {
+pub async fn create_import(db: web::Data<Db>, command: Command<ImportOptions>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     ctx.require(&input.resource.resource().write_permission())?;
     db.write(&ctx, async |tx| {

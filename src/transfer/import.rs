@@ -2,9 +2,9 @@
 
 use super::files::{self, File, Window};
 use super::lookup;
-use super::plan::{Draft, Mode, OnError, Options, Plan};
+use super::plan::{Draft, ImportMode, ImportOnError, ImportOptions, Plan};
 use super::records::{self, Did};
-use super::targets::Subject;
+use super::targets::TransferSubject;
 use super::text::{self, Layout, Row};
 use crate::jobs::{JobKind, JobRun, Progress, RowError, Step};
 use crate::kernel::ctx::Ctx;
@@ -33,12 +33,12 @@ kind!(ACCOUNTS, "account.import", "account.write");
 kind!(CONTACTS, "contact.import", "contact.write");
 kind!(OPPORTUNITIES, "opportunity.import", "opportunity.write");
 
-pub fn kind_of(subject: Subject) -> &'static JobKind {
+pub fn kind_of(subject: TransferSubject) -> &'static JobKind {
     match subject {
-        Subject::Lead => &LEADS,
-        Subject::Account => &ACCOUNTS,
-        Subject::Contact => &CONTACTS,
-        Subject::Opportunity => &OPPORTUNITIES,
+        TransferSubject::Lead => &LEADS,
+        TransferSubject::Account => &ACCOUNTS,
+        TransferSubject::Contact => &CONTACTS,
+        TransferSubject::Opportunity => &OPPORTUNITIES,
     }
 }
 
@@ -91,7 +91,7 @@ impl Tally {
         }
     }
 
-    fn result(&self, run: &JobRun, options: &Options) -> Value {
+    fn result(&self, run: &JobRun, options: &ImportOptions) -> Value {
         json!({
             "created": self.created, "updated": self.updated, "unchanged": self.unchanged, "failed": self.failed,
             "stopped_at": self.stopped_at, "dry_run": options.dry_run,
@@ -118,7 +118,7 @@ pub fn layout(file: &File) -> Layout {
 }
 
 async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
-    let options: Options = serde_json::from_value(run.params.clone()).map_err(AppError::internal)?;
+    let options: ImportOptions = serde_json::from_value(run.params.clone()).map_err(AppError::internal)?;
     let file = files::find(&mut &**tx, ctx, "import", options.file_id).await?;
     let layout = layout(&file);
     let mut tally = match &run.checkpoint {
@@ -258,7 +258,7 @@ async fn work(
     tally
         .waiting
         .extend(waiting.iter().map(|draft| (draft.row.number, draft.row.start)));
-    if plan.options.on_error == OnError::Stop
+    if plan.options.on_error == ImportOnError::Stop
         && let Some(at) = drafts.iter().position(|draft| !draft.faults.is_empty())
     {
         drafts.truncate(at + 1);
@@ -272,7 +272,7 @@ async fn work(
         tally.count(did);
         if let Err(refusal) = did {
             errors.extend(row_errors(plan, draft, refusal));
-            if plan.options.on_error == OnError::Stop {
+            if plan.options.on_error == ImportOnError::Stop {
                 tally.stopped_at = Some(draft.row.number);
                 break;
             }
@@ -341,5 +341,5 @@ fn row_errors(plan: &Plan, draft: &Draft, refusal: &Refusal) -> Vec<RowError> {
 
 /// Whether a mode changes what is there.
 pub fn changes(plan: &Plan) -> bool {
-    plan.options.mode == Mode::Upsert
+    plan.options.mode == ImportMode::Upsert
 }

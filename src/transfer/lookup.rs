@@ -1,7 +1,7 @@
 //! Finds the records that a file names by name, code, e-mail or another system's id: one query a target for a whole chunk.
 
 use super::plan::{Draft, Plan};
-use super::targets::{EXTERNAL_ID, Subject};
+use super::targets::{EXTERNAL_ID, TransferSubject};
 use crate::catalog::resources::{LOSS_REASON, PRODUCT};
 use crate::crm::resources::{ACCOUNT, LEAD_SOURCE};
 use crate::identity::resources::USER;
@@ -38,7 +38,7 @@ fn names_of(resource: &Resource) -> &'static [&'static str] {
 }
 
 /// What a target refers to.
-fn resource_of(subject: Subject, target: &str) -> Option<&'static Resource> {
+fn resource_of(subject: TransferSubject, target: &str) -> Option<&'static Resource> {
     match target {
         "product" => Some(&PRODUCT),
         "loss_reason" => Some(&LOSS_REASON),

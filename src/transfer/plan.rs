@@ -1,6 +1,6 @@
 //! How a file is to be read: which column says what, in which form, and from a row to a record. Pure.
 
-use super::targets::{EXTERNAL_ID, Subject, recognise};
+use super::targets::{EXTERNAL_ID, TransferSubject, recognise};
 use super::text::Row;
 use crate::kernel::fault::Fault;
 use crate::kernel::money;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// How days are written in the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub enum DateFormat {
+pub enum ImportDateFormat {
     #[default]
     #[serde(rename = "YYYY-MM-DD")]
     YearMonthDay,
@@ -33,8 +33,7 @@ pub enum DateFormat {
 /// What happens to a row whose external id is known already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = ImportMode)]
-pub enum Mode {
+pub enum ImportMode {
     /// It is refused.
     #[default]
     Create,
@@ -45,7 +44,7 @@ pub enum Mode {
 /// What a faulty row does to the rest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum OnError {
+pub enum ImportOnError {
     /// It is noted, the others go on.
     #[default]
     Continue,
@@ -56,12 +55,12 @@ pub enum OnError {
 /// How a file is imported.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Options {
+pub struct ImportOptions {
     /// The file, as `POST /v1/import-files` answered it.
     #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
     pub file_id: Uuid,
     /// What its rows are.
-    pub resource: Subject,
+    pub resource: TransferSubject,
     /// Heading to what it says: a member, `custom.KEY`, `external_id`, for accounts `contact.name` and its like, for
     /// opportunities `stage`, `entered_on`, `closed_on`, `loss_reason`, `lost_because`, `product`; null leaves a column out.
     /// Headings that are not named here are recognised in Chinese and English.
@@ -77,15 +76,15 @@ pub struct Options {
     #[schema(example = json!({ "name": "{product} · {account}" }))]
     pub defaults: BTreeMap<String, String>,
     #[serde(default)]
-    pub date_format: DateFormat,
+    pub date_format: ImportDateFormat,
     /// The system whose ids stand under `external_id`.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 60, example = "legacy_crm")]
     pub system: Option<String>,
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: ImportMode,
     #[serde(default)]
-    pub on_error: OnError,
+    pub on_error: ImportOnError,
     /// Whether to go through all rows and keep nothing but the errors.
     #[serde(default)]
     #[schema(example = false)]
@@ -120,14 +119,18 @@ struct Column {
 /// Options laid out over a file's headings.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    pub options: Options,
+    pub options: ImportOptions,
     columns: Vec<Column>,
     definitions: Vec<Definition>,
 }
 
 impl Plan {
     /// Lays out options over headings; all that is wrong with them at once.
-    pub fn new(options: Options, headings: &[String], definitions: Vec<Definition>) -> (Plan, Vec<Fault>) {
+    pub fn new(
+        options: ImportOptions,
+        headings: &[String],
+        definitions: Vec<Definition>,
+    ) -> (Plan, Vec<Fault>) {
         let mut faults = Vec::new();
         let fields = definitions
             .iter()
@@ -210,7 +213,7 @@ impl Plan {
         if has_ids && self.options.system.is_none() {
             faults.push(Fault::required("/system"));
         }
-        if self.options.mode == Mode::Upsert && !has_ids {
+        if self.options.mode == ImportMode::Upsert && !has_ids {
             faults.push(Fault::new(
                 "/mode",
                 "required",
@@ -424,11 +427,11 @@ impl Plan {
             .replace(['年', '月'], "-")
             .replace('日', "");
         let format = match self.options.date_format {
-            DateFormat::YearMonthDay => "%Y-%m-%d",
-            DateFormat::DayMonthYear => "%d-%m-%Y",
-            DateFormat::MonthDayYear => "%m-%d-%Y",
-            DateFormat::DayMonthShort => "%d-%m-%y",
-            DateFormat::MonthDayShort => "%m-%d-%y",
+            ImportDateFormat::YearMonthDay => "%Y-%m-%d",
+            ImportDateFormat::DayMonthYear => "%d-%m-%Y",
+            ImportDateFormat::MonthDayYear => "%m-%d-%Y",
+            ImportDateFormat::DayMonthShort => "%d-%m-%y",
+            ImportDateFormat::MonthDayShort => "%m-%d-%y",
         };
         NaiveDate::parse_from_str(&plain, format).ok().filter(|day| {
             use chrono::Datelike;

@@ -4,7 +4,7 @@
 use super::import::changes;
 use super::lookup;
 use super::plan::{Draft, Plan};
-use super::targets::{EXTERNAL_ID, Subject};
+use super::targets::{EXTERNAL_ID, TransferSubject};
 use crate::crm::resources::CONTACT;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
@@ -40,9 +40,9 @@ type Outcome = Result<Did, Box<Refusal>>;
 /// Whether its rows are records and nothing besides.
 pub fn is_plain(plan: &Plan) -> bool {
     match plan.options.resource {
-        Subject::Lead | Subject::Contact => true,
-        Subject::Account => !plan.has("contact.name") && !plan.has("parent_id"),
-        Subject::Opportunity => false,
+        TransferSubject::Lead | TransferSubject::Contact => true,
+        TransferSubject::Account => !plan.has("contact.name") && !plan.has("parent_id"),
+        TransferSubject::Opportunity => false,
     }
 }
 
@@ -53,7 +53,7 @@ struct Forms {
 }
 
 impl Forms {
-    fn of(subject: Subject) -> AppResult<Forms> {
+    fn of(subject: TransferSubject) -> AppResult<Forms> {
         let resource = subject.resource();
         let schemas = docs::schemas(resource);
         let form = |suffix: &str| {
@@ -241,7 +241,7 @@ async fn bring_one(
     present: Option<Uuid>,
 ) -> AppResult<(Did, Uuid)> {
     let past = match plan.options.resource {
-        Subject::Opportunity => Some(past(tx, ctx, plan, draft).await?),
+        TransferSubject::Opportunity => Some(past(tx, ctx, plan, draft).await?),
         _ => None,
     };
     if let Some(id) = present {
@@ -294,7 +294,7 @@ async fn change(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, id: Uuid) ->
 
 /// The person that a row of accounts names.
 async fn contact_of(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, account: Uuid) -> AppResult<()> {
-    if plan.options.resource != Subject::Account || !draft.extras.contains_key("contact.name") {
+    if plan.options.resource != TransferSubject::Account || !draft.extras.contains_key("contact.name") {
         return Ok(());
     }
     ctx.require("contact.write")?;

@@ -10,35 +10,35 @@ use utoipa::ToSchema;
 /// What is imported or exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Subject {
+pub enum TransferSubject {
     Lead,
     Account,
     Contact,
     Opportunity,
 }
 
-impl Subject {
+impl TransferSubject {
     pub fn resource(self) -> &'static Resource {
         match self {
-            Subject::Lead => &LEAD,
-            Subject::Account => &ACCOUNT,
-            Subject::Contact => &CONTACT,
-            Subject::Opportunity => &OPPORTUNITY,
+            TransferSubject::Lead => &LEAD,
+            TransferSubject::Account => &ACCOUNT,
+            TransferSubject::Contact => &CONTACT,
+            TransferSubject::Opportunity => &OPPORTUNITY,
         }
     }
 
     /// What a column can say beside the members.
     pub fn extras(self) -> &'static [&'static str] {
         match self {
-            Subject::Lead | Subject::Contact => &[EXTERNAL_ID],
-            Subject::Account => &[
+            TransferSubject::Lead | TransferSubject::Contact => &[EXTERNAL_ID],
+            TransferSubject::Account => &[
                 EXTERNAL_ID,
                 "contact.name",
                 "contact.job_title",
                 "contact.phone",
                 "contact.email",
             ],
-            Subject::Opportunity => &[
+            TransferSubject::Opportunity => &[
                 EXTERNAL_ID,
                 "stage",
                 "entered_on",
@@ -281,14 +281,22 @@ const WORDS: &[(&str, &[&str])] = &[
 ];
 
 /// Words that mean another target for one subject than for the others.
-const OVERRIDES: &[(Subject, &str, &[&str])] = &[
+const OVERRIDES: &[(TransferSubject, &str, &[&str])] = &[
     (
-        Subject::Account,
+        TransferSubject::Account,
         "contact.name",
-        &["联系人", "聯系人", "联系人姓名", "contact name", "contact person"],
+        &[
+            "联系人",
+            "聯系人",
+            "聯絡人",
+            "联系人姓名",
+            "姓名",
+            "contact",
+            "contact person",
+        ],
     ),
     (
-        Subject::Account,
+        TransferSubject::Account,
         "name",
         &[
             "客户名称",
@@ -303,15 +311,19 @@ const OVERRIDES: &[(Subject, &str, &[&str])] = &[
         ],
     ),
     (
-        Subject::Account,
+        TransferSubject::Account,
         "description",
         &["初步需求描述", "需求描述", "需求"],
     ),
-    (Subject::Account, "external_id", &["客户编号", "account id"]),
+    (
+        TransferSubject::Account,
+        "external_id",
+        &["客户编号", "account id"],
+    ),
 ];
 
 /// The target that a heading names, if it is known: the member's own name, or one of its words.
-pub fn recognise(subject: Subject, heading: &str, fields: &[String]) -> Option<String> {
+pub fn recognise(subject: TransferSubject, heading: &str, fields: &[String]) -> Option<String> {
     let heading = plain(heading);
     if heading.is_empty() {
         return None;
@@ -405,7 +417,7 @@ mod tests {
             "follow_up_status",
             "next_follow_up_on",
         ];
-        assert_eq!(targets(Subject::Account), account);
+        assert_eq!(targets(TransferSubject::Account), account);
         let lead = [
             "company",
             "industry",
@@ -419,7 +431,7 @@ mod tests {
             "",
             "",
         ];
-        assert_eq!(targets(Subject::Lead), lead);
+        assert_eq!(targets(TransferSubject::Lead), lead);
     }
 
     #[rstest]
@@ -432,15 +444,23 @@ mod tests {
     #[case("ＩＮＤＵＳＴＲＹ", "industry")]
     #[case("Office_Location", "region")]
     fn a_heading_is_known_in_many_spellings(#[case] heading: &str, #[case] target: &str) {
-        assert_eq!(recognise(Subject::Account, heading, &[]).as_deref(), Some(target));
+        assert_eq!(
+            recognise(TransferSubject::Account, heading, &[]).as_deref(),
+            Some(target)
+        );
     }
 
     #[test]
     fn a_field_of_the_companys_own_is_known_by_its_key() {
         assert_eq!(
-            recognise(Subject::Lead, "Delivery City", &["delivery_city".to_owned()]).as_deref(),
+            recognise(
+                TransferSubject::Lead,
+                "Delivery City",
+                &["delivery_city".to_owned()]
+            )
+            .as_deref(),
             Some("custom.delivery_city")
         );
-        assert_eq!(recognise(Subject::Lead, "whatever", &[]), None);
+        assert_eq!(recognise(TransferSubject::Lead, "whatever", &[]), None);
     }
 }

@@ -323,13 +323,13 @@ async fn deals_come_in_with_the_history_that_they_had() {
             .await
             .expect(201);
     }
-    let reason = json!({ "key": "price", "name": "价格" });
+    let reason = json!({ "key": "elsewhere", "name": "外部导入" });
     admin.post("/v1/loss-reasons", reason).await.expect(201);
     let options = json!({
         "resource": "opportunity", "system": "maven", "mode": "upsert", "date_format": "DD-MM-YY",
         "mapping": { "close_value": "amount", "deal_stage": "stage" },
         "values": { "product": { "GTXPro": "GTX Pro" } },
-        "defaults": { "name": "{product} · {account}", "account_id": "Unknown", "loss_reason": "price" },
+        "defaults": { "name": "{product} · {account}", "account_id": "Unknown", "loss_reason": "elsewhere" },
     });
     let job = import(admin, CSV, DEALS, options.clone()).await;
     assert_eq!(counts(&job), [5, 0, 0, 1], "{:?}", errors(admin, &job).await);
