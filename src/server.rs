@@ -71,7 +71,7 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
     let duties = vec![
         event::sequencer::spawn(url)?,
         time::engine::spawn(url, app::TIMERS)?,
-        time::maintenance::spawn(url)?,
+        time::maintenance::spawn(url, platform.clone())?,
         jobs::worker::spawn(url, app::JOBS)?,
     ];
     let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
@@ -126,6 +126,8 @@ fn cors(origins: &[String]) -> actix_cors::Cors {
             "link",
             "location",
             "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
             "x-request-id",
             "idempotent-replayed",
             "preference-applied",

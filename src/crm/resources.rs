@@ -369,7 +369,7 @@ pub static FIELD_DEFINITION: Resource = Resource {
         Member::json(
             "choices",
             "null",
-            r#"{"type":["array","null"],"minItems":1,"maxItems":200,"uniqueItems":true,"items":{"type":"string","minLength":1,"maxLength":100}}"#,
+            r#"{"type":["array","null"],"minItems":1,"maxItems":200,"uniqueItems":true,"items":{"type":"string","minLength":1,"maxLength":100,"pattern":"^[^\\u0000-\\u001f]+$"}}"#,
             "The allowed values, for `choice`.",
             r#"["上海","北京"]"#,
         ),

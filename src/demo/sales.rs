@@ -286,8 +286,10 @@ async fn deals(rep: &Caller, director: &Caller, pipelines: &[String]) -> Result<
         accounts.push(account);
     }
     for (number, pipeline) in pipelines.iter().enumerate() {
-        let version = rep.get(&format!("/v1/pipelines/{pipeline}/versions/1")).await?;
-        let stages = version["stages"].as_array().cloned().unwrap_or_default();
+        let funnel = director
+            .get(&format!("/v1/pipelines/{pipeline}/snapshot"))
+            .await?;
+        let stages = funnel["stages"].as_array().ok_or("a pipeline without stages")?;
         for (place, stage) in stages.iter().enumerate() {
             let account = &accounts[(number + place) % accounts.len()];
             let amount = ((place + 1) * 60_000 + number * 5_000).to_string();
@@ -299,7 +301,7 @@ async fn deals(rep: &Caller, director: &Caller, pipelines: &[String]) -> Result<
             let deal = rep.post("/v1/opportunities", json!({ "name": name, "account_id": account, "pipeline_id": pipeline, "amount": amount, "expected_close_on": "2027-03-31", "next_step": "电话跟进", "next_step_on": "2026-12-15" })).await?;
             if place > 0 {
                 let id = deal["id"].as_str().unwrap_or_default();
-                let skip = json!({ "to_stage_id": stage["id"], "reason": "演示数据" });
+                let skip = json!({ "to_stage_id": stage["stage_id"], "reason": "演示数据" });
                 director
                     .post(&format!("/v1/opportunities/{id}/skip"), skip)
                     .await?;

@@ -132,7 +132,7 @@ pub struct TransitionView {
     #[schema(examples("客户预算推迟"))]
     pub reason: Option<String>,
     /// The gate as it stood: the state of every criterion, and on what it rested.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub evidence: Option<Value>,
 }
 

@@ -3,7 +3,7 @@
 
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::money;
-use crate::platform::records::query;
+use crate::platform::parameters::{self, Parameter};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -17,8 +17,7 @@ pub struct Operation {
     segments: Vec<String>,
     /// `None`: anybody; `Some("")`: whoever is signed in; else the permission.
     pub permission: Option<String>,
-    /// Whether it has query parameters.
-    takes_parameters: bool,
+    parameters: Vec<Parameter>,
     body_schema: Option<Value>,
     /// Whether the body may be left out.
     pub is_body_optional: bool,
@@ -104,18 +103,11 @@ impl Operation {
             .get("x-permission")
             .and_then(Value::as_str)
             .map(str::to_owned);
-        let mut parameters = operation
-            .get("parameters")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let takes_parameters = parameters.any(|parameter| parameter["in"] == "query");
         let content = operation.get("requestBody").and_then(|body| body.get("content"));
-        let body_schema = content.and_then(|content| content.get("application/json")).and_then(|media| media.get("schema")).map(|schema| {
-            let mut schemas = Map::new();
-            gather(schema, &components["schemas"], &mut schemas);
-            json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema], "components": { "schemas": schemas } })
-        });
+        let body_schema = content
+            .and_then(|content| content.get("application/json"))
+            .and_then(|media| media.get("schema"))
+            .map(|schema| parameters::whole(schema, components));
         Operation {
             id: operation
                 .get("operationId")
@@ -130,7 +122,7 @@ impl Operation {
                 .map(str::to_owned)
                 .collect(),
             permission,
-            takes_parameters,
+            parameters: Parameter::all(operation, components),
             body_schema,
             is_body_optional: operation
                 .get("requestBody")
@@ -156,23 +148,12 @@ impl Operation {
             .count()
     }
 
-    /// Refuses any query where none is taken: a misspelt parameter must never look like success. Operations that take
-    /// parameters name all faults of theirs at once, the unknown ones among them.
+    /// Refuses any query parameter that the document does not describe: a misspelt one must never look like success.
     ///
     /// # Errors
     /// `bad_parameter` with all faults.
     pub fn check_query(&self, query: &str) -> AppResult<()> {
-        if query.is_empty() || self.takes_parameters {
-            return Ok(());
-        }
-        let mut faults = Vec::new();
-        let sent = query::pairs(query, &mut faults);
-        faults.extend(sent.iter().map(|(name, _)| query::unknown_parameter(name, &[])));
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(query::bad_parameters(faults))
-        }
+        parameters::check(&self.parameters, query)
     }
 
     pub fn has_body(&self) -> bool {
@@ -190,27 +171,6 @@ impl Operation {
         compiled
             .as_ref()
             .ok_or_else(|| AppError::internal(format!("{} has no body schema that compiles", self.id)))
-    }
-}
-
-/// Collects the component schemas that a schema refers to, theirs too, and no others: a body's validator keeps a copy.
-fn gather(schema: &Value, known: &Value, found: &mut Map<String, Value>) {
-    match schema {
-        Value::Object(members) => {
-            let name = members
-                .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(|reference| reference.rsplit('/').next());
-            if let Some((name, target)) = name.and_then(|name| Some((name, known.get(name)?)))
-                && !found.contains_key(name)
-            {
-                found.insert(name.to_owned(), target.clone());
-                gather(target, known, found);
-            }
-            members.values().for_each(|member| gather(member, known, found));
-        }
-        Value::Array(items) => items.iter().for_each(|item| gather(item, known, found)),
-        _ => {}
     }
 }
 

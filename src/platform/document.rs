@@ -57,6 +57,7 @@ pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Va
     document["components"] = json!({
         "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "description": "An access token from `/v1/auth/login`, or an API key (`psk_…`)." } },
         "responses": problem_responses(),
+        "headers": shared_headers(),
         "parameters": shared_parameters(),
         "schemas": schemas
     });
@@ -145,19 +146,54 @@ fn problem_responses() -> Value {
         let status: u16 = status.parse().unwrap_or_default();
         let example = json!({ "type": "/problems/…", "title": name, "status": status, "detail": about, "code": "…", "request_id": "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a" });
         let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" }, "example": example } });
-        responses.insert(
-            (*name).to_owned(),
-            json!({ "description": about, "content": content }),
-        );
+        let mut response = json!({ "description": about, "content": content });
+        let headers = PROBLEM_HEADERS
+            .iter()
+            .filter(|(its_status, _)| *its_status == status)
+            .map(|(_, header)| {
+                (
+                    (*header).to_owned(),
+                    json!({ "$ref": format!("#/components/headers/{header}") }),
+                )
+            })
+            .collect::<Map<_, _>>();
+        if !headers.is_empty() {
+            response["headers"] = Value::Object(headers);
+        }
+        responses.insert((*name).to_owned(), response);
     }
     Value::Object(responses)
 }
 
+/// The headers by which a refusal says what to do next.
+const PROBLEM_HEADERS: [(u16, &str); 6] = [
+    (401, "WWW-Authenticate"),
+    (409, "Retry-After"),
+    (429, "Retry-After"),
+    (429, "RateLimit"),
+    (429, "RateLimit-Policy"),
+    (503, "Retry-After"),
+];
+
+fn shared_headers() -> Value {
+    let header = |about: &str, schema: Value| json!({ "description": about, "schema": schema });
+    json!({
+        "WWW-Authenticate": header("How to sign in: by bearer token.", json!({ "type": "string", "examples": ["Bearer realm=\"penstock\""] })),
+        "Retry-After": header("Seconds to wait before the next try, where waiting helps.", json!({ "type": "integer", "minimum": 0, "examples": [2] })),
+        "RateLimit": header("What is left of each limit, and the seconds until all of it is there again; on every answer to a signed-in caller.", json!({ "type": "string", "examples": ["\"user\";r=599;t=1, \"company\";r=5999;t=1"] })),
+        "RateLimit-Policy": header("The limits: calls, and the window in seconds.", json!({ "type": "string", "examples": ["\"user\";q=600;w=60, \"company\";q=6000;w=60"] }))
+    })
+}
+
+/// One entity tag or several (RFC 9110), as `If-Match` takes them.
+const ENTITY_TAGS: &str = r#"^(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*$"#;
+
+/// None has an example: the documentation's pages would send it with every call that is tried there.
 fn shared_parameters() -> Value {
     json!({
-        "IdempotencyKey": { "name": "Idempotency-Key", "in": "header", "required": false, "description": "Makes a repetition of this request answer as the first did (kept 24 h).", "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" } },
-        "IfMatch": { "name": "If-Match", "in": "header", "required": false, "description": "The ETag of the version you read; a stale one is refused with 412.", "schema": { "type": "string", "pattern": "^(\\*|\"[0-9]{1,9}\")$" } },
-        "Prefer": { "name": "Prefer", "in": "header", "required": false, "description": "`dry-run` runs the write to its end and stores nothing.", "schema": { "type": "string", "examples": ["dry-run"] } }
+        "IdempotencyKey": { "name": "Idempotency-Key", "in": "header", "required": false, "description": "Makes a repetition of this request answer as the first did (kept 24 h).", "schema": { "type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$" } },
+        "IfMatch": { "name": "If-Match", "in": "header", "required": false, "description": "The ETag of the version you read; a stale one is refused with 412.", "schema": { "type": "string", "anyOf": [{ "const": "*" }, { "pattern": ENTITY_TAGS }] } },
+        "Prefer": { "name": "Prefer", "in": "header", "required": false, "description": "`dry-run` runs the write to its end and stores nothing.", "schema": { "type": "string" } }
     })
 }
 

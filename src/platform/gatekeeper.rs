@@ -7,7 +7,7 @@ use super::clock;
 use super::contract::{Contract, Operation};
 use super::db::Db;
 use super::hand_over::{HandOver, LeaveSeats};
-use super::limits::{Limits, SignIns};
+use super::limits::{Allowance, Limits, SignIns};
 use super::metrics::Metrics;
 use super::problem::{Asked, Bare, render_refusal};
 use crate::kernel::ctx::{Ctx, IdempotencyKey, IfMatch};
@@ -16,6 +16,7 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::{Lang, say};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
@@ -89,7 +90,7 @@ pub async fn front_door(
             match tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS), next.call(request)).await {
                 Ok(Ok(response)) => response.map_into_boxed_body(),
                 Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(slow().into()),
+                Err(_) => return Err(given_up(&asked)),
             }
         }
         Err(error) => {
@@ -109,8 +110,12 @@ pub async fn front_door(
     Ok(if accepts_gzip { zipped(response) } else { response })
 }
 
-fn slow() -> AppError {
-    AppError::refuse(Code::Unavailable, say("It took too long", "处理超时")).retry_after(1)
+/// The answer to a request that took too long. The request itself went with its handler, so the answer travels alone.
+fn given_up(asked: &Asked) -> actix_web::Error {
+    let slow = AppError::refuse(Code::Unavailable, say("It took too long", "处理超时")).retry_after(1);
+    let mut response = render_refusal(&slow.to_refusal(), asked);
+    stand(response.headers_mut(), asked);
+    InternalError::from_response("too slow", response).into()
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -189,9 +194,10 @@ async fn admit_to(
         .auth
         .authenticate(db, header(request.headers(), "authorization"))
         .await?;
-    platform
+    let allowance = platform
         .limits
         .take(caller.principal.user, caller.principal.tenant)?;
+    request.extensions_mut().insert(allowance);
     if !permission.is_empty() && !caller.principal.grants.contains_key(permission) {
         return Err(AppError::forbidden(permission));
     }
@@ -210,7 +216,7 @@ async fn admit_to(
         request_id: Arc::clone(&asked.request_id),
         command_id: Uuid::now_v7(),
         cause: None,
-        if_match: header(headers, "if-match").map(parse_if_match).transpose()?,
+        if_match: if_match(headers)?,
         idempotency: idempotency_key(headers, request.method().as_str(), request.path())?,
         is_dry_run: header(headers, "prefer").is_some_and(prefers_dry_run),
     };
@@ -225,26 +231,45 @@ fn prefers_dry_run(prefer: &str) -> bool {
         .any(|preference| preference.trim().eq_ignore_ascii_case("dry-run"))
 }
 
-fn parse_if_match(header: &str) -> AppResult<IfMatch> {
+/// A condition that cannot be read is refused: ignoring it could overwrite what the caller has not seen.
+fn if_match(headers: &HeaderMap) -> AppResult<Option<IfMatch>> {
+    let Some(value) = headers.get("if-match") else {
+        return Ok(None);
+    };
+    let header = value.to_str().unwrap_or_default();
     if header.trim() == "*" {
-        return Ok(IfMatch::Any);
+        return Ok(Some(IfMatch::Any));
     }
-    let mut versions = Vec::new();
-    for tag in header.split(',').map(str::trim) {
-        let is_tag =
-            tag.strip_prefix("W/").unwrap_or(tag).starts_with('"') && tag.ends_with('"') && tag.len() > 1;
-        if !is_tag {
-            return Err(AppError::refuse(
-                Code::BadHeader,
-                say(
-                    "If-Match must be \"*\" or quoted entity tags",
-                    "If-Match 必须是 \"*\" 或带引号的实体标签",
-                ),
-            ));
+    let tags = entity_tags(header).ok_or_else(|| {
+        AppError::refuse(
+            Code::BadHeader,
+            say(
+                "If-Match must be \"*\" or quoted entity tags",
+                "If-Match 必须是 \"*\" 或带引号的实体标签",
+            ),
+        )
+    })?;
+    let versions = tags.iter().filter_map(|tag| tag.parse().ok());
+    Ok(Some(IfMatch::Versions(versions.collect())))
+}
+
+/// What stands between the quotes of each tag of a list (RFC 9110, 8.8.3).
+fn entity_tags(header: &str) -> Option<Vec<&str>> {
+    let mut tags = Vec::new();
+    let mut rest = header.trim();
+    loop {
+        let quoted = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
+        let (tag, after) = quoted.split_once('"')?;
+        tags.push(tag);
+        if !tag.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
         }
-        versions.extend(tag.trim_matches('"').parse::<i32>().ok());
+        rest = after.trim_start_matches(' ');
+        if rest.is_empty() {
+            return Some(tags);
+        }
+        rest = rest.strip_prefix(',')?.trim_start_matches(' ');
     }
-    Ok(IfMatch::Versions(versions))
 }
 
 fn idempotency_key(headers: &HeaderMap, method: &str, path: &str) -> AppResult<Option<IdempotencyKey>> {
@@ -291,7 +316,18 @@ fn finish(mut response: ServiceResponse<BoxBody>, asked: &Asked) -> ServiceRespo
         }
         None => response,
     };
+    let allowance = response.request().extensions().get::<Allowance>().cloned();
     let headers = response.headers_mut();
+    if let Some(Allowance { left, policy }) = allowance {
+        headers.insert(HeaderName::from_static("ratelimit"), left);
+        headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
+    }
+    stand(headers, asked);
+    response
+}
+
+/// The headers that every answer has.
+fn stand(headers: &mut HeaderMap, asked: &Asked) {
     let standing = [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
@@ -310,7 +346,6 @@ fn finish(mut response: ServiceResponse<BoxBody>, asked: &Asked) -> ServiceRespo
     if let Ok(id) = HeaderValue::from_str(&asked.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    response
 }
 
 fn stray(status: u16) -> AppError {
@@ -350,6 +385,8 @@ fn not_modified(response: ServiceResponse<BoxBody>, tags: &HeaderValue) -> Servi
         "cache-control",
         "x-content-type-options",
         "vary",
+        "ratelimit",
+        "ratelimit-policy",
     ] {
         if let Some(value) = old.headers().get(name) {
             fresh
@@ -495,8 +532,7 @@ fn body(
                 say("Send application/json", "请发送 application/json"),
             ));
         }
-        let value = super::input::parse(&bytes)?;
-        super::input::check(operation.validator()?, &value)?;
+        let value = super::input::read(operation.validator()?, &bytes)?;
         Ok((value, bytes))
     }
 }
@@ -528,5 +564,19 @@ pub fn too_large(error: actix_web::Error) -> AppError {
             Code::MalformedBody,
             say("The body cannot be read", "无法读取请求体"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_are_read_as_the_standard_writes_them() {
+        assert_eq!(entity_tags("\"7\""), Some(vec!["7"]));
+        assert_eq!(entity_tags("W/\"7\" , \"a,b\",\"\""), Some(vec!["7", "a,b", ""]));
+        for bad in ["7", "", "\"7", "\"7\",", "\"7\" \"8\"", "\"a b\"", "w/\"7\""] {
+            assert_eq!(entity_tags(bad), None, "{bad}");
+        }
     }
 }

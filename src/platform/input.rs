@@ -8,10 +8,13 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use std::cell::Cell;
 use std::fmt;
 
 /// Deepest nesting of a body.
 pub const MOST_LEVELS: usize = 32;
+/// Below this every integer is exact as a binary float.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 /// Members whose text is taken as it is: trimming a secret would change it.
 const VERBATIM: &[&str] = &["password", "current_password", "new_password"];
 
@@ -20,10 +23,45 @@ const VERBATIM: &[&str] = &["password", "current_password", "new_password"];
 /// # Errors
 /// `malformed_body` with the place where reading stopped.
 pub fn parse(body: &[u8]) -> AppResult<Value> {
+    parse_as(body, Texts::Normal(&Cell::new(false)))
+}
+
+/// Parses a body and checks it against its schema: as it is after trimming, and for lengths also as it was sent, since the
+/// document knows nothing of trimming.
+///
+/// # Errors
+/// `malformed_body`, or `invalid` with all faults.
+pub fn read(schema: &Validator, body: &[u8]) -> AppResult<Value> {
+    let is_changed = Cell::new(false);
+    let value = parse_as(body, Texts::Normal(&is_changed))?;
+    let mut faults = faults(schema, &value);
+    if is_changed.get() {
+        let sent = parse_as(body, Texts::AsSent)?;
+        faults.extend(too_long(schema, &sent, &faults));
+    }
+    if faults.is_empty() {
+        Ok(value)
+    } else {
+        Err(AppError::invalid(faults))
+    }
+}
+
+/// The texts that are too long as they were sent, those named already left out.
+fn too_long(schema: &Validator, sent: &Value, named: &[Fault]) -> Vec<Fault> {
+    let mut faults = self::faults(schema, sent);
+    faults.retain(|fault| {
+        let is_named = |known: &Fault| known.pointer == fault.pointer && known.code == fault.code;
+        fault.code == "too_long" && !named.iter().any(is_named)
+    });
+    faults
+}
+
+fn parse_as(body: &[u8], texts: Texts<'_>) -> AppResult<Value> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let parsed = Strict {
         level: 0,
         is_verbatim: false,
+        texts,
     }
     .deserialize(&mut reader)
     .and_then(|value| reader.end().map(|()| value));
@@ -53,36 +91,51 @@ fn reason_of(error: &serde_json::Error) -> &'static str {
     }
 }
 
+/// How texts come out.
 #[derive(Clone, Copy)]
-struct Strict {
-    level: usize,
-    is_verbatim: bool,
+enum Texts<'a> {
+    AsSent,
+    /// Trimmed and in NFC; notes whether that changed any.
+    Normal(&'a Cell<bool>),
 }
 
-impl Strict {
+#[derive(Clone, Copy)]
+struct Strict<'a> {
+    level: usize,
+    is_verbatim: bool,
+    texts: Texts<'a>,
+}
+
+impl<'a> Strict<'a> {
     fn text<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
         if text.contains('\0') {
             return Err(E::custom("NUL character"));
         }
-        Ok(Value::String(if self.is_verbatim {
-            text.to_owned()
-        } else {
-            normal_form(text)
+        Ok(Value::String(match self.texts {
+            Texts::Normal(is_changed) if !self.is_verbatim => {
+                let normal = normal_form(text);
+                if normal != text {
+                    is_changed.set(true);
+                }
+                normal
+            }
+            _ => text.to_owned(),
         }))
     }
 
-    fn deeper<E: serde::de::Error>(self) -> Result<Strict, E> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Strict<'a>, E> {
         if self.level >= MOST_LEVELS {
             return Err(E::custom("nested too deeply"));
         }
         Ok(Strict {
             level: self.level + 1,
             is_verbatim: false,
+            ..self
         })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -90,7 +143,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,8 +162,12 @@ impl<'de> Visitor<'de> for Strict {
         Ok(value.into())
     }
 
+    /// `2.0` is the integer 2, to JSON Schema and therefore to us.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+        let is_integer = value.fract() == 0.0 && value.abs() < LARGEST_EXACT;
+        let integer = Some(format!("{value:.0}")).filter(|_| is_integer);
+        let integer = integer.and_then(|text| text.parse::<i64>().ok());
+        Ok(integer.map_or_else(|| value.into(), Value::from))
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
@@ -152,15 +209,21 @@ impl<'de> Visitor<'de> for Strict {
 /// # Errors
 /// `invalid` with all faults.
 pub fn check(schema: &Validator, body: &Value) -> AppResult<()> {
-    let mut faults = Vec::new();
-    for error in schema.iter_errors(body) {
-        faults_of(&error, &mut faults);
-    }
+    let faults = faults(schema, body);
     if faults.is_empty() {
         return Ok(());
     }
-    faults.dedup();
     Err(AppError::invalid(faults))
+}
+
+/// Everything that is wrong with a value by its schema.
+pub fn faults(schema: &Validator, value: &Value) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for error in schema.iter_errors(value) {
+        faults_of(&error, &mut faults);
+    }
+    faults.dedup();
+    faults
 }
 
 fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
@@ -374,9 +437,35 @@ mod tests {
     }
 
     #[test]
+    fn a_number_without_a_fraction_is_an_integer_however_it_is_written() {
+        let parsed = parse(br#"[2, 2.0, -0.0, 1e3, 2.5, 1e30]"#).unwrap();
+        assert_eq!(parsed, json!([2, 2, 0, 1000, 2.5, 1e30]));
+    }
+
+    #[test]
     fn texts_are_trimmed_but_passwords_are_not() {
         let parsed = parse(br#"{"name":"  x ","password":" secret "}"#).unwrap();
         assert_eq!(parsed, json!({"name": "x", "password": " secret "}));
+    }
+
+    #[test]
+    fn a_text_is_too_long_by_what_was_sent_and_too_short_by_what_is_left() {
+        let schema = jsonschema::validator_for(&json!({
+            "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 3 } }
+        }))
+        .unwrap();
+        let faults = |body: &str| match read(&schema, body.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(AppError::Refused(refusal)) => refusal.faults.iter().map(|fault| fault.code).collect(),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(
+            read(&schema, br#"{"name":" x "}"#).unwrap(),
+            json!({ "name": "x" })
+        );
+        assert_eq!(faults(r#"{"name":"  x "}"#), ["too_long"]);
+        assert_eq!(faults(r#"{"name":"  "}"#), ["too_short"]);
+        assert_eq!(faults(r#"{"name":"wxyz "}"#), ["too_long"]);
     }
 
     #[test]

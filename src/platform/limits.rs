@@ -4,9 +4,12 @@ use super::clock;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
+use actix_web::http::header::HeaderValue;
 use chrono::{DateTime, TimeDelta, Utc};
 use governor::clock::{Clock, DefaultClock, QuantaInstant};
-use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use governor::middleware::{StateInformationMiddleware, StateSnapshot};
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{NotUntil, Quota, RateLimiter};
 use moka::sync::Cache;
 use serde_json::json;
 use std::net::IpAddr;
@@ -16,35 +19,57 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use uuid::Uuid;
 
+/// Counts by key, and tells how much of the quota is left.
+type Counter = RateLimiter<Uuid, DefaultKeyedStateStore<Uuid>, DefaultClock, StateInformationMiddleware>;
+
 pub struct Limits {
-    users: DefaultKeyedRateLimiter<Uuid>,
-    tenants: DefaultKeyedRateLimiter<Uuid>,
+    users: Counter,
+    tenants: Counter,
     per_user: NonZeroU32,
     per_tenant: NonZeroU32,
+    policy: HeaderValue,
     clock: DefaultClock,
+}
+
+/// What an admitted call leaves of its limits, as the `RateLimit` and `RateLimit-Policy` fields of its answer.
+#[derive(Debug, Clone)]
+pub struct Allowance {
+    pub left: HeaderValue,
+    pub policy: HeaderValue,
 }
 
 impl Limits {
     /// Requests a minute that one person, and one company, may make.
     pub fn new(per_user: NonZeroU32, per_tenant: NonZeroU32) -> Limits {
+        let policy = format!(
+            "{}, {}",
+            policy_of(USER, per_user),
+            policy_of(COMPANY, per_tenant)
+        );
         Limits {
-            users: RateLimiter::keyed(Quota::per_minute(per_user)),
-            tenants: RateLimiter::keyed(Quota::per_minute(per_tenant)),
+            users: counter(per_user),
+            tenants: counter(per_tenant),
             per_user,
             per_tenant,
+            policy: field(&policy),
             clock: DefaultClock::default(),
         }
     }
 
+    /// Counts one call and tells what is left.
+    ///
     /// # Errors
     /// `too_many_requests` with the seconds to wait, and the share that is used up.
-    pub fn take(&self, user: Uuid, tenant: Uuid) -> AppResult<()> {
-        if let Err(denied) = self.users.check_key(&user) {
-            return Err(self.denied("user", self.per_user, &denied));
-        }
-        self.tenants
-            .check_key(&tenant)
-            .map_err(|denied| self.denied("company", self.per_tenant, &denied))
+    pub fn take(&self, user: Uuid, tenant: Uuid) -> AppResult<Allowance> {
+        let user = self.users.check_key(&user);
+        let user = user.map_err(|denied| self.denied(USER, self.per_user, &denied))?;
+        let company = self.tenants.check_key(&tenant);
+        let company = company.map_err(|denied| self.denied(COMPANY, self.per_tenant, &denied))?;
+        let left = format!("{}, {}", left_of(USER, &user), left_of(COMPANY, &company));
+        Ok(Allowance {
+            left: field(&left),
+            policy: self.policy.clone(),
+        })
     }
 
     /// The refusal, with the `RateLimit` fields as their draft writes them.
@@ -56,14 +81,47 @@ impl Limits {
         )
         .retry_after(wait)
         .with("rate_limit", json!(format!("\"{whose}\";r=0;t={wait}")))
-        .with("rate_limit_policy", json!(format!("\"{whose}\";q={quota};w=60")))
+        .with("rate_limit_policy", json!(policy_of(whose, quota)))
     }
 
     /// Forgets those who have been quiet, so that memory stays bounded.
     pub fn sweep(&self) {
-        self.users.retain_recent();
-        self.tenants.retain_recent();
+        for counter in [&self.users, &self.tenants] {
+            counter.retain_recent();
+            counter.shrink_to_fit();
+        }
     }
+
+    /// How many people and companies are being counted.
+    pub fn counted(&self) -> usize {
+        self.users.len() + self.tenants.len()
+    }
+}
+
+/// The names of the two limits in the `RateLimit` fields.
+const USER: &str = "user";
+const COMPANY: &str = "company";
+/// Quotas are by the minute.
+const WINDOW_SECONDS: u32 = 60;
+
+fn counter(quota: NonZeroU32) -> Counter {
+    RateLimiter::keyed(Quota::per_minute(quota)).with_middleware()
+}
+
+fn policy_of(whose: &str, quota: NonZeroU32) -> String {
+    format!("\"{whose}\";q={quota};w={WINDOW_SECONDS}")
+}
+
+/// What is left, and the seconds until all of it is there again.
+fn left_of(whose: &str, state: &StateSnapshot) -> String {
+    let (all, left) = (state.quota().burst_size().get(), state.remaining_burst_capacity());
+    let used = u64::from(all.saturating_sub(left));
+    let seconds = (used * u64::from(WINDOW_SECONDS)).div_ceil(u64::from(all));
+    format!("\"{whose}\";r={left};t={seconds}")
+}
+
+fn field(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Failures in a row that cost nothing but a refusal.
@@ -150,6 +208,34 @@ impl SignIns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_been_quiet_is_forgotten_and_who_has_not_is_still_counted() {
+        let (fast, slow) = (NonZeroU32::new(600_000).unwrap(), NonZeroU32::new(1).unwrap());
+        let limits = Limits::new(fast, slow);
+        for _ in 0..100 {
+            limits.take(Uuid::now_v7(), Uuid::now_v7()).unwrap();
+        }
+        assert_eq!(limits.counted(), 200);
+        std::thread::sleep(Duration::from_millis(20));
+        limits.sweep();
+        assert_eq!(
+            limits.counted(),
+            100,
+            "the people's quotas are whole again, those of their companies are not"
+        );
+    }
+
+    #[test]
+    fn an_admitted_call_is_told_what_is_left() {
+        let limits = Limits::new(NonZeroU32::new(3).unwrap(), NonZeroU32::new(120).unwrap());
+        let (user, tenant) = (Uuid::now_v7(), Uuid::now_v7());
+        let first = limits.take(user, tenant).unwrap();
+        assert_eq!(first.policy, "\"user\";q=3;w=60, \"company\";q=120;w=60");
+        assert_eq!(first.left, "\"user\";r=2;t=20, \"company\";r=119;t=1");
+        let second = limits.take(user, tenant).unwrap();
+        assert_eq!(second.left, "\"user\";r=1;t=40, \"company\";r=118;t=1");
+    }
 
     #[test]
     fn the_tenth_failure_brings_a_wait_that_doubles_up_to_a_quarter_of_an_hour() {

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod metrics;
 pub mod migrations;
 pub mod pages;
+pub mod parameters;
 pub mod postgres;
 pub mod problem;
 pub mod records;

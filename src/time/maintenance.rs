@@ -1,9 +1,11 @@
-//! Removes what has expired by real time, in small batches, on one server at a time.
+//! Removes what has expired by real time: rows in small batches, on one server at a time; what a server remembers of its
+//! callers, on each.
 
 use crate::kernel::error::AppResult;
 use crate::platform::clock::real_now;
 use crate::platform::db::Db;
 use crate::platform::duty::{Duty, Stop};
+use crate::platform::gatekeeper::Shared;
 use crate::platform::leases::Lease;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::sql_query;
@@ -23,28 +25,34 @@ const KEY_HOURS: i64 = 24;
 /// Refresh tokens stay past their end while an access token of a revoked family could still be about.
 const TOKEN_HOURS: i64 = 24;
 
-/// Starts the maintenance beside any others; the lease sees to it that one works at a time.
+/// Starts the maintenance beside any others; the lease sees to it that one at a time works on the database.
 ///
 /// # Errors
 /// When its thread or connections cannot be set up.
-pub fn spawn(url: &str) -> Result<Duty, Box<dyn std::error::Error + Send + Sync>> {
-    Duty::spawn("maintenance", url, run)
+pub fn spawn(url: &str, platform: Shared) -> Result<Duty, Box<dyn std::error::Error + Send + Sync>> {
+    Duty::spawn("maintenance", url, move |db, stop| run(db, platform, stop))
 }
 
-async fn run(db: Db, mut stop: Stop) {
+async fn run(db: Db, platform: Shared, mut stop: Stop) {
     let lease = Lease::new("maintenance", LEASE_SECONDS);
     while !stop.is_asked() {
-        let is_ours = db.bookkeep(async |conn| lease.take(conn).await).await;
-        let outcome = match is_ours {
-            Ok(true) => expire(&db).await,
-            Ok(false) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = outcome {
+        if let Err(error) = round(&db, &platform, &lease).await {
             tracing::warn!(%error, "expired rows could not be removed; trying again");
         }
         stop.pause(INTERVAL).await;
     }
+}
+
+/// What is done each time. The counts of calls are this server's own, whoever holds the lease.
+///
+/// # Errors
+/// Database errors.
+pub async fn round(db: &Db, platform: &Shared, lease: &Lease) -> AppResult<()> {
+    platform.limits.sweep();
+    if db.bookkeep(async |conn| lease.take(conn).await).await? {
+        expire(db).await?;
+    }
+    Ok(())
 }
 
 const EXPIRY: [(&str, i64); 2] = [

@@ -318,6 +318,95 @@ async fn nul_in_a_query_or_a_path_is_refused_everywhere() {
 }
 
 #[tokio::test]
+async fn nul_and_lone_surrogates_in_a_body_are_refused_everywhere() {
+    let company = company().await;
+    let admin = &company.administrator;
+    for text in ["\\u0000", "\\ud800"] {
+        let with_body = operations()
+            .into_iter()
+            .filter(|operation| operation.has_body() && operation.permission().is_some());
+        let wrong = each(
+            with_body,
+            async |operation| {
+                let path = operation.somewhere();
+                let request = admin.request(operation.method.clone(), &path).await;
+                let request = request.header("content-type", "application/json");
+                Answer::of(request.body(format!("{{\"name\":\"a{text}b\"}}"))).await
+            },
+            |_, answer| answer.status == 400 && answer.body["code"] == "malformed_body",
+        )
+        .await;
+        assert!(wrong.is_empty(), "{text}: {wrong:#?}");
+    }
+}
+
+#[tokio::test]
+async fn head_answers_wherever_get_does_and_without_a_body() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let lists = operations()
+        .into_iter()
+        .filter(|operation| operation.method == Method::GET && !operation.path.contains('{'));
+    let wrong = each(
+        lists,
+        async |operation| {
+            let got = admin.get(&operation.path).await;
+            let mut head = Answer::of(admin.request(Method::HEAD, &operation.path).await).await;
+            if got.status != head.status {
+                head.body = json!(format!("GET answers {}", got.status));
+            }
+            head
+        },
+        |_, answer| answer.body == Value::Null && (200..300).contains(&answer.status),
+    )
+    .await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_know_is_told_which_it_knows() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for operation in operations() {
+        known
+            .entry(operation.path.clone())
+            .or_default()
+            .insert(operation.method.to_string());
+    }
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    for operation in operations() {
+        let known = &known[&operation.path];
+        for method in methods.iter().filter(|method| !known.contains(**method)) {
+            let method: Method = method.parse().unwrap();
+            let answer = Answer::of(admin.request(method, &operation.somewhere()).await).await;
+            let allowed = answer
+                .header("allow")
+                .split(", ")
+                .map(str::to_owned)
+                .collect::<BTreeSet<_>>();
+            assert_eq!(answer.refused(405), "method_not_allowed", "{}", operation.path);
+            assert!(allowed.is_superset(known), "{}: {allowed:?}", operation.path);
+            assert_eq!(
+                allowed.contains("HEAD"),
+                known.contains("GET"),
+                "{}",
+                operation.path
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_speak_chinese_to_whoever_asks_for_it() {
+    let answer = anonymous(Method::GET, "/v1/accounts").await;
+    let answer = Answer::of(answer.header("accept-language", "zh")).await;
+    assert_eq!(answer.header("content-language"), "zh-CN");
+    let title = answer.body["title"].as_str().unwrap();
+    assert!(!title.is_ascii(), "{title}");
+}
+
+#[tokio::test]
 async fn every_list_answers_in_every_order_and_with_a_total() {
     let company = company().await;
     let admin = &company.administrator;

@@ -178,6 +178,14 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
         answers.push(Answer::of(request).await);
     }
     assert_eq!(answers[0].status, 200);
+    assert_eq!(
+        answers[0].header("ratelimit"),
+        "\"user\";r=2;t=20, \"company\";r=5999;t=1"
+    );
+    assert_eq!(
+        answers[0].header("ratelimit-policy"),
+        "\"user\";q=3;w=60, \"company\";q=6000;w=60"
+    );
     assert_eq!(answers[4].refused(429), "too_many_requests");
     assert_eq!(answers[4].header("ratelimit-policy"), "\"user\";q=3;w=60");
     assert!(answers[4].header("retry-after").parse::<u64>().unwrap() > 0);

@@ -1,17 +1,21 @@
 //! Timers, the engine that fires them, a sandbox company's clock, and what expires.
 
-use crate::support::app::{company, sandbox};
+use crate::support::app::{SECRET, company, sandbox};
 use crate::support::make_events::Own;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
+use penstock::config::Config;
 use penstock::kernel::error::{AppError, AppResult};
 use penstock::platform::clock::real_now;
 use penstock::platform::db::Tx;
 use penstock::platform::events::Event;
+use penstock::platform::leases::Lease;
 use penstock::platform::reply::Reply;
+use penstock::server;
 use penstock::time::timer::{self, Handlers, Timer};
 use penstock::time::{clock, engine, maintenance};
 use serde_json::{Value, json};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// `ring` leaves an event; `ring_daily` also sets itself anew a day later, `ring_out` cancels itself; `break` fails.
@@ -249,4 +253,24 @@ async fn stored_answers_go_after_a_day_and_tokens_a_day_after_their_end() {
     let keys = "SELECT count(*) AS number FROM idempotency_keys";
     let tokens = "SELECT count(*) AS number FROM refresh_tokens";
     assert_eq!((own.number(keys).await, own.number(tokens).await), (1, 1));
+}
+
+#[tokio::test]
+async fn every_server_forgets_the_callers_who_have_been_quiet_whoever_tidies_the_database() {
+    let own = Own::new(None).await;
+    let config = Config::read(|name| match name {
+        "PENSTOCK_RATE_LIMIT_PER_USER" | "PENSTOCK_RATE_LIMIT_PER_TENANT" => Some("600000".to_owned()),
+        _ => None,
+    });
+    let [first, second] = [0, 1].map(|_| server::platform(config.as_ref().unwrap(), SECRET).unwrap());
+    for platform in [&first, &second] {
+        platform.limits.take(own.administrator, own.tenant).unwrap();
+        assert_eq!(platform.limits.counted(), 2);
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for platform in [&first, &second] {
+        let lease = Lease::new("maintenance", 90);
+        maintenance::round(&own.db, platform, &lease).await.unwrap();
+        assert_eq!(platform.limits.counted(), 0);
+    }
 }

@@ -363,6 +363,21 @@ fn parameters(resource: &Resource, _is_list: bool) -> Vec<Value> {
     parameters
 }
 
+/// What a range may end at: anything of the member's kind, also beyond what the member itself may be.
+fn bound_schema(member: &Member) -> Map<String, Value> {
+    match member.kind {
+        Kind::Money => decimal_schema(15, 4, true),
+        Kind::Int => {
+            let mut schema = Map::new();
+            schema.insert("type".to_owned(), json!("integer"));
+            schema.insert("minimum".to_owned(), json!(i32::MIN));
+            schema.insert("maximum".to_owned(), json!(i32::MAX));
+            schema
+        }
+        _ => value_schema(member),
+    }
+}
+
 fn filter_parameter(resource: &Resource, name: &str) -> (Value, String) {
     if let Some(member) = resource
         .members
@@ -392,8 +407,7 @@ fn filter_parameter(resource: &Resource, name: &str) -> (Value, String) {
     }
     let (stem, suffix) = name.rsplit_once('_').unwrap_or((name, ""));
     let schema = match resource.member(stem) {
-        Some(member) if member.kind == Kind::Money => Value::Object(decimal_schema(15, 4, false)),
-        Some(member) => Value::Object(value_schema(member)),
+        Some(member) => Value::Object(bound_schema(member)),
         None => json!({ "type": "string", "format": "date-time" }),
     };
     let doc = match suffix {
