@@ -25,7 +25,7 @@ pub async fn sent(person: &Person, kind: &str, bytes: impl Into<Vec<u8>>) -> Str
 pub async fn done(person: &Person, asked: Answer) -> Value {
     let path = asked.header("location").to_owned();
     asked.expect(202);
-    for _ in 0..1200 {
+    for _ in 0..4800 {
         let job = person.get(&path).await.expect(200);
         if !job["ended_at"].is_null() {
             return job;
