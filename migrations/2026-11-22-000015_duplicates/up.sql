@@ -7,13 +7,9 @@ ALTER TABLE tenants ADD COLUMN contact_duplicates text NOT NULL DEFAULT 'warn';
 ALTER TABLE tenants ADD COLUMN lead_duplicates text NOT NULL DEFAULT 'warn';
 ALTER TABLE tenants ADD COLUMN intake_duplicates text NOT NULL DEFAULT 'attach';
 ALTER TABLE tenants ADD CONSTRAINT tenants_account_duplicates_check CHECK (account_duplicates IN ('block', 'warn', 'queue', 'allow')) NOT VALID;
-ALTER TABLE tenants VALIDATE CONSTRAINT tenants_account_duplicates_check;
 ALTER TABLE tenants ADD CONSTRAINT tenants_contact_duplicates_check CHECK (contact_duplicates IN ('block', 'warn', 'queue', 'allow')) NOT VALID;
-ALTER TABLE tenants VALIDATE CONSTRAINT tenants_contact_duplicates_check;
 ALTER TABLE tenants ADD CONSTRAINT tenants_lead_duplicates_check CHECK (lead_duplicates IN ('block', 'warn', 'queue', 'allow')) NOT VALID;
-ALTER TABLE tenants VALIDATE CONSTRAINT tenants_lead_duplicates_check;
 ALTER TABLE tenants ADD CONSTRAINT tenants_intake_duplicates_check CHECK (intake_duplicates IN ('attach', 'queue')) NOT VALID;
-ALTER TABLE tenants VALIDATE CONSTRAINT tenants_intake_duplicates_check;
 COMMENT ON COLUMN tenants.account_duplicates IS 'What happens when an account is entered that seems to be there.';
 COMMENT ON COLUMN tenants.intake_duplicates IS 'A delivery about a lead that is there is attached to it, or makes a lead that waits for review.';
 CREATE TABLE identity_keys (
