@@ -212,6 +212,7 @@ pub static LEAD: Resource = Resource {
             "The score that counts: the one set by hand, else the computed one; null without either. Time moves it without a change of the lead.",
             "\"72.5\"",
         )
+        .signed()
         .read_only()
         .sort(),
     ],

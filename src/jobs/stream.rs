@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use bytes::Bytes;
 use futures::stream;
 use std::time::{Duration, Instant};
+use utoipa::ToSchema;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -31,15 +32,30 @@ struct Follower {
     has_ended: bool,
 }
 
+/// One of the events.
+#[derive(ToSchema)]
+#[schema(example = json!({ "event": "progress", "id": "2", "retry": 1000, "data": "{}" }))]
+#[expect(dead_code, reason = "it describes lines of text to a reader of the document")]
+struct JobEvent {
+    /// `progress`, or `end` for the last one.
+    event: String,
+    /// The job's version.
+    id: String,
+    /// After how many milliseconds to connect again.
+    retry: i32,
+    /// The job as JSON text, of the shape that `GET /v1/jobs/{id}` answers.
+    data: String,
+}
+
 /// Follows a job
 ///
 /// Server-sent events: `progress` with the job as `GET /v1/jobs/{id}` shows it, each time that it has moved, and `end` with
 /// its last state, after which the stream ends. After a break of the connection send `Last-Event-ID`: the stream goes on
 /// from there; where the job has ended and you have seen it, the answer is 204, which tells a browser to stop asking.
 #[utoipa::path(tag = "jobs", operation_id = "stream_job", params(
-    ("Last-Event-ID" = Option<i32>, Header, description = "The id of the last event that you have seen.", example = 3)
+    ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that you have seen; one that we never gave is as none.", example = "3")
 ), security(("bearer" = [])), responses(
-    (status = 200, body = String, content_type = "text/event-stream", description = "The events.", example = json!("event: progress\nid: 2\ndata: {}\n\n")),
+    (status = 200, body = JobEvent, content_type = "text/event-stream", description = "The events, one after the other, each of this shape."),
     (status = 204, description = "It has ended, and you have seen that.")
 ))]
 #[get("/v1/jobs/{id}/events")]

@@ -214,7 +214,7 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
     let is_search = operation.get("x-reads-only").is_some();
     let is_write = method != "get" && !is_search;
     if is_write && !is_open {
-        header_parameters(method, operation);
+        header_parameters(method, path, operation);
     }
     let mut statuses = vec!["400", "404", "429", "500", "503"];
     if !is_open {
@@ -331,7 +331,7 @@ fn path_parameters(path: &str, operation: &mut Map<String, Value>) {
     }
 }
 
-fn header_parameters(method: &str, operation: &mut Map<String, Value>) {
+fn header_parameters(method: &str, path: &str, operation: &mut Map<String, Value>) {
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     let Some(parameters) = parameters.as_array_mut() else {
         return;
@@ -342,7 +342,9 @@ fn header_parameters(method: &str, operation: &mut Map<String, Value>) {
     } else {
         "IfMatch"
     });
-    if method == "post" && parameters.iter().any(|parameter| parameter["in"] == "path") {
+    let has_subject = parameters.iter().any(|parameter| parameter["in"] == "path");
+    // Each item of a batch names the version that it is about.
+    if method == "post" && has_subject && !path.ends_with("/batch") {
         names.push("IfMatch");
     }
     for name in names {

@@ -1,5 +1,6 @@
 //! Who may know whom: read from the `use crate::` lines.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -104,4 +105,47 @@ fn the_kernel_knows_neither_http_nor_sql() {
             );
         }
     }
+}
+
+/// The names under which this text's types stand in the document.
+fn component_names(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut described = false;
+    let mut renamed = None;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("#[derive(") {
+            described = line.contains("ToSchema");
+            renamed = None;
+        }
+        if let Some((_, name)) = line.split_once("schema(as = ") {
+            renamed = name.split([',', ')']).next().map(str::to_owned);
+        }
+        let Some((_, rest)) = line
+            .split_once("struct ")
+            .or_else(|| line.split_once("enum "))
+            .filter(|(before, _)| described && (before.is_empty() || before.starts_with("pub")))
+        else {
+            continue;
+        };
+        let own = rest.split(|c: char| !c.is_alphanumeric()).next();
+        names.extend(renamed.take().or(own.map(str::to_owned)));
+        described = false;
+    }
+    names
+}
+
+#[test]
+fn no_two_types_share_a_name_in_the_document() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut homes: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for file in files {
+        for name in component_names(&fs::read_to_string(&file).unwrap()) {
+            homes.entry(name).or_default().push(file.clone());
+        }
+    }
+    assert!(homes.len() > 100, "the types of the document were found");
+    homes.retain(|_, files| files.len() > 1);
+    assert!(homes.is_empty(), "one of each would be lost: {homes:#?}");
 }

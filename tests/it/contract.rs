@@ -431,3 +431,13 @@ async fn every_answer_of_the_document_is_what_the_server_serves() {
         .expect(200);
     assert_eq!(served, document());
 }
+
+#[test]
+fn what_is_embedded_never_takes_the_place_of_a_member() {
+    for resource in penstock::app::resources() {
+        for name in penstock::platform::records::store::expandable_singly(resource) {
+            let is_member = resource.members.iter().any(|member| member.name == name);
+            assert!(!is_member, "{}: {name}", resource.singular);
+        }
+    }
+}

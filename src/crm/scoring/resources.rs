@@ -202,6 +202,7 @@ pub static LEAD_REVIEW: Resource = Resource {
             is_range: false,
             ..Member::decimal("score", 4, "The score when the review was opened.", "\"72.5\"")
         }
+        .signed()
         .required()
         .sort(),
         Member::json(

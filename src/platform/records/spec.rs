@@ -211,6 +211,8 @@ pub struct Member {
     /// The permission without which it is neither shown nor set.
     pub sensitive: Option<&'static str>,
     pub refers: Option<&'static Resource>,
+    /// Under what `expand` embeds what it refers to, where its own name without `_id` is another member's.
+    pub embed_as: Option<&'static str>,
     /// For what is computed: its SQL over `t`.
     pub sql: Option<&'static str>,
     /// For `Kind::Json`: its JSON Schema as text.
@@ -237,6 +239,7 @@ const BLANK: Member = Member {
     is_sort: false,
     sensitive: None,
     refers: None,
+    embed_as: None,
     sql: None,
     schema: None,
     is_instruction: false,
@@ -392,6 +395,22 @@ impl Member {
             example,
             is_range: true,
             ..BLANK
+        }
+    }
+
+    /// For a decimal that may be below zero.
+    pub const fn signed(self) -> Member {
+        Member {
+            least: i64::MIN,
+            ..self
+        }
+    }
+
+    /// For a reference: under what `expand` embeds it.
+    pub const fn embedded_as(self, name: &'static str) -> Member {
+        Member {
+            embed_as: Some(name),
+            ..self
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::platform::records::spec::Resource;
+use crate::platform::records::spec::{Member, Resource};
 use crate::platform::records::sql::{self, Bind, DocRow, Intent, Sql};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ pub async fn expand(
         let Some(member) = resource
             .members
             .iter()
-            .find(|member| expand_name(member.name) == Some(name) && member.refers.is_some())
+            .find(|member| expand_name(member) == Some(name) && member.refers.is_some())
         else {
             continue;
         };
@@ -59,9 +59,9 @@ pub async fn expand(
     Ok(())
 }
 
-/// `account` for `account_id`.
-pub fn expand_name(member: &str) -> Option<&str> {
-    member.strip_suffix("_id")
+/// `account` for `account_id`, unless the member says otherwise.
+pub fn expand_name(member: &Member) -> Option<&'static str> {
+    member.embed_as.or_else(|| member.name.strip_suffix("_id"))
 }
 
 /// The names that `expand` takes for a resource.
@@ -70,7 +70,7 @@ pub fn expandable(resource: &Resource) -> Vec<&'static str> {
         .members
         .iter()
         .filter(|member| member.refers.is_some())
-        .filter_map(|member| expand_name(member.name))
+        .filter_map(expand_name)
         .collect()
 }
 

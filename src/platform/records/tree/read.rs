@@ -96,7 +96,7 @@ fn reference(resource: &Resource, name: &str) -> Option<(&'static Member, &'stat
     let member = resource
         .members
         .iter()
-        .find(|member| expand_name(member.name) == Some(name))?;
+        .find(|member| expand_name(member) == Some(name))?;
     Some((member, member.refers?))
 }
 
