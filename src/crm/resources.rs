@@ -214,6 +214,15 @@ pub static LEAD: Resource = Resource {
         )
         .read_only()
         .sort(),
+        Member::text(
+            "campaign_key",
+            60,
+            "Key of the campaign that won it; `null` takes it away. Senders may map it.",
+            "\"spring_2024\"",
+        )
+        .instruction(),
+        Member::id("campaign_id", "The campaign that won it.")
+            .computed("SELECT c.campaign_id FROM lead_campaigns c WHERE c.tenant_id = t.tenant_id AND c.lead_id = t.id"),
     ],
     default_sort: "-created_at",
     hooks: Hooks {
@@ -246,19 +255,30 @@ pub static LEAD_SOURCE: Resource = Resource {
             "channel",
             &[
                 "web",
+                "seo",
                 "ads",
+                "social",
+                "mail",
+                "webinar",
                 "exhibition",
+                "partner",
                 "referral",
                 "hotline",
                 "existing_customer",
-                "partner",
-                "webinar",
+                "cross_sell",
+                "service_desk",
                 "other",
             ],
-            "Kind of channel.",
+            "The channel. It need not have an intake.",
             "\"web\"",
         )
         .or("\"other\""),
+        Member::choice(
+            "kind",
+            &["online", "offline", "internal"],
+            "Kind of channel: online (`web`, `seo`, `ads`, `social`, `mail`, `webinar`), offline (`exhibition`, `partner`, `referral`, `hotline`, `other`) or internal (`existing_customer`, `cross_sell`, `service_desk`), unless it is set; `null` returns to that.",
+            "\"online\"",
+        ),
         Member::to("parent_id", &LEAD_SOURCE, "The source above it in the tree."),
         Member::flag(
             "is_intake_open",
@@ -296,6 +316,11 @@ pub static LEAD_SOURCE: Resource = Resource {
         ),
         Member::flag("has_secret", "false", "Whether it has a signing secret.")
             .computed("t.sealed_secret IS NOT NULL"),
+        Member::instant(
+            "previous_secret_until",
+            "Until when the secret before the last rotation is good, by real time; null when there is none.",
+        )
+        .read_only(),
     ],
     default_sort: "key",
     hooks: Hooks {
@@ -341,7 +366,7 @@ pub static INTAKE: Resource = Resource {
         Member::text(
             "body",
             262_144,
-            "What arrived, as text; bytes that are no UTF-8, and NUL, stand as replacement characters.",
+            "What arrived, as text; bytes that are no UTF-8, and NUL, stand as replacement characters. Empty once it expired.",
             "\"{\\\"company\\\":\\\"制造有限公司\\\"}\"",
         )
         .required(),
@@ -352,6 +377,10 @@ pub static INTAKE: Resource = Resource {
             "null",
         ),
         Member::instant("received_at", "When it arrived, in real time.").required(),
+        Member::instant(
+            "raw_expired_at",
+            "When the raw delivery was emptied, in real time: the company's `raw_intake_days` after an accepted one arrived.",
+        ),
     ],
     default_sort: "-created_at",
     hooks: Hooks::NONE,

@@ -4,6 +4,8 @@
 pub mod arrival;
 pub mod desk;
 pub mod mapping;
+mod replaying;
+mod rotation;
 pub mod signature;
 pub mod source;
 
@@ -20,12 +22,13 @@ use crate::platform::problem::Asked;
 use crate::platform::reply::Reply;
 use actix_web::{HttpMessage, HttpRequest, post, web};
 use bytes::Bytes;
-use diesel::sql_types::{Integer, Json, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Binary, Integer, Json, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use signature::Signed;
-use source::{Address, Source};
+use source::{Address, SignedBy, Source};
 use std::cell::Cell;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -42,6 +45,8 @@ const MOST_TRIES: u32 = 3;
 pub fn routes(config: &mut ServiceConfig) {
     config.service(receive);
     desk::routes(config);
+    rotation::routes(config);
+    replaying::routes(config);
 }
 
 /// What became of a delivery.
@@ -58,7 +63,7 @@ struct IntakeOutcome {
     lead_id: Option<Uuid>,
     /// Why a delivery was rejected.
     errors: Option<Vec<crate::platform::problem::ProblemFault>>,
-    /// Reservations about an accepted one.
+    /// Reservations: about the lead, or that the sender still signs with the secret before.
     warnings: Option<Vec<crate::platform::problem::ProblemFault>>,
 }
 
@@ -66,8 +71,10 @@ struct IntakeOutcome {
 ///
 /// Takes a sender's JSON, signed as the Standard Webhooks specification says with the source's secret. Whatever arrives with
 /// a good signature is kept raw. When it can be read into a lead, the answer is 201 with the lead's id; when it cannot, 202
-/// with the faults, and it waits to be corrected and replayed. The same `webhook-id` again answers 200 with the same lead. So
-/// does a delivery whose phone or e-mail an open lead has, in any spelling: it is noted on that lead's timeline.
+/// with the faults, and it waits to be corrected and replayed. The same `webhook-id` again answers 200 with the same lead:
+/// within seven days whatever it brings, later when it brings the same bytes. So does a delivery whose phone or e-mail an
+/// open lead has, in any spelling: it is noted on that lead's timeline. A source that was closed or archived answers 404 and
+/// keeps nothing; what was answered with 2xx before stays.
 #[utoipa::path(tag = "leads", operation_id = "deliver_lead", security(()),
     params(
         ("source" = String, Path, description = "The source's address: the last segment of its `intake_path`.", example = "0197c9a05d3e7c119e610c6a1c8e4b2a.0197c9a05d3e7c119e610c6a1c8e4b2b"),
@@ -104,30 +111,28 @@ async fn receive(
         ));
     }
     let signed = signed(&request)?;
-    let now = crate::platform::clock::real_now().timestamp();
-    let mut is_genuine = signature::is_genuine(&source.key, signed, &body, now);
-    if !is_genuine && source.is_old() {
+    let now = crate::platform::clock::real_now();
+    let mut signed_by = source.signed_by(signed, &body, now);
+    if signed_by.is_none() && source.is_old() {
         source = Source::fresh(&db, secrets, address).await?;
-        is_genuine = signature::is_genuine(&source.key, signed, &body, now);
-    }
-    if !is_genuine {
-        return Err(bad_signature());
+        signed_by = source.signed_by(signed, &body, now);
     }
     for _ in 0..MOST_TRIES {
         let delivery = Delivery {
             source: &source,
             id: signed.id,
             body: &body,
+            hash: Sha256::digest(&body).to_vec(),
+            signed_by: signed_by.ok_or_else(bad_signature)?,
             lang,
         };
         if let Some(reply) = delivery.take(&db).await? {
             return Ok(reply);
         }
         source = Source::fresh(&db, secrets, address).await?;
-        if !signature::is_genuine(&source.key, signed, &body, now) {
-            return Err(bad_signature());
-        }
+        signed_by = source.signed_by(signed, &body, now);
     }
+    signed_by.ok_or_else(bad_signature)?;
     Err(AppError::refuse(
         Code::Unavailable,
         say("The source is being changed", "来源正在变更"),
@@ -172,6 +177,9 @@ struct Delivery<'a> {
     source: &'a Arc<Source>,
     id: &'a str,
     body: &'a Bytes,
+    /// Of its bytes.
+    hash: Vec<u8>,
+    signed_by: SignedBy,
     lang: Lang,
 }
 
@@ -227,7 +235,7 @@ impl Delivery<'_> {
                     intake,
                     Some(arrived.lead()),
                     &json!([]),
-                    &arrived.warnings(),
+                    &self.warnings(arrived.warnings()),
                     self.lang,
                 )
             })
@@ -250,7 +258,8 @@ impl Delivery<'_> {
                     is_not_taken.set(true);
                     return Err(AppError::internal("the delivery is not taken"));
                 }
-                outcome(202, intake, None, &mapping::kept(faults), &[], self.lang)
+                let warnings = self.warnings(Vec::new());
+                outcome(202, intake, None, &mapping::kept(faults), &warnings, self.lang)
             })
             .await;
         match written {
@@ -271,10 +280,12 @@ impl Delivery<'_> {
     ) -> AppResult<bool> {
         let status = if lead.is_some() { "accepted" } else { "rejected" };
         let query = sql_query(
-            "INSERT INTO intakes (tenant_id, id, source_id, delivery_id, body, status, faults, lead_id, received_at, created_at, updated_at) \
-             SELECT $1, $2, s.id, $5, $6, $7, $8, $9, $10, $11, $11 FROM lead_sources s \
+            "INSERT INTO intakes (tenant_id, id, source_id, delivery_id, body, status, faults, lead_id, received_at, created_at, updated_at, body_hash) \
+             SELECT $1, $2, s.id, $5, $6, $7, $8, $9, $10, $11, $11, $12 FROM lead_sources s \
              WHERE s.tenant_id = $1 AND s.id = $3 AND s.version = $4 AND s.is_intake_open AND s.archived_at IS NULL \
-             ON CONFLICT (tenant_id, source_id, delivery_id) DO NOTHING",
+             AND NOT EXISTS (SELECT 1 FROM intakes f WHERE f.tenant_id = $1 AND f.source_id = $3 AND f.delivery_id = $5 \
+                AND NOT f.is_remembered AND f.body_hash = $12) \
+             ON CONFLICT (tenant_id, source_id, delivery_id) WHERE is_remembered DO NOTHING",
         )
         .bind::<SqlUuid, _>(ctx.tenant)
         .bind::<SqlUuid, _>(intake)
@@ -286,7 +297,8 @@ impl Delivery<'_> {
         .bind::<Jsonb, _>(mapping::kept(faults))
         .bind::<Nullable<SqlUuid>, _>(lead)
         .bind::<Timestamptz, _>(ctx.recorded_at)
-        .bind::<Timestamptz, _>(ctx.now);
+        .bind::<Timestamptz, _>(ctx.now)
+        .bind::<Binary, _>(self.hash.as_slice());
         let is_kept = Cached(query).execute(&mut **tx).await? == 1;
         if is_kept {
             let about = json!({ "source_id": self.source.address.id, "lead_id": lead });
@@ -301,19 +313,37 @@ impl Delivery<'_> {
         let kept: Option<Kept> = db
             .read(async |conn| {
                 let query = sql_query(
-                    "SELECT id, lead_id, faults::json AS faults FROM intakes WHERE tenant_id = $1 AND source_id = $2 AND delivery_id = $3",
+                    "SELECT id, lead_id, faults::json AS faults FROM intakes WHERE tenant_id = $1 AND source_id = $2 AND delivery_id = $3 \
+                     AND (is_remembered OR body_hash = $4) ORDER BY is_remembered DESC, id DESC LIMIT 1",
                 )
                 .bind::<SqlUuid, _>(address.tenant)
                 .bind::<SqlUuid, _>(address.id)
-                .bind::<Text, _>(self.id);
+                .bind::<Text, _>(self.id)
+                .bind::<Binary, _>(self.hash.as_slice());
                 Ok(Cached(query).get_result(conn).await.optional()?)
             })
             .await?;
         kept.map(|kept| {
             let status = if kept.lead_id.is_some() { 200 } else { 202 };
-            outcome(status, kept.id, kept.lead_id, &kept.faults, &[], self.lang)
+            let warnings = self.warnings(Vec::new());
+            outcome(status, kept.id, kept.lead_id, &kept.faults, &warnings, self.lang)
         })
         .transpose()
+    }
+
+    /// What there is to say, with that the sender still signs with the secret before.
+    fn warnings(&self, mut warnings: Vec<Warning>) -> Vec<Warning> {
+        if let SignedBy::Previous(until) = self.signed_by {
+            warnings.push(Fault::new(
+                "",
+                "previous_secret",
+                say(
+                    format!("signed with the previous secret, which is good until {until}"),
+                    format!("使用旧密钥签名,旧密钥有效期至 {until}"),
+                ),
+            ));
+        }
+        warnings
     }
 }
 
