@@ -32,7 +32,7 @@ pub const RESOURCES: &[&Resource] = &[
     &campaigns::CAMPAIGN,
     &campaigns::CAMPAIGN_COST,
     &duplicates::reviews::DUPLICATE_REVIEW,
-    &resources::INTAKE,
+    &intake::resources::INTAKE,
     &resources::FIELD_DEFINITION,
     &scoring::resources::SCORING_MODEL,
     &scoring::resources::CUSTOMER_PROFILE,

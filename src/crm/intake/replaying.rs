@@ -2,8 +2,9 @@
 
 use super::desk::{on_behalf, owner_of};
 use super::mapping::Reading;
+use super::resources::INTAKE;
 use super::{addressed, arrival, raw_text, read};
-use crate::crm::resources::{INTAKE, LEAD_SOURCE};
+use crate::crm::resources::LEAD_SOURCE;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
@@ -81,6 +82,7 @@ struct ReplayIntakes {
 #[serde(deny_unknown_fields)]
 struct ReplayFilter {
     /// Of this source.
+    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
     source_id: Option<Uuid>,
     /// Rejected for a fault with this code.
     #[schema(min_length = 1, max_length = 60, example = "required")]
@@ -92,6 +94,7 @@ struct ReplayFilter {
     #[schema(example = "2024-03-16T08:30:00Z")]
     received_before: Option<DateTime<Utc>>,
     /// Only after this intake: `next_after` of the answer before.
+    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
     after: Option<Uuid>,
 }
 
@@ -114,11 +117,14 @@ struct ReplayedIntakes {
 /// What became of one.
 #[derive(Serialize, ToSchema)]
 struct Replayed {
+    /// The intake.
+    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
     intake_id: Uuid,
     /// 200 when it is accepted, else the status that a replay of its own would have been refused with.
     #[schema(minimum = 200, maximum = 599, example = 200)]
     status: u16,
     /// The lead that it made, or was attached to.
+    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2b")]
     lead_id: Option<Uuid>,
     /// Why it was not accepted.
     #[schema(value_type = Vec<ProblemFault>, example = json!([]))]
