@@ -181,6 +181,60 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Days that are not as the week says: holidays, make-up days, days with other hours.
+    calendar_days (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        day -> Date,
+        kind -> Text,
+        name -> Nullable<Text>,
+        /// Its own hours, [{begins, ends}]; NULL: those of its weekday, or the standard ones where that is not worked.
+        hours -> Nullable<Jsonb>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// What a campaign cost, day by day, in the currency in which it was paid.
+    campaign_costs (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        campaign_id -> Uuid,
+        cost_on -> Date,
+        amount -> Numeric,
+        currency -> Text,
+        note -> Nullable<Text>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Something that a channel does to win leads, for a time and a budget.
+    campaigns (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        source_id -> Uuid,
+        key -> Text,
+        name -> Text,
+        starts_on -> Nullable<Date>,
+        ends_on -> Nullable<Date>,
+        budget -> Nullable<Numeric>,
+        currency -> Nullable<Text>,
+        description -> Nullable<Text>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     /// What the customer wants changed in evaluation.
     change_requests (tenant_id, id) {
         tenant_id -> Uuid,
@@ -562,6 +616,12 @@ diesel::table! {
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        /// Whether its delivery id alone tells a repetition: for seven days, and while it waits; by real time.
+        is_remembered -> Bool,
+        /// SHA-256 of the bytes as they came: later the id tells a repetition together with it.
+        body_hash -> Nullable<Bytea>,
+        /// When the raw delivery was emptied, by real time.
+        raw_expired_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -637,6 +697,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// The campaign that won a lead.
+    lead_campaigns (tenant_id, lead_id) {
+        tenant_id -> Uuid,
+        lead_id -> Uuid,
+        campaign_id -> Uuid,
+    }
+}
+
+diesel::table! {
     /// Candidates for sales qualification: who reached the second limit waits here for a person's word.
     lead_reviews (tenant_id, id) {
         tenant_id -> Uuid,
@@ -702,6 +771,11 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         archived_at -> Nullable<Timestamptz>,
+        /// online, offline or internal; by the channel unless it was set.
+        kind -> Text,
+        /// The secret before a rotation, good until previous_secret_until by real time.
+        sealed_previous_secret -> Nullable<Bytea>,
+        previous_secret_until -> Nullable<Timestamptz>,
     }
 }
 
@@ -1305,6 +1379,12 @@ diesel::table! {
         lead_duplicates -> Text,
         /// A delivery about a lead that is there is attached to it, or makes a lead that waits for review.
         intake_duplicates -> Text,
+        /// Working hours of a day that has none of its own, in local time: [{begins, ends}], in order.
+        standard_hours -> Jsonb,
+        /// Hours of weekdays that have their own, by ISO day of the week. Which days are worked is in working_days.
+        working_hours -> Jsonb,
+        /// For how many days what arrived is kept raw once it is accepted; what waits is kept.
+        raw_intake_days -> Int4,
     }
 }
 

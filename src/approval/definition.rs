@@ -1,5 +1,6 @@
 //! The document of a process, as it is written, exported, published and frozen into requests.
 
+use crate::time::calendar::Span;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Schema};
 use utoipa::openapi::{OneOf, RefOr};
@@ -84,14 +85,27 @@ pub struct ProcessStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "amount > 200000")]
     pub condition: Option<String>,
-    /// How long the step may stay open, in clock seconds. Passing it never approves.
+    /// How long the step may stay open, in clock seconds. Passing it never approves. Of the three deadlines at most one
+    /// is given; each is computed when the step opens, those in working time by the company's calendar as it then is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 172800, minimum = 60, maximum = 31_536_000)]
     pub deadline_seconds: Option<i64>,
+    /// The deadline in minutes that are worked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 480, minimum = 1, maximum = 525_600)]
+    pub deadline_working_minutes: Option<i64>,
+    /// The deadline in working days: "three days" over a holiday.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 3, minimum = 1, maximum = 365)]
+    pub deadline_working_days: Option<i64>,
     /// How long before the deadline those who have not decided are reminded, in clock seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 14400, minimum = 60)]
     pub reminder_seconds_before: Option<i64>,
+    /// The same in minutes that are worked; at most one of the two is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 60, minimum = 1, maximum = 525_600)]
+    pub reminder_working_minutes_before: Option<i64>,
     /// Who is asked as well when the deadline has passed; their word alone then decides the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = escalation_schema)]
@@ -250,9 +264,31 @@ impl ProcessStep {
             quorum: None,
             condition: None,
             deadline_seconds: None,
+            deadline_working_minutes: None,
+            deadline_working_days: None,
             reminder_seconds_before: None,
+            reminder_working_minutes_before: None,
             escalation: None,
         }
+    }
+
+    /// Whether it has a deadline of any kind.
+    #[must_use]
+    pub fn has_deadline(&self) -> bool {
+        self.deadline_seconds.is_some() || self.working_deadline().is_some()
+    }
+
+    /// Its deadline in working time, if that is what it has.
+    #[must_use]
+    pub fn working_deadline(&self) -> Option<Span> {
+        let minutes = self.deadline_working_minutes.map(Span::WorkingMinutes);
+        minutes.or(self.deadline_working_days.map(Span::WorkingDays))
+    }
+
+    /// Its reminder in working time before the deadline, if that is what it has.
+    #[must_use]
+    pub fn working_reminder(&self) -> Option<Span> {
+        self.reminder_working_minutes_before.map(Span::WorkingMinutes)
     }
 
     /// How many seats it needs at least.

@@ -13,6 +13,10 @@ const MAX_STEPS: usize = 50;
 const MAX_LEVELS: u32 = 20;
 const MINUTE: i64 = 60;
 const YEAR: i64 = 31_536_000;
+/// Most working minutes of a deadline: those of a year that is worked day and night.
+const MOST_MINUTES: i64 = 525_600;
+/// Most working days of a deadline.
+const MOST_DAYS: i64 = 365;
 
 /// What a process may refer to.
 #[derive(Debug, Clone, Default)]
@@ -284,32 +288,86 @@ impl StepCheck<'_> {
     }
 
     fn times(&mut self) {
+        self.deadline();
+        self.reminder();
+    }
+
+    fn deadline(&mut self) {
         let step = self.step;
-        if step
-            .deadline_seconds
-            .is_some_and(|seconds| !(MINUTE..=YEAR).contains(&seconds))
-        {
-            self.out_of_range(
-                "deadline_seconds",
-                "must be from 60 to 31536000",
-                "须在60到31536000之间",
-            );
-        }
-        let Some(reminder) = step.reminder_seconds_before else {
-            return;
-        };
-        match step.deadline_seconds {
-            None => self.needs_deadline("reminder_seconds_before"),
-            Some(_) if reminder < MINUTE => {
-                self.out_of_range("reminder_seconds_before", "must be at least 60", "不得小于60");
-            }
-            Some(deadline) if deadline <= reminder => self.out_of_range(
-                "reminder_seconds_before",
-                "must be less than deadline_seconds",
-                "须小于 deadline_seconds",
+        let given = [
+            ("deadline_seconds", step.deadline_seconds, MINUTE..=YEAR),
+            (
+                "deadline_working_minutes",
+                step.deadline_working_minutes,
+                1..=MOST_MINUTES,
             ),
-            Some(_) => {}
+            ("deadline_working_days", step.deadline_working_days, 1..=MOST_DAYS),
+        ];
+        let mut first = None;
+        for (member, value, range) in given {
+            let Some(value) = value else { continue };
+            if !range.contains(&value) {
+                self.beyond(member, *range.start(), *range.end());
+            }
+            if let Some(first) = first {
+                self.instead(member, first);
+            }
+            first = first.or(Some(member));
         }
+    }
+
+    fn reminder(&mut self) {
+        let step = self.step;
+        let (seconds, minutes) = (step.reminder_seconds_before, step.reminder_working_minutes_before);
+        if let Some(seconds) = seconds {
+            match step.deadline_seconds {
+                _ if !step.has_deadline() => self.needs_deadline("reminder_seconds_before"),
+                _ if seconds < MINUTE => {
+                    self.out_of_range("reminder_seconds_before", "must be at least 60", "不得小于60");
+                }
+                Some(deadline) if deadline <= seconds => self.out_of_range(
+                    "reminder_seconds_before",
+                    "must be less than deadline_seconds",
+                    "须小于 deadline_seconds",
+                ),
+                _ => {}
+            }
+        }
+        if let Some(minutes) = minutes {
+            if !step.has_deadline() {
+                self.needs_deadline("reminder_working_minutes_before");
+            } else if !(1..=MOST_MINUTES).contains(&minutes) {
+                self.beyond("reminder_working_minutes_before", 1, MOST_MINUTES);
+            } else if step
+                .deadline_working_minutes
+                .is_some_and(|deadline| deadline <= minutes)
+            {
+                self.out_of_range(
+                    "reminder_working_minutes_before",
+                    "must be less than deadline_working_minutes",
+                    "须小于 deadline_working_minutes",
+                );
+            }
+            if seconds.is_some() {
+                self.instead("reminder_working_minutes_before", "reminder_seconds_before");
+            }
+        }
+    }
+
+    fn beyond(&mut self, member: &str, least: i64, most: i64) {
+        self.out_of_range(
+            member,
+            &format!("must be from {least} to {most}"),
+            &format!("须在{least}到{most}之间"),
+        );
+    }
+
+    fn instead(&mut self, member: &str, other: &str) {
+        self.faults.push(Fault::invalid(
+            self.place(member),
+            format!("cannot be given together with {other}"),
+            format!("不能与 {other} 同时给出"),
+        ));
     }
 
     fn escalation(&mut self) {
@@ -317,7 +375,7 @@ impl StepCheck<'_> {
         let Some(escalation) = &step.escalation else {
             return;
         };
-        if step.deadline_seconds.is_none() {
+        if !step.has_deadline() {
             self.needs_deadline("escalation");
         }
         match escalation {
@@ -332,8 +390,8 @@ impl StepCheck<'_> {
     fn needs_deadline(&mut self, member: &str) {
         self.faults.push(Fault::invalid(
             self.place(member),
-            "needs deadline_seconds",
-            "须先设置 deadline_seconds",
+            "needs a deadline",
+            "须先设置期限",
         ));
     }
 }

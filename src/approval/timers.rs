@@ -10,7 +10,9 @@ use super::subjects::Subjects;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::Tx;
+use crate::time::calendar::Calendar;
 use crate::time::timer;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,24 +23,80 @@ pub const DEADLINE: &str = "approval_deadline";
 /// What both are about.
 pub const SUBJECT: &str = "approval_step";
 
+/// Steps that open by an outcome.
+fn opening<'a>(before: &'a State, after: &'a State) -> impl Iterator<Item = &'a Step> {
+    let was_open = |step: &Step| is_open(before, step);
+    let open = after.steps.iter().filter(|step| step.state == StepState::Open);
+    open.filter(move |step| !was_open(step))
+}
+
+fn is_open(state: &State, step: &Step) -> bool {
+    state
+        .step(step.id)
+        .is_some_and(|step| step.state == StepState::Open)
+}
+
+/// The company's calendar, when a step that opens goes by it.
+pub(super) async fn calendar(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    process: &ProcessDocument,
+    before: &State,
+    after: &State,
+) -> AppResult<Option<Calendar>> {
+    let needs_it = opening(before, after).any(|step| {
+        let step = process.step(&step.key);
+        step.working_deadline().is_some() || step.working_reminder().is_some()
+    });
+    if !needs_it {
+        return Ok(None);
+    }
+    Calendar::of(&mut &**tx, ctx.tenant).await.map(Some)
+}
+
+/// The state with the deadlines in working time of the steps that open. They are kept, since the acts alone do not give
+/// them: a calendar that changes later does not move what is set.
+pub(super) fn dated(
+    process: &ProcessDocument,
+    before: &State,
+    mut after: State,
+    calendar: &Calendar,
+) -> State {
+    let opening = opening(before, &after).map(|step| step.id).collect::<Vec<_>>();
+    let opening = after.steps.iter_mut().filter(|step| opening.contains(&step.id));
+    for step in opening {
+        let span = process.step(&step.key).working_deadline();
+        if let (Some(span), Some(opened)) = (span, step.opened_at) {
+            step.due_at = Some(calendar.after(opened, span));
+        }
+    }
+    after
+}
+
+/// When those who have yet to decide are reminded; never before the step opened.
+fn reminder_at(process: &ProcessDocument, step: &Step, calendar: Option<&Calendar>) -> Option<DateTime<Utc>> {
+    let span = process.step(&step.key).working_reminder();
+    match (span, calendar, step.due_at) {
+        (Some(span), Some(calendar), Some(due)) => {
+            let at = calendar.before(due, span);
+            Some(step.opened_at.map_or(at, |opened| opened.max(at)))
+        }
+        _ => rules::reminder_at(process, step),
+    }
+}
+
 /// Sets the timers of steps that have opened, and takes away those of steps that have closed.
 pub(super) async fn follow(
     tx: &mut Tx,
     ctx: &Ctx,
     process: &ProcessDocument,
     request: Uuid,
-    before: &State,
-    after: &State,
+    (before, after): (&State, &State),
+    calendar: Option<&Calendar>,
 ) -> AppResult<()> {
-    let was_open = |step: &Step| {
-        before
-            .step(step.id)
-            .is_some_and(|old| old.state == StepState::Open)
-    };
-    let is_open = |step: &Step| step.state == StepState::Open;
-    for step in after.steps.iter().filter(|step| is_open(step) && !was_open(step)) {
+    for step in opening(before, after) {
         let due = [
-            (REMINDER, rules::reminder_at(process, step)),
+            (REMINDER, reminder_at(process, step, calendar)),
             (DEADLINE, step.due_at),
         ];
         for (kind, at) in due {
@@ -48,8 +106,8 @@ pub(super) async fn follow(
             }
         }
     }
-    let closed = after.steps.iter().filter(|step| was_open(step) && !is_open(step));
-    for step in closed {
+    let closed = after.steps.iter().filter(|step| step.state != StepState::Open);
+    for step in closed.filter(|step| is_open(before, step)) {
         timer::cancel(tx, ctx, REMINDER, (SUBJECT, step.id)).await?;
         timer::cancel(tx, ctx, DEADLINE, (SUBJECT, step.id)).await?;
     }

@@ -67,9 +67,14 @@ pub(super) async fn write(
     outcome: &Outcome,
     ids: &Ids,
 ) -> AppResult<()> {
-    let request = loaded.request.id;
+    let (request, process) = (loaded.request.id, &loaded.process);
+    let calendar = timers::calendar(tx, ctx, process, &loaded.state, &outcome.state).await?;
+    let after = match &calendar {
+        Some(calendar) => &timers::dated(process, &loaded.state, outcome.state.clone(), calendar),
+        None => &outcome.state,
+    };
     let mut asked = Vec::new();
-    for change in changes(&loaded.state, &outcome.state) {
+    for change in changes(&loaded.state, after) {
         match change {
             Change::AddStep(step) => add_step(tx, ctx, request, &step).await?,
             Change::SetStep(step) => set_step(tx, ctx, &step).await?,
@@ -91,7 +96,15 @@ pub(super) async fn write(
         .values(&acts)
         .execute(&mut **tx)
         .await?;
-    timers::follow(tx, ctx, &loaded.process, request, &loaded.state, &outcome.state).await?;
+    timers::follow(
+        tx,
+        ctx,
+        process,
+        request,
+        (&loaded.state, after),
+        calendar.as_ref(),
+    )
+    .await?;
     tx.record(event(loaded, outcome));
     Ok(())
 }

@@ -59,6 +59,8 @@ const REFERENCES: &[(&str, &str, &str, &str)] = &[
     ("leads", "id", "converted_contact_id", "contacts"),
     ("leads", "id", "converted_opportunity_id", "opportunities"),
     ("intakes", "id", "lead_id", "leads"),
+    ("lead_campaigns", "lead_id", "lead_id", "leads"),
+    ("lead_campaigns", "lead_id", "campaign_id", "campaigns"),
     ("approval_requests", "id", "visit_id", "transitions"),
     ("approval_requests", "id", "criterion_id", "criteria"),
     ("approval_requests", "id", "subject_owner_id", "users"),

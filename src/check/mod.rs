@@ -13,6 +13,7 @@ mod duplicates;
 mod history;
 mod links;
 mod scores;
+mod sources;
 
 use crate::kernel::error::AppResult;
 use crate::platform::db::Db;
@@ -68,6 +69,7 @@ pub async fn run(url: &str) -> Result<Vec<Finding>, Failure> {
             findings.extend(duplicates::check(conn).await?);
             findings.extend(approvals::check(conn).await?);
             findings.extend(scores::check(conn).await?);
+            findings.extend(sources::check(conn).await?);
             findings.extend(history::check(conn).await?);
             Ok(findings)
         })

@@ -2,7 +2,7 @@
 
 use super::duplicates::gate;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
-use super::{grading, rules, tree};
+use super::{campaigns, grading, rules, tree};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::expression;
@@ -93,7 +93,8 @@ pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBo
         if was_converted && change.act == Act::Update {
             return Err(already_converted());
         }
-        gate::admit(tx, ctx, &LEAD, change).await
+        gate::admit(tx, ctx, &LEAD, change).await?;
+        campaigns::follow(tx, ctx, change).await
     })
 }
 
@@ -103,6 +104,25 @@ pub fn already_converted() -> AppError {
         Code::AlreadyConverted,
         say("It is converted; it no longer changes", "线索已转化,不可再更改"),
     )
+}
+
+/// A source is of its channel's kind unless it was given another.
+fn kind_of_channel(change: &mut Change) {
+    let before = change.before.get("channel").and_then(Value::as_str);
+    let was_given = change.before.get("kind").and_then(Value::as_str) != before.map(kind_of);
+    let is_kept = change.was_sent("kind") || was_given;
+    if change.text("kind").is_none() || (change.act == Act::Update && !is_kept) {
+        let kind = kind_of(change.text("channel").unwrap_or_default());
+        change.after.insert("kind".to_owned(), kind.into());
+    }
+}
+
+fn kind_of(channel: &str) -> &'static str {
+    match channel {
+        "web" | "seo" | "ads" | "social" | "mail" | "webinar" => "online",
+        "existing_customer" | "cross_sell" | "service_desk" => "internal",
+        _ => "offline",
+    }
 }
 
 /// Lead sources: the mapping speaks of members that a lead has; no circle of parents.
@@ -115,6 +135,7 @@ pub fn lead_source<'a>(
         if matches!(change.act, Act::Archive | Act::Restore) {
             return Ok(());
         }
+        kind_of_channel(change);
         let mut faults = super::intake::mapping::faults(
             change.after.get("mapping").unwrap_or(&Value::Null),
             change.after.get("required_members").unwrap_or(&Value::Null),

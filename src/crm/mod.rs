@@ -1,6 +1,7 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
 mod attached;
+pub mod campaigns;
 pub mod duplicates;
 pub mod external_ids;
 pub mod field_index;
@@ -28,8 +29,10 @@ pub const RESOURCES: &[&Resource] = &[
     &resources::CONTACT,
     &resources::LEAD,
     &resources::LEAD_SOURCE,
+    &campaigns::CAMPAIGN,
+    &campaigns::CAMPAIGN_COST,
     &duplicates::reviews::DUPLICATE_REVIEW,
-    &resources::INTAKE,
+    &intake::resources::INTAKE,
     &resources::FIELD_DEFINITION,
     &scoring::resources::SCORING_MODEL,
     &scoring::resources::CUSTOMER_PROFILE,

@@ -215,6 +215,15 @@ pub static LEAD: Resource = Resource {
         .signed()
         .read_only()
         .sort(),
+        Member::text(
+            "campaign_key",
+            60,
+            "Key of the campaign that won it; `null` takes it away. Senders may map it.",
+            "\"spring_2024\"",
+        )
+        .instruction(),
+        Member::id("campaign_id", "The campaign that won it.")
+            .computed("SELECT c.campaign_id FROM lead_campaigns c WHERE c.tenant_id = t.tenant_id AND c.lead_id = t.id"),
     ],
     default_sort: "-created_at",
     hooks: Hooks {
@@ -247,19 +256,30 @@ pub static LEAD_SOURCE: Resource = Resource {
             "channel",
             &[
                 "web",
+                "seo",
                 "ads",
+                "social",
+                "mail",
+                "webinar",
                 "exhibition",
+                "partner",
                 "referral",
                 "hotline",
                 "existing_customer",
-                "partner",
-                "webinar",
+                "cross_sell",
+                "service_desk",
                 "other",
             ],
-            "Kind of channel.",
+            "The channel. It need not have an intake.",
             "\"web\"",
         )
         .or("\"other\""),
+        Member::choice(
+            "kind",
+            &["online", "offline", "internal"],
+            "Kind of channel: online (`web`, `seo`, `ads`, `social`, `mail`, `webinar`), offline (`exhibition`, `partner`, `referral`, `hotline`, `other`) or internal (`existing_customer`, `cross_sell`, `service_desk`), unless it is set; `null` returns to that.",
+            "\"online\"",
+        ),
         Member::to("parent_id", &LEAD_SOURCE, "The source above it in the tree."),
         Member::flag(
             "is_intake_open",
@@ -297,65 +317,17 @@ pub static LEAD_SOURCE: Resource = Resource {
         ),
         Member::flag("has_secret", "false", "Whether it has a signing secret.")
             .computed("t.sealed_secret IS NOT NULL"),
+        Member::instant(
+            "previous_secret_until",
+            "Until when the secret before the last rotation is good, by real time; null when there is none.",
+        )
+        .read_only(),
     ],
     default_sort: "key",
     hooks: Hooks {
         before: Some(hooks::lead_source),
         ..Hooks::NONE
     },
-};
-
-pub static INTAKE: Resource = Resource {
-    singular: "intake",
-    plural: "intakes",
-    table: "intakes",
-    tag: "leads",
-    about: "A delivery that arrived at a source, raw, with what became of it.",
-    permission: "intake",
-    access: Access::Shared,
-    verbs: Verbs::READ,
-    members: &[
-        Member::to("source_id", &LEAD_SOURCE, "The source that it arrived at.").required(),
-        Member::text(
-            "delivery_id",
-            255,
-            "The sender's id of the delivery (`webhook-id`).",
-            "\"msg_2KWPBgLlAfxdpx2AI54pPJ85f4W\"",
-        )
-        .required()
-        .filter(),
-        Member::choice(
-            "status",
-            &["accepted", "rejected"],
-            "`accepted`: it made a lead. `rejected`: it waits to be corrected and replayed.",
-            "\"rejected\"",
-        )
-        .required(),
-        Member::json(
-            "faults",
-            "[]",
-            r#"{"type":"array","items":{"type":"object","required":["pointer","code","message","message_zh"],"properties":{"pointer":{"type":"string","description":"JSON Pointer of the lead's member.","examples":["/name"]},"code":{"type":"string","description":"Stable code of the fault.","examples":["required"]},"message":{"type":"string","description":"The fault in English.","examples":["is required"]},"message_zh":{"type":"string","description":"The fault in Chinese.","examples":["为必填项"]}}}}"#,
-            "Why it was rejected when it arrived.",
-            r#"[{"pointer":"/name","code":"required","message":"is required","message_zh":"为必填项"}]"#,
-        ),
-        Member::to("lead_id", &LEAD, "The lead that it made."),
-        Member::text(
-            "body",
-            262_144,
-            "What arrived, as text; bytes that are no UTF-8, and NUL, stand as replacement characters.",
-            "\"{\\\"company\\\":\\\"制造有限公司\\\"}\"",
-        )
-        .required(),
-        Member::text(
-            "corrected_body",
-            1_048_576,
-            "What was replayed in its place, when it was corrected.",
-            "null",
-        ),
-        Member::instant("received_at", "When it arrived, in real time.").required(),
-    ],
-    default_sort: "-created_at",
-    hooks: Hooks::NONE,
 };
 
 pub static FIELD_DEFINITION: Resource = Resource {

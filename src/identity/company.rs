@@ -45,7 +45,7 @@ pub struct CompanyView {
     /// First month of the fiscal year.
     #[schema(example = 1)]
     fiscal_year_start_month: i16,
-    /// Working days of the week, 1 = Monday.
+    /// Working days of the week, 1 = Monday; their hours stand in the working week.
     #[schema(example = json!([1, 2, 3, 4, 5]))]
     working_days: Vec<i16>,
     /// An account whose need lies at most so many days ahead has grade A.
@@ -69,6 +69,9 @@ pub struct CompanyView {
     /// What happens when a delivery is about a lead that is there: `attach` or `queue`.
     #[schema(example = "attach")]
     intake_duplicates: String,
+    /// For how many days what a source delivered is kept raw once it is accepted.
+    #[schema(example = 90)]
+    raw_intake_days: i32,
     /// Where a sandbox company's clock stands; null for a company that lives by real time.
     #[schema(example = "2024-03-05T08:30:00Z")]
     sandbox_now: Option<DateTime<Utc>>,
@@ -134,6 +137,9 @@ pub struct CompanyPatch {
     /// for review.
     #[schema(pattern = "^(attach|queue)$", nullable = false, example = "attach")]
     intake_duplicates: Option<String>,
+    /// For how many days what a source delivered is kept raw once it is accepted; what waits to be corrected is kept.
+    #[schema(minimum = 7, maximum = 3650, nullable = false, example = 90)]
+    raw_intake_days: Option<i32>,
 }
 
 /// A day of the week, 1 = Monday.
@@ -146,7 +152,7 @@ const SELECT: &str = "SELECT json_build_object('id', tenant_id, 'name', name, 's
      'currency', currency, 'locale', locale, 'week_start', week_start, 'fiscal_year_start_month', fiscal_year_start_month, \
      'working_days', working_days, 'grade_a_days', grade_a_days, 'grade_b_months', grade_b_months, \
      'is_phone_strict', is_phone_strict, 'account_duplicates', account_duplicates, 'contact_duplicates', contact_duplicates, \
-     'lead_duplicates', lead_duplicates, 'intake_duplicates', intake_duplicates, 'sandbox_now', instant_text(sandbox_now), 'version', version, \
+     'lead_duplicates', lead_duplicates, 'intake_duplicates', intake_duplicates, 'raw_intake_days', raw_intake_days, 'sandbox_now', instant_text(sandbox_now), 'version', version, \
      'created_at', instant_text(created_at), 'updated_at', instant_text(updated_at)) AS value \
      FROM tenants WHERE tenant_id = $1";
 
@@ -270,8 +276,8 @@ async fn store(
         })
         .collect::<Map<_, _>>();
     let query = sql_query(
-        "UPDATE tenants SET (name, time_zone, locale, week_start, fiscal_year_start_month, working_days, grade_a_days, grade_b_months, is_phone_strict, account_duplicates, contact_duplicates, lead_duplicates, intake_duplicates) \
-         = (SELECT r.name, r.time_zone, r.locale, r.week_start, r.fiscal_year_start_month, r.working_days, r.grade_a_days, r.grade_b_months, r.is_phone_strict, r.account_duplicates, r.contact_duplicates, r.lead_duplicates, r.intake_duplicates \
+        "UPDATE tenants SET (name, time_zone, locale, week_start, fiscal_year_start_month, working_days, grade_a_days, grade_b_months, is_phone_strict, account_duplicates, contact_duplicates, lead_duplicates, intake_duplicates, raw_intake_days) \
+         = (SELECT r.name, r.time_zone, r.locale, r.week_start, r.fiscal_year_start_month, r.working_days, r.grade_a_days, r.grade_b_months, r.is_phone_strict, r.account_duplicates, r.contact_duplicates, r.lead_duplicates, r.intake_duplicates, r.raw_intake_days \
             FROM jsonb_populate_record(NULL::tenants, $2) r), version = version + 1, updated_at = $3 WHERE tenant_id = $1",
     )
     .bind::<SqlUuid, _>(ctx.tenant)

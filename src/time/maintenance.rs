@@ -1,4 +1,4 @@
-//! Removes what has expired by real time: rows in small batches, on one server at a time; what a server remembers of its
+//! Removes what has expired by real time, or forgets it: rows in small batches, on one server at a time; what a server remembers of its
 //! callers, on each.
 
 use crate::kernel::error::AppResult;
@@ -24,6 +24,10 @@ const LEASE_SECONDS: i32 = 90;
 const KEY_HOURS: i64 = 24;
 /// How long files that were sent in or made are kept.
 const FILE_HOURS: i64 = 7 * 24;
+/// How long a delivery's id alone tells its repetitions.
+const DELIVERY_HOURS: i64 = 7 * 24;
+/// What has an end of its own: each source's old secret, each company's raw deliveries.
+const AT_ONCE: i64 = 0;
 /// Refresh tokens stay past their end while an access token of a revoked family could still be about.
 const TOKEN_HOURS: i64 = 24;
 
@@ -57,7 +61,7 @@ pub async fn round(db: &Db, platform: &Shared, lease: &Lease) -> AppResult<()> {
     Ok(())
 }
 
-const EXPIRY: [(&str, i64); 3] = [
+const EXPIRY: [(&str, i64); 6] = [
     (
         "DELETE FROM idempotency_keys WHERE (tenant_id, caller_id, operation, key) IN \
          (SELECT tenant_id, caller_id, operation, key FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
@@ -72,6 +76,22 @@ const EXPIRY: [(&str, i64); 3] = [
         "DELETE FROM transfer_files WHERE (tenant_id, id) IN \
          (SELECT tenant_id, id FROM transfer_files WHERE created_at < $1 ORDER BY created_at LIMIT least($2, 20))",
         FILE_HOURS,
+    ),
+    (
+        "UPDATE intakes SET is_remembered = false WHERE (tenant_id, id) IN \
+         (SELECT tenant_id, id FROM intakes WHERE is_remembered AND status = 'accepted' AND received_at < $1 ORDER BY received_at LIMIT $2)",
+        DELIVERY_HOURS,
+    ),
+    (
+        "UPDATE intakes SET body = '', corrected_body = NULL, raw_expired_at = $1 WHERE (tenant_id, id) IN \
+         (SELECT i.tenant_id, i.id FROM tenants c JOIN intakes i ON i.tenant_id = c.tenant_id WHERE i.raw_expired_at IS NULL \
+          AND i.status = 'accepted' AND i.received_at < $1 - make_interval(days => c.raw_intake_days) LIMIT $2)",
+        AT_ONCE,
+    ),
+    (
+        "UPDATE lead_sources SET sealed_previous_secret = NULL, previous_secret_until = NULL WHERE (tenant_id, id) IN \
+         (SELECT tenant_id, id FROM lead_sources WHERE previous_secret_until < $1 ORDER BY previous_secret_until LIMIT $2)",
+        AT_ONCE,
     ),
 ];
 

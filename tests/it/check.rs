@@ -224,6 +224,30 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
         ),
         (
             format!(
+                "INSERT INTO lead_sources (tenant_id, id, key, name, parent_id, created_at, updated_at) VALUES ('{tenant}', '{lead}', 'circle', 'x', '{lead}', now(), now())"
+            ),
+            1,
+            "it stands below itself",
+        ),
+        (
+            format!(
+                "INSERT INTO intakes (tenant_id, id, source_id, delivery_id, body, status, raw_expired_at, received_at, created_at, updated_at) VALUES ('{tenant}', gen_random_uuid(), '{lead}', 'e', '', 'rejected', now(), now(), now(), now())"
+            ),
+            6,
+            "its raw delivery is gone",
+        ),
+        (
+            format!("UPDATE lead_sources SET previous_secret_until = now() WHERE tenant_id = '{tenant}'"),
+            6,
+            "an end and no secret",
+        ),
+        (
+            format!("UPDATE tenants SET working_days = '{{}}' WHERE tenant_id = '{tenant}'"),
+            6,
+            "nothing is worked in its week",
+        ),
+        (
+            format!(
                 "UPDATE event_payloads SET data = '{{\"name\": \"乙\"}}' WHERE event_id = {}",
                 a_position(1)
             ),

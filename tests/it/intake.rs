@@ -297,7 +297,7 @@ async fn a_closed_archived_or_unknown_source_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_new_secret_stops_the_one_before() {
+async fn a_new_secret_stops_the_one_before_at_once_where_that_is_asked() {
     let company = company().await;
     let admin = &company.administrator;
     let mut website = source(admin, json!({})).await;
@@ -305,9 +305,10 @@ async fn a_new_secret_stops_the_one_before() {
     website.deliver("d1", &body).await.expect(201);
     let path = format!("/v1/lead-sources/{}", website.id);
     let rotated = admin
-        .post(&format!("{path}/rotate-secret"), json!({}))
+        .post(&format!("{path}/rotate-secret"), json!({ "overlap_hours": 0 }))
         .await
         .expect(200);
+    assert_eq!(rotated["previous_secret_until"], json!(null));
     assert_eq!(website.deliver("d2", &body).await.refused(401), "bad_signature");
     website.secret = rotated["secret"].as_str().unwrap().to_owned();
     website.deliver("d2", &body).await.expect(201);

@@ -476,6 +476,7 @@ async fn whatever_names_a_record_that_can_be_merged_is_a_declared_link() {
     let apart = [
         "custom_values",
         "lead_scores",
+        "lead_campaigns",
         "identity_keys",
         "identity_names",
         "merges",

@@ -1,5 +1,6 @@
 //! From a sender's JSON to a lead: pure.
 
+use super::desk::MemberOrigin;
 use crate::crm::resources::LEAD;
 use crate::kernel::error::AppError;
 use crate::kernel::fault::Fault;
@@ -144,12 +145,41 @@ fn found(origin: &Origin, payload: &Value) -> Option<Value> {
     if let Some(constant) = &origin.constant {
         return Some(Value::String(constant.clone()));
     }
-    let at = origin
-        .pointer
-        .as_deref()
-        .and_then(|pointer| payload.pointer(pointer));
-    let given = at.filter(|value| !value.is_null() && *value != "").cloned();
+    let given = given(origin, payload).cloned();
     given.or_else(|| origin.default.clone().map(Value::String))
+}
+
+/// What stands where the origin points to, unless that is empty.
+fn given<'a>(origin: &Origin, payload: &'a Value) -> Option<&'a Value> {
+    let at = payload.pointer(origin.pointer.as_deref()?);
+    at.filter(|value| !value.is_null() && *value != "")
+}
+
+/// Where the value of each member comes from.
+pub fn origins(reading: &Reading, payload: &Value) -> Vec<MemberOrigin> {
+    if reading.mapping.is_empty() {
+        let names = payload.as_object().into_iter().flat_map(Map::keys);
+        let own = names.map(|name| MemberOrigin {
+            member: name.clone(),
+            from: "sample",
+            pointer: Some(format!("/{}", name.replace('~', "~0").replace('/', "~1"))),
+        });
+        return own.collect();
+    }
+    let mapped = reading.mapping.iter().filter_map(|(member, origin)| {
+        let from = match (&origin.constant, given(origin, payload), &origin.default) {
+            (Some(_), _, _) => "constant",
+            (None, Some(_), _) => "sample",
+            (None, None, Some(_)) => "default",
+            (None, None, None) => return None,
+        };
+        Some(MemberOrigin {
+            member: member.clone(),
+            from,
+            pointer: origin.pointer.clone().filter(|_| from != "constant"),
+        })
+    });
+    mapped.collect()
 }
 
 /// Senders write phones and amounts as numbers; our members are texts. One tag may stand alone.
@@ -253,6 +283,37 @@ mod tests {
             "custom": { "city": "上海" }, "budget_amount": "200000"
         });
         assert_eq!(Value::Object(lead), expected);
+    }
+
+    #[test]
+    fn each_member_says_where_it_comes_from() {
+        let reading = reading(
+            json!({
+                "name": { "pointer": "/who" }, "region": { "constant": "华东" }, "email": { "pointer": "/mail" },
+                "need": { "pointer": "/message", "default": "-" }
+            }),
+            json!([]),
+        );
+        let told = |reading: &Reading, payload: Value| {
+            let origins = origins(reading, &payload).into_iter();
+            origins
+                .map(|origin| (origin.member, origin.from, origin.pointer.unwrap_or_default()))
+                .collect::<Vec<_>>()
+        };
+        let line =
+            |member: &str, from: &'static str, pointer: &str| (member.to_owned(), from, pointer.to_owned());
+        assert_eq!(
+            told(&reading, json!({ "who": "王芳", "message": "" })),
+            [
+                line("name", "sample", "/who"),
+                line("need", "default", "/message"),
+                line("region", "constant", "")
+            ]
+        );
+        assert_eq!(
+            told(&Reading::default(), json!({ "a/b": 1 })),
+            [line("a/b", "sample", "/a~1b")]
+        );
     }
 
     #[test]

@@ -2,32 +2,31 @@
 //! rejected intake; the same delivery twice makes one lead.
 
 pub mod arrival;
+mod delivery;
 pub mod desk;
 pub mod mapping;
+mod replaying;
+pub mod resources;
+mod rotation;
 pub mod signature;
 pub mod source;
 
-use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::problem::Code;
 use crate::kernel::text::{Lang, say};
-use crate::platform::db::{Cached, Db, Tx};
-use crate::platform::events::Event;
+use crate::platform::db::Db;
 use crate::platform::gatekeeper::{Shared, too_large};
 use crate::platform::input;
 use crate::platform::problem::Asked;
 use crate::platform::reply::Reply;
 use actix_web::{HttpMessage, HttpRequest, post, web};
 use bytes::Bytes;
-use diesel::sql_types::{Integer, Json, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName, sql_query};
-use diesel_async::RunQueryDsl;
+use delivery::Delivery;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use signature::Signed;
 use source::{Address, Source};
-use std::cell::Cell;
-use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
@@ -42,6 +41,8 @@ const MOST_TRIES: u32 = 3;
 pub fn routes(config: &mut ServiceConfig) {
     config.service(receive);
     desk::routes(config);
+    rotation::routes(config);
+    replaying::routes(config);
 }
 
 /// What became of a delivery.
@@ -58,7 +59,7 @@ struct IntakeOutcome {
     lead_id: Option<Uuid>,
     /// Why a delivery was rejected.
     errors: Option<Vec<crate::platform::problem::ProblemFault>>,
-    /// Reservations about an accepted one.
+    /// Reservations: about the lead, or that the sender still signs with the secret before.
     warnings: Option<Vec<crate::platform::problem::ProblemFault>>,
 }
 
@@ -66,8 +67,10 @@ struct IntakeOutcome {
 ///
 /// Takes a sender's JSON, signed as the Standard Webhooks specification says with the source's secret. Whatever arrives with
 /// a good signature is kept raw. When it can be read into a lead, the answer is 201 with the lead's id; when it cannot, 202
-/// with the faults, and it waits to be corrected and replayed. The same `webhook-id` again answers 200 with the same lead. So
-/// does a delivery whose phone or e-mail an open lead has, in any spelling: it is noted on that lead's timeline.
+/// with the faults, and it waits to be corrected and replayed. The same `webhook-id` again answers 200 with the same lead:
+/// within seven days whatever it brings, later when it brings the same bytes. So does a delivery whose phone or e-mail an
+/// open lead has, in any spelling: it is noted on that lead's timeline. A source that was closed or archived answers 404 and
+/// keeps nothing; what was answered with 2xx before stays.
 #[utoipa::path(tag = "leads", operation_id = "deliver_lead", security(()),
     params(
         ("source" = String, Path, description = "The source's address: the last segment of its `intake_path`.", example = "0197c9a05d3e7c119e610c6a1c8e4b2a.0197c9a05d3e7c119e610c6a1c8e4b2b"),
@@ -104,30 +107,28 @@ async fn receive(
         ));
     }
     let signed = signed(&request)?;
-    let now = crate::platform::clock::real_now().timestamp();
-    let mut is_genuine = signature::is_genuine(&source.key, signed, &body, now);
-    if !is_genuine && source.is_old() {
+    let now = crate::platform::clock::real_now();
+    let mut signed_by = source.signed_by(signed, &body, now);
+    if signed_by.is_none() && source.is_old() {
         source = Source::fresh(&db, secrets, address).await?;
-        is_genuine = signature::is_genuine(&source.key, signed, &body, now);
-    }
-    if !is_genuine {
-        return Err(bad_signature());
+        signed_by = source.signed_by(signed, &body, now);
     }
     for _ in 0..MOST_TRIES {
         let delivery = Delivery {
             source: &source,
             id: signed.id,
             body: &body,
+            hash: Sha256::digest(&body).to_vec(),
+            signed_by: signed_by.ok_or_else(bad_signature)?,
             lang,
         };
         if let Some(reply) = delivery.take(&db).await? {
             return Ok(reply);
         }
         source = Source::fresh(&db, secrets, address).await?;
-        if !signature::is_genuine(&source.key, signed, &body, now) {
-            return Err(bad_signature());
-        }
+        signed_by = source.signed_by(signed, &body, now);
     }
+    signed_by.ok_or_else(bad_signature)?;
     Err(AppError::refuse(
         Code::Unavailable,
         say("The source is being changed", "来源正在变更"),
@@ -165,166 +166,6 @@ fn signed(request: &HttpRequest) -> AppResult<Signed<'_>> {
         timestamp,
         signatures,
     })
-}
-
-/// One verified delivery.
-struct Delivery<'a> {
-    source: &'a Arc<Source>,
-    id: &'a str,
-    body: &'a Bytes,
-    lang: Lang,
-}
-
-/// Why the first attempt made no lead.
-enum Setback {
-    Faults(Vec<Fault>),
-    /// It was delivered before, or the source changed.
-    NotTaken,
-}
-
-impl Delivery<'_> {
-    /// Keeps the delivery and makes its lead. `None` when the source changed since it was read.
-    async fn take(&self, db: &Db) -> AppResult<Option<Reply>> {
-        let ctx = self.source.terms(db).await?;
-        let setback = match read(self.body, &self.source.reading) {
-            Ok(lead) => match self.accept(db, &ctx, lead).await? {
-                Ok(reply) => return Ok(Some(reply)),
-                Err(setback) => setback,
-            },
-            Err(faults) => Setback::Faults(faults),
-        };
-        if let Setback::Faults(faults) = setback
-            && let Some(reply) = self.reject(db, &ctx, &faults).await?
-        {
-            return Ok(Some(reply));
-        }
-        self.as_before(db).await
-    }
-
-    /// Lead and intake in one transaction. The lead goes first, since the intake names it; a twin waits at the intake's
-    /// unique index, finds it taken, and gives its own lead up.
-    async fn accept(
-        &self,
-        db: &Db,
-        ctx: &Ctx,
-        lead: Map<String, Value>,
-    ) -> AppResult<Result<Reply, Setback>> {
-        let lead = self.source.addressed(lead);
-        let is_not_taken = Cell::new(false);
-        let outcome = db
-            .write(ctx, async |tx| {
-                is_not_taken.set(false);
-                let arrived = arrival::arrive(tx, ctx, &lead).await?;
-                let intake = Uuid::now_v7();
-                if !self.keep(tx, ctx, intake, Some(arrived.lead()), &[]).await? {
-                    is_not_taken.set(true);
-                    return Err(AppError::internal("the delivery is not taken"));
-                }
-                arrived.told(tx, intake, self.source.address.id);
-                let status = if arrived.is_new() { 201 } else { 200 };
-                outcome(
-                    status,
-                    intake,
-                    Some(arrived.lead()),
-                    &json!([]),
-                    &arrived.warnings(),
-                    self.lang,
-                )
-            })
-            .await;
-        match outcome {
-            Ok(reply) => Ok(Ok(reply)),
-            Err(_) if is_not_taken.get() => Ok(Err(Setback::NotTaken)),
-            Err(error) => rejection(error).map(|faults| Err(Setback::Faults(faults))),
-        }
-    }
-
-    /// Keeps a delivery that makes no lead. `None` when it was kept before, or the source changed.
-    async fn reject(&self, db: &Db, ctx: &Ctx, faults: &[Fault]) -> AppResult<Option<Reply>> {
-        let is_not_taken = Cell::new(false);
-        let written = db
-            .write(ctx, async |tx| {
-                is_not_taken.set(false);
-                let intake = Uuid::now_v7();
-                if !self.keep(tx, ctx, intake, None, faults).await? {
-                    is_not_taken.set(true);
-                    return Err(AppError::internal("the delivery is not taken"));
-                }
-                outcome(202, intake, None, &mapping::kept(faults), &[], self.lang)
-            })
-            .await;
-        match written {
-            Err(_) if is_not_taken.get() => Ok(None),
-            written => written.map(Some),
-        }
-    }
-
-    /// Writes the raw delivery with what became of it, unless it was delivered before or the source is no longer the one
-    /// that was read.
-    async fn keep(
-        &self,
-        tx: &mut Tx,
-        ctx: &Ctx,
-        intake: Uuid,
-        lead: Option<Uuid>,
-        faults: &[Fault],
-    ) -> AppResult<bool> {
-        let status = if lead.is_some() { "accepted" } else { "rejected" };
-        let query = sql_query(
-            "INSERT INTO intakes (tenant_id, id, source_id, delivery_id, body, status, faults, lead_id, received_at, created_at, updated_at) \
-             SELECT $1, $2, s.id, $5, $6, $7, $8, $9, $10, $11, $11 FROM lead_sources s \
-             WHERE s.tenant_id = $1 AND s.id = $3 AND s.version = $4 AND s.is_intake_open AND s.archived_at IS NULL \
-             ON CONFLICT (tenant_id, source_id, delivery_id) DO NOTHING",
-        )
-        .bind::<SqlUuid, _>(ctx.tenant)
-        .bind::<SqlUuid, _>(intake)
-        .bind::<SqlUuid, _>(self.source.address.id)
-        .bind::<Integer, _>(self.source.version)
-        .bind::<Text, _>(self.id)
-        .bind::<Text, _>(raw_text(self.body))
-        .bind::<Text, _>(status)
-        .bind::<Jsonb, _>(mapping::kept(faults))
-        .bind::<Nullable<SqlUuid>, _>(lead)
-        .bind::<Timestamptz, _>(ctx.recorded_at)
-        .bind::<Timestamptz, _>(ctx.now);
-        let is_kept = Cached(query).execute(&mut **tx).await? == 1;
-        if is_kept {
-            let about = json!({ "source_id": self.source.address.id, "lead_id": lead });
-            tx.record(Event::new(format!("intake.{status}"), "intake", intake, about).and_on("lead", lead));
-        }
-        Ok(is_kept)
-    }
-
-    /// What the same delivery was answered before.
-    async fn as_before(&self, db: &Db) -> AppResult<Option<Reply>> {
-        let address = self.source.address;
-        let kept: Option<Kept> = db
-            .read(async |conn| {
-                let query = sql_query(
-                    "SELECT id, lead_id, faults::json AS faults FROM intakes WHERE tenant_id = $1 AND source_id = $2 AND delivery_id = $3",
-                )
-                .bind::<SqlUuid, _>(address.tenant)
-                .bind::<SqlUuid, _>(address.id)
-                .bind::<Text, _>(self.id);
-                Ok(Cached(query).get_result(conn).await.optional()?)
-            })
-            .await?;
-        kept.map(|kept| {
-            let status = if kept.lead_id.is_some() { 200 } else { 202 };
-            outcome(status, kept.id, kept.lead_id, &kept.faults, &[], self.lang)
-        })
-        .transpose()
-    }
-}
-
-#[derive(QueryableByName)]
-struct Kept {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    lead_id: Option<Uuid>,
-    #[diesel(sql_type = Json)]
-    faults: Value,
 }
 
 impl Source {

@@ -82,6 +82,20 @@ mod tests {
         is_genuine(&key(SECRET).unwrap(), signed, body, now)
     }
 
+    /// Made with the libraries that the specification publishes, for Python and for JavaScript.
+    #[rstest]
+    #[case("msg_python", "v1,3cC6BTN14I83neaQLXCi83OHyQUliVNxVuW/Cu0MrOY=")]
+    #[case("msg_javascript", "v1,2TlA3zL7Bg3pLLoajic1Hxqmf46e4GN40a+7YZEfXEs=")]
+    fn what_the_public_libraries_sign_is_good(#[case] id: &str, #[case] signatures: &str) {
+        let signed = Signed {
+            id,
+            timestamp: "1709625600",
+            signatures,
+        };
+        let body = r#"{"name":"王芳","company":"制造有限公司"}"#.as_bytes();
+        assert!(is_genuine(&key(SECRET).unwrap(), signed, body, 1_709_625_600));
+    }
+
     #[rstest]
     #[case(0, true)]
     #[case(300, true)]

@@ -1,14 +1,15 @@
 //! The sources that deliveries name: found by the address, remembered for moments.
 
 use super::mapping::Reading;
-use super::signature;
+use super::signature::{self, Signed};
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::platform::auth;
 use crate::platform::clock;
 use crate::platform::db::{Cached, Db};
 use crate::platform::tokens::Secrets;
-use diesel::sql_types::{Binary, Integer, Json, Nullable, Uuid as SqlUuid};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Binary, Integer, Json, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use moka::sync::Cache;
@@ -45,10 +46,20 @@ pub struct Source {
     pub address: Address,
     pub version: i32,
     pub key: Vec<u8>,
+    /// The key before a rotation, and until when it is good, by real time.
+    previous: Option<(Vec<u8>, DateTime<Utc>)>,
     pub reading: Reading,
     pub default_owner: Option<Uuid>,
     terms: Ctx,
     loaded: Instant,
+}
+
+/// The secret that made a delivery's signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedBy {
+    Current,
+    /// The one before, which is good until then.
+    Previous(DateTime<Utc>),
 }
 
 static REMEMBERED: LazyLock<Cache<Address, Arc<Source>>> = LazyLock::new(|| {
@@ -79,6 +90,18 @@ impl Source {
         let source = Arc::new(load(db, secrets, address).await?);
         REMEMBERED.insert(address, Arc::clone(&source));
         Ok(source)
+    }
+
+    /// By which of its secrets a delivery is signed, if by one that is good at this instant of real time.
+    pub fn signed_by(&self, signed: Signed<'_>, body: &[u8], now: DateTime<Utc>) -> Option<SignedBy> {
+        let is_genuine = |key: &[u8]| signature::is_genuine(key, signed, body, now.timestamp());
+        if is_genuine(&self.key) {
+            return Some(SignedBy::Current);
+        }
+        let previous = self.previous.as_ref().filter(|(_, until)| now < *until);
+        previous
+            .filter(|(key, _)| is_genuine(key))
+            .map(|(_, until)| SignedBy::Previous(*until))
     }
 
     /// Whether the secret may have changed since this was read.
@@ -119,13 +142,18 @@ struct Row {
     default_owner_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Binary>)]
     sealed_secret: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    sealed_previous_secret: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    previous_secret_until: Option<DateTime<Utc>>,
 }
 
 async fn load(db: &Db, secrets: &Secrets, address: Address) -> AppResult<Source> {
     let row: Option<Row> = db
         .read(async |conn| {
             let query = sql_query(
-                "SELECT version, mapping::json AS mapping, to_json(required_members) AS required_members, default_owner_id, sealed_secret \
+                "SELECT version, mapping::json AS mapping, to_json(required_members) AS required_members, default_owner_id, sealed_secret, \
+                 sealed_previous_secret, previous_secret_until \
                  FROM lead_sources WHERE tenant_id = $1 AND id = $2 AND is_intake_open AND archived_at IS NULL",
             )
             .bind::<SqlUuid, _>(address.tenant)
@@ -135,12 +163,14 @@ async fn load(db: &Db, secrets: &Secrets, address: Address) -> AppResult<Source>
         .await?;
     let row = row.or_not_found()?;
     let sealed = row.sealed_secret.or_not_found()?;
-    let key = secrets
-        .unseal(address.id, &sealed)
-        .and_then(|secret| signature::key(&secret))
-        .ok_or_else(|| {
+    let open = |sealed: &[u8]| {
+        let secret = secrets.unseal(address.id, sealed);
+        secret.and_then(|secret| signature::key(&secret)).ok_or_else(|| {
             AppError::internal("a source's secret does not open: was the server's secret changed?")
-        })?;
+        })
+    };
+    let key = open(&sealed)?;
+    let previous = row.sealed_previous_secret.as_deref().map(open).transpose()?;
     let company = auth::load_company(db, address.tenant).await?.or_not_found()?;
     let now = clock::real_now();
     let mut terms = Ctx::system(Arc::new(company), address.tenant, ActorKind::Source, now, now);
@@ -149,6 +179,7 @@ async fn load(db: &Db, secrets: &Secrets, address: Address) -> AppResult<Source>
         address,
         version: row.version,
         key,
+        previous: previous.zip(row.previous_secret_until),
         reading: Reading::new(row.mapping, row.required_members).map_err(AppError::internal)?,
         default_owner: row.default_owner_id,
         terms,
