@@ -48,7 +48,10 @@ pub fn account<'a>(
 
 /// Nobody is rid of a record by a plain change: releasing it asks what that needs.
 fn abandonment(change: &Change) -> Option<Fault> {
-    let had_owner = change.before.get("owner_id").is_some_and(|owner| !owner.is_null());
+    let had_owner = change
+        .before
+        .get("owner_id")
+        .is_some_and(|owner| !owner.is_null());
     let has_owner = change.after.get("owner_id").is_some_and(|owner| !owner.is_null());
     let is_plain = change.act == Act::Update && change.verb.is_none();
     (is_plain && had_owner && !has_owner).then(|| {

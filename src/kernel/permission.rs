@@ -171,7 +171,9 @@ fn sells(permission: &str, scope: Scope) -> Option<Scope> {
     ];
     if sales.contains(&permission) || permission == "view.write" {
         Some(scope)
-    } else if reads_configuration(permission) || ["pool.read", "pool.claim", "view.read"].contains(&permission) {
+    } else if reads_configuration(permission)
+        || ["pool.read", "pool.claim", "view.read"].contains(&permission)
+    {
         Some(Scope::All)
     } else {
         None

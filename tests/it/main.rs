@@ -35,6 +35,8 @@ mod merge;
 mod opportunities;
 mod pipelines;
 mod platform;
+mod pool;
+mod pool_recycling;
 mod postgres;
 mod roles;
 mod scoring;

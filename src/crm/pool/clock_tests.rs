@@ -32,13 +32,19 @@ fn owned(on: &str) -> History {
 #[test]
 fn it_goes_when_so_many_whole_days_have_gone_by() {
     let due = rule(Some(3), None, 1).due(&owned("2024-03-05"), None).unwrap();
-    assert_eq!((due.due_on, due.warn_on), (day("2024-03-09"), Some(day("2024-03-08"))));
+    assert_eq!(
+        (due.due_on, due.warn_on),
+        (day("2024-03-09"), Some(day("2024-03-08")))
+    );
     assert_eq!(due.look_on(), day("2024-03-08"));
     let followed = History {
         followed_up_on: Some(day("2024-03-07")),
         ..owned("2024-03-05")
     };
-    assert_eq!(rule(Some(3), None, 1).due(&followed, None).unwrap().due_on, day("2024-03-11"));
+    assert_eq!(
+        rule(Some(3), None, 1).due(&followed, None).unwrap().due_on,
+        day("2024-03-11")
+    );
 }
 
 #[test]
@@ -68,7 +74,10 @@ fn what_is_overdue_has_its_whole_warning_first() {
     let due = rule.due(&owned("2024-01-01"), None).unwrap();
     let today = day("2024-06-10");
     let seen = due.seen(today, 5);
-    assert_eq!((seen.warn_on, seen.due_on), (Some(day("2024-06-11")), day("2024-06-16")));
+    assert_eq!(
+        (seen.warn_on, seen.due_on),
+        (Some(day("2024-06-11")), day("2024-06-16"))
+    );
     let warned = rule.due(&owned("2024-01-01"), Some(day("2024-06-11"))).unwrap();
     assert_eq!((warned.is_warned, warned.due_on), (true, day("2024-06-16")));
 }
@@ -79,7 +88,9 @@ fn a_warning_of_before_the_last_follow_up_is_void() {
         followed_up_on: Some(day("2024-03-20")),
         ..owned("2024-03-01")
     };
-    let due = rule(Some(10), None, 3).due(&followed, Some(day("2024-03-09"))).unwrap();
+    let due = rule(Some(10), None, 3)
+        .due(&followed, Some(day("2024-03-09")))
+        .unwrap();
     assert_eq!((due.is_warned, due.warn_on), (false, Some(day("2024-03-28"))));
 }
 
@@ -137,7 +148,10 @@ fn a_day_begins_at_local_midnight_also_when_the_clocks_change() {
 fn days_later_is_the_same_local_time() {
     let berlin: Tz = "Europe/Berlin".parse().unwrap();
     let at = "2024-03-30T09:00:00Z".parse().unwrap();
-    assert_eq!(days_later(at, 1, berlin).to_rfc3339(), "2024-03-31T08:00:00+00:00");
+    assert_eq!(
+        days_later(at, 1, berlin).to_rfc3339(),
+        "2024-03-31T08:00:00+00:00"
+    );
 }
 
 fn any_day() -> impl Strategy<Value = NaiveDate> {

@@ -10,7 +10,14 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// Members by which the record's day changes.
-const TELLING: [&str; 6] = ["owner_id", "grade", "segment", "source_id", "status", "nurture_until"];
+const TELLING: [&str; 6] = [
+    "owner_id",
+    "grade",
+    "segment",
+    "source_id",
+    "status",
+    "nurture_until",
+];
 /// Members by whose change an owner shows that they tend the record.
 const FOLLOW_UPS: [&str; 3] = ["follow_up_status", "next_follow_up_on", "status"];
 
@@ -22,7 +29,11 @@ pub async fn written(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> App
     let owner = owner_of(&change.after);
     let is_converted = change.text("status") == Some("converted");
     if change.act == Act::Archive || is_converted {
-        let how = if is_converted { Ended::Converted } else { Ended::Archived };
+        let how = if is_converted {
+            Ended::Converted
+        } else {
+            Ended::Archived
+        };
         if owner.is_none() {
             stays::end(tx, ctx, kind, change.id, how, None).await?;
         }
@@ -66,7 +77,9 @@ async fn unowned(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> AppResu
 }
 
 fn kind_of(resource: &Resource) -> Option<Kind> {
-    Kind::ALL.into_iter().find(|kind| kind.name() == resource.singular)
+    Kind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == resource.singular)
 }
 
 /// A record that was merged into another is in no pool.
@@ -96,7 +109,9 @@ pub async fn revived(
     let Some(kind) = kind_of(resource) else {
         return Ok(());
     };
-    if owner_of(record).is_none() && (kind == Kind::Account || stays::was_merged_away(tx, ctx, kind, id).await?) {
+    if owner_of(record).is_none()
+        && (kind == Kind::Account || stays::was_merged_away(tx, ctx, kind, id).await?)
+    {
         let grounds = Grounds::default();
         stays::begin(tx, ctx, kind, id, None, Why::NeverOwned, &grounds).await?;
     }

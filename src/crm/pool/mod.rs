@@ -55,7 +55,16 @@ pub enum Kind {
 
 /// Why a record came into the pool.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::IntoStaticStr, strum::EnumString,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::IntoStaticStr,
+    strum::EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -107,7 +116,11 @@ pub struct DealsOf {
 /// may be missing from the answer.
 #[derive(Clone, Copy)]
 pub struct Deals(
-    pub for<'a> fn(&'a mut &AsyncPgConnection, &'a Ctx, Vec<Uuid>) -> LocalBoxFuture<'a, AppResult<Vec<DealsOf>>>,
+    pub  for<'a> fn(
+        &'a mut &AsyncPgConnection,
+        &'a Ctx,
+        Vec<Uuid>,
+    ) -> LocalBoxFuture<'a, AppResult<Vec<DealsOf>>>,
 );
 
 /// The same command with every right and without preconditions: what follows from it is not asked of the caller again.

@@ -163,7 +163,10 @@ async fn look_at(tx: &mut Tx, ctx: &Ctx, kind: Kind, ids: &[Uuid], deals: Deals)
         Kind::Account => (deals.0)(&mut &**tx, ctx, ids.to_vec()).await?,
         Kind::Lead => Vec::new(),
     };
-    let deals = deals.iter().map(|deals| (deals.account_id, deals)).collect::<HashMap<_, _>>();
+    let deals = deals
+        .iter()
+        .map(|deals| (deals.account_id, deals))
+        .collect::<HashMap<_, _>>();
     let mut kept = Vec::new();
     for mut record in records {
         let known: Option<&DealsOf> = deals.get(&record.id).copied();

@@ -5,7 +5,9 @@ use crate::crm::resources::LEAD_SOURCE;
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
-const SINCE: Member = Member::instant("since", "Since when it is in the pool.").required().sort();
+const SINCE: Member = Member::instant("since", "Since when it is in the pool.")
+    .required()
+    .sort();
 
 const WHY: Member = Member::choice(
     "why",
@@ -117,17 +119,33 @@ pub static POOL_RULE: Resource = Resource {
             .required()
             .search()
             .sort(),
-        Member::int("position", 0, 1_000_000, "Its place: the lowest that applies decides.", "10")
-            .required()
-            .sort(),
+        Member::int(
+            "position",
+            0,
+            1_000_000,
+            "Its place: the lowest that applies decides.",
+            "10",
+        )
+        .required()
+        .sort(),
         Member::choice(
             "grade",
             &["a", "b", "c"],
             "Only accounts of this grade; all when not given.",
             "\"b\"",
         ),
-        Member::text("segment", 60, "Only accounts of this segment; all when not given.", "\"smb\"").filter(),
-        Member::to("source_id", &LEAD_SOURCE, "Only what came from this source; all when not given."),
+        Member::text(
+            "segment",
+            60,
+            "Only accounts of this segment; all when not given.",
+            "\"smb\"",
+        )
+        .filter(),
+        Member::to(
+            "source_id",
+            &LEAD_SOURCE,
+            "Only what came from this source; all when not given.",
+        ),
         Member::int(
             "no_follow_up_days",
             1,

@@ -1,8 +1,8 @@
 //! The rules of recycling as the company keeps them. A rule that changed has every record of its kind looked at anew.
 
+use super::Kind;
 use super::clock::Rule;
 use super::recycling;
-use super::Kind;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;

@@ -1,7 +1,7 @@
 //! The quotas of the pool over HTTP.
 
-use super::quotas::{self, Quotas};
 use super::Kind;
+use super::quotas::{self, Quotas};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::{Cached, Db, Tx};
@@ -118,10 +118,7 @@ pub async fn get_pool_settings(db: web::Data<Db>, ctx: Ctx) -> AppResult<Reply> 
 /// Replaces them whole; the next claim goes by them. Nobody loses what they hold.
 #[utoipa::path(tag = "pool", operation_id = "replace_pool_settings", security(("bearer" = ["pool_rule.write"])), request_body = PoolSettings, responses((status = 200, description = "The quotas", body = PoolSettings)))]
 #[put("/v1/pool/settings")]
-pub async fn replace_pool_settings(
-    db: web::Data<Db>,
-    command: Command<PoolSettings>,
-) -> AppResult<Reply> {
+pub async fn replace_pool_settings(db: web::Data<Db>, command: Command<PoolSettings>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     db.write(&ctx, async |tx| {
         let before = PoolSettings::of(

@@ -252,7 +252,9 @@ fn scope_for(
                 "EXISTS (SELECT 1 FROM {table} p WHERE p.tenant_id = $1 AND p.id = {alias}.{key} AND {within})"
             )
         }
-        Access::Shared | Access::Derived => String::from(if reach == Reach::Nobody { "FALSE" } else { "TRUE" }),
+        Access::Shared | Access::Derived => {
+            String::from(if reach == Reach::Nobody { "FALSE" } else { "TRUE" })
+        }
         Access::Personal => personal(sql, alias, ctx, reach, intent),
         Access::Owned { .. } => match reach {
             Reach::Nobody => String::from("FALSE"),
