@@ -38,6 +38,10 @@ pub const TAGS: &[Tag] = &[
         "Room 3: how leads are scored, recorded behaviour, reviews of candidates; room 2: ideal customers.",
     ),
     (
+        "pool",
+        "Rooms 2 and 3: the public pool of leads and accounts that nobody owns, and the rules by which they go there.",
+    ),
+    (
         "pipelines",
         "Room 4: the company's processes, their versions, stages and gates.",
     ),
@@ -117,6 +121,17 @@ pub const TIMERS: Handlers = &[
     }),
     (crm::field_index::TIMER, |tx, ctx, timer| {
         Box::pin(crm::field_index::fire(tx, ctx, timer))
+    }),
+    (crm::pool::recycling::DAILY, |tx, ctx, timer| {
+        Box::pin(crm::pool::recycling::fire_daily(
+            tx,
+            ctx,
+            timer,
+            opportunity::holding::DEALS,
+        ))
+    }),
+    (crm::pool::recycling::RULES, |tx, ctx, timer| {
+        Box::pin(crm::pool::recycling::fire_rules(tx, ctx, timer))
     }),
 ];
 /// The long work that there is.
@@ -215,6 +230,7 @@ pub fn service(
         .app_data(web::Data::new(Links(links())))
         .app_data(web::Data::new(opportunity::SUBJECTS))
         .app_data(web::Data::new(SUBJECTS))
+        .app_data(web::Data::new(opportunity::holding::DEALS))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         // The router tries one path after the other, so what is asked most stands first.
         .configure(|config| records::http::routes(&opportunity::resources::OPPORTUNITY, config))

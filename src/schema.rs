@@ -1143,6 +1143,105 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// How many a person claimed on the last local day on which they claimed any; its row is what two claims of one person wait for.
+    pool_claimants (tenant_id, user_id, record_kind) {
+        tenant_id -> Uuid,
+        user_id -> Uuid,
+        record_kind -> Text,
+        claimed_on -> Date,
+        claimed_count -> Int4,
+    }
+}
+
+diesel::table! {
+    /// How long an owned record has been left alone, and when it would be taken for it. A record without a row has none of it yet.
+    pool_clocks (tenant_id, record_kind, record_id) {
+        tenant_id -> Uuid,
+        record_kind -> Text,
+        record_id -> Uuid,
+        owner_id -> Nullable<Uuid>,
+        owned_since -> Nullable<Timestamptz>,
+        followed_up_at -> Nullable<Timestamptz>,
+        rule_id -> Nullable<Uuid>,
+        /// The local day at whose beginning it goes to the pool at the earliest: deals may still hold it.
+        due_on -> Nullable<Date>,
+        warned_on -> Nullable<Date>,
+        /// The local day at whose beginning it is looked at next: to warn, or to take it.
+        look_on -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    /// Who last lost a record to the pool when: for a while they cannot claim it, whoever else had it meanwhile.
+    pool_cool_downs (tenant_id, record_kind, record_id, user_id) {
+        tenant_id -> Uuid,
+        record_kind -> Text,
+        record_id -> Uuid,
+        user_id -> Uuid,
+        lost_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// When a record that nobody tends goes to the pool: of the active rules of a kind, the first by position that applies decides.
+    pool_rules (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        record_kind -> Text,
+        name -> Text,
+        position -> Int4,
+        grade -> Nullable<Text>,
+        segment -> Nullable<Text>,
+        source_id -> Nullable<Uuid>,
+        /// Whole local days without a follow-up; with neither number the rule keeps what it applies to.
+        no_follow_up_days -> Nullable<Int4>,
+        no_opportunity_days -> Nullable<Int4>,
+        warning_days -> Int4,
+        is_active -> Bool,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Quotas and cool-down of claiming; a company without a row has the defaults of the code.
+    pool_settings (tenant_id, record_kind) {
+        tenant_id -> Uuid,
+        record_kind -> Text,
+        /// NULL: no limit.
+        most_held -> Nullable<Int4>,
+        most_claimed_daily -> Nullable<Int4>,
+        cool_down_days -> Int4,
+        /// Whether a lead that comes without an owner is in the pool at once.
+        takes_unassigned -> Bool,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// The stays of records in the public pool; one without an end is the present one.
+    pool_stays (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        record_kind -> Text,
+        record_id -> Uuid,
+        why -> Text,
+        reason -> Nullable<Text>,
+        last_owner_id -> Nullable<Uuid>,
+        /// Since when the last owner had it, where that is known: taking a release back does not begin it anew.
+        held_since -> Nullable<Timestamptz>,
+        rule_id -> Nullable<Uuid>,
+        since -> Timestamptz,
+        put_by -> Nullable<Uuid>,
+        ended_at -> Nullable<Timestamptz>,
+        ended_how -> Nullable<Text>,
+        taken_by -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
     products (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,

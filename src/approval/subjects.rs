@@ -75,7 +75,7 @@ impl Subject {
                  AND p.id = (SELECT t.{key} FROM {table} t WHERE t.tenant_id = $1 AND t.id = $2) FOR UPDATE",
                 parent = parent.table
             ),
-            Access::Owned { .. } | Access::Personal | Access::Shared => {
+            Access::Owned { .. } | Access::Personal | Access::Shared | Access::Derived => {
                 format!("SELECT 1 FROM {table} WHERE tenant_id = $1 AND id = $2 FOR UPDATE")
             }
         };

@@ -4,7 +4,7 @@ use super::{Finding, select, select_all};
 use crate::app;
 use crate::event::chain;
 use crate::kernel::error::AppResult;
-use crate::platform::records::Resource;
+use crate::platform::records::{Access, Resource};
 use diesel::sql_types::{BigInt, Binary, Jsonb, Nullable, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -50,7 +50,9 @@ FROM events GROUP BY tenant_id, command_id, subject_kind, subject_id HAVING coun
 pub(super) async fn check(conn: &mut AsyncPgConnection) -> AppResult<Vec<Finding>> {
     let mut findings = select_all(conn, STATEMENTS).await?;
     for resource in app::resources() {
-        findings.extend(select(conn, 6, &without_event(resource)).await?);
+        if !matches!(resource.access, Access::Derived) {
+            findings.extend(select(conn, 6, &without_event(resource)).await?);
+        }
     }
     findings.extend(payloads(conn).await?);
     findings.extend(chains(conn).await?);

@@ -86,6 +86,9 @@ const NAMED: &[(&str, &str, &str, &str)] = &[
     ("merged_records", "record_id", "record_kind", "survivor_id"),
     ("duplicate_reviews", "id", "record_kind", "record_id"),
     ("duplicate_reviews", "id", "other_kind", "other_id"),
+    ("pool_stays", "id", "record_kind", "record_id"),
+    ("pool_clocks", "record_id", "record_kind", "record_id"),
+    ("pool_cool_downs", "user_id", "record_kind", "record_id"),
 ];
 
 pub(super) async fn check(conn: &mut AsyncPgConnection) -> AppResult<Vec<Finding>> {

@@ -1,6 +1,6 @@
 //! Grades follow the days: at each local midnight the accounts whose grade a new day changes get it, a batch at a time.
 
-use super::rules;
+use super::{pool, rules};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::{Cached, Tx};
@@ -85,5 +85,7 @@ async fn regrade(tx: &mut Tx, ctx: &Ctx) -> AppResult<usize> {
             json!({ "changes": { "grade": change } }),
         ));
     }
+    let ids = graded.iter().map(|account| account.id).collect::<Vec<_>>();
+    pool::reschedule(tx, ctx, pool::Kind::Account, &ids).await?;
     Ok(graded.len())
 }

@@ -1,9 +1,10 @@
 //! What somebody keeps in these rooms, for handing it over. Converted leads are history and stay.
 
+use super::pool::{self, Kind};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
-use crate::platform::hand_over::{Holding, give_all};
+use crate::platform::hand_over::{Holding, counted, give};
 use futures::future::LocalBoxFuture;
 use uuid::Uuid;
 
@@ -45,5 +46,15 @@ pub fn hand_over<'a>(
     from: Uuid,
     to: Uuid,
 ) -> LocalBoxFuture<'a, AppResult<Vec<(&'static str, i64)>>> {
-    Box::pin(give_all(tx, ctx, HOLDINGS, from, to))
+    Box::pin(async move {
+        let mut counts = Vec::with_capacity(HOLDINGS.len());
+        for holding in HOLDINGS {
+            let given = give(tx, ctx, holding, from, to).await?;
+            if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == holding.kind) {
+                pool::reschedule(tx, ctx, kind, &given).await?;
+            }
+            counts.push((holding.plural, counted(&given)));
+        }
+        Ok(counts)
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::duplicates::gate;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
-use super::{campaigns, grading, rules, tree};
+use super::{campaigns, grading, pool, rules, scoring, tree};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::expression;
@@ -35,6 +35,7 @@ pub fn account<'a>(
         if matches!(change.act, Act::Create | Act::Update) {
             let mut faults = Vec::new();
             faults.extend(credit_terms(change));
+            faults.extend(abandonment(change));
             faults.extend(tree::cycle(tx, ctx, "accounts", change).await?);
             if change.changed("expected_need_on") && change.text("grade").is_some() {
                 grading::keep_daily(tx, ctx).await?;
@@ -42,6 +43,44 @@ pub fn account<'a>(
             none_or_invalid(faults)?;
         }
         gate::admit(tx, ctx, &ACCOUNT, change).await
+    })
+}
+
+/// Nobody is rid of a record by a plain change: releasing it asks what that needs.
+fn abandonment(change: &Change) -> Option<Fault> {
+    let had_owner = change
+        .before
+        .get("owner_id")
+        .is_some_and(|owner| !owner.is_null());
+    let has_owner = change.after.get("owner_id").is_some_and(|owner| !owner.is_null());
+    let is_plain = change.act == Act::Update && change.verb.is_none();
+    (is_plain && had_owner && !has_owner).then(|| {
+        Fault::invalid(
+            "/owner_id",
+            "cannot be emptied; release the record to the pool instead",
+            "不能清空;请将记录释放到公海",
+        )
+    })
+}
+
+/// Accounts after they were written: the pool.
+pub fn after_account<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    change: &'a mut Change,
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(pool::hooks::written(tx, ctx, pool::Kind::Account, change))
+}
+
+/// Leads after they were written: their score, the pool.
+pub fn after_lead<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    change: &'a mut Change,
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        scoring::after_lead(tx, ctx, change).await?;
+        pool::hooks::written(tx, ctx, pool::Kind::Lead, change).await
     })
 }
 
@@ -93,6 +132,7 @@ pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBo
         if was_converted && change.act == Act::Update {
             return Err(already_converted());
         }
+        none_or_invalid(abandonment(change).into_iter().collect())?;
         gate::admit(tx, ctx, &LEAD, change).await?;
         campaigns::follow(tx, ctx, change).await
     })

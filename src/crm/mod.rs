@@ -13,6 +13,7 @@ pub mod lead_states;
 pub mod leads;
 pub mod merging;
 pub mod participants;
+pub mod pool;
 pub mod resources;
 pub mod rules;
 pub mod scoring;
@@ -38,6 +39,9 @@ pub const RESOURCES: &[&Resource] = &[
     &scoring::resources::CUSTOMER_PROFILE,
     &scoring::resources::LEAD_BEHAVIOUR,
     &scoring::resources::LEAD_REVIEW,
+    &pool::resources::POOL_LEAD,
+    &pool::resources::POOL_ACCOUNT,
+    &pool::resources::POOL_RULE,
 ];
 
 /// The commands of this area.
@@ -48,6 +52,7 @@ pub fn routes(config: &mut ServiceConfig) {
     leads::routes(config);
     intake::routes(config);
     scoring::routes(config);
+    pool::routes(config);
     duplicates::reviews::routes(config);
     merging::http::accounts::routes(config);
     merging::http::contacts::routes(config);

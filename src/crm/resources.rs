@@ -74,6 +74,7 @@ pub static ACCOUNT: Resource = Resource {
     default_sort: "-created_at",
     hooks: Hooks {
         before: Some(hooks::account),
+        after: Some(hooks::after_account),
         ..Hooks::NONE
     },
 };
@@ -228,7 +229,7 @@ pub static LEAD: Resource = Resource {
     default_sort: "-created_at",
     hooks: Hooks {
         before: Some(hooks::lead),
-        after: Some(super::scoring::after_lead),
+        after: Some(hooks::after_lead),
         ..Hooks::NONE
     },
 };

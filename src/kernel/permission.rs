@@ -43,7 +43,11 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
     ("source.write", "Set up lead sources, their mapping and secrets"),
     ("intake.read", "Read raw intakes"),
     ("intake.replay", "Correct and replay rejected intakes"),
-    ("pool.read", "See records without an owner"),
+    ("pool.read", "See what is in the public pool, masked"),
+    ("pool.claim", "Claim records from the public pool"),
+    ("pool.assign", "Give records of the public pool to somebody"),
+    ("pool_rule.read", "Read the rules and quotas of the public pool"),
+    ("pool_rule.write", "Set the rules and quotas of the public pool"),
     ("account.merge", "Merge accounts and undo it"),
     ("contact.merge", "Merge contacts and undo it"),
     ("lead.merge", "Merge leads and undo it"),
@@ -134,6 +138,7 @@ const CONFIGURATION: &[&str] = &[
     "pipeline.read",
     "process.read",
     "scoring.read",
+    "pool_rule.read",
     "user.read",
     "team.read",
     "role.read",
@@ -166,7 +171,9 @@ fn sells(permission: &str, scope: Scope) -> Option<Scope> {
     ];
     if sales.contains(&permission) || permission == "view.write" {
         Some(scope)
-    } else if reads_configuration(permission) || ["pool.read", "view.read"].contains(&permission) {
+    } else if reads_configuration(permission)
+        || ["pool.read", "pool.claim", "view.read"].contains(&permission)
+    {
         Some(Scope::All)
     } else {
         None
@@ -180,6 +187,7 @@ fn leads(permission: &str, scope: Scope) -> Option<Scope> {
         "lead.override_score",
         "opportunity.assign",
         "opportunity.set_probability",
+        "pool.assign",
     ];
     if lead_only.contains(&permission) {
         Some(scope)
@@ -234,6 +242,7 @@ pub const SHIPPED_ROLES: &[ShippedRole] = &[
             | "process.write"
             | "scoring.write"
             | "scoring.publish"
+            | "pool_rule.write"
             | "catalog.write"
             | "catalog.read_cost"
             | "source.write"

@@ -9,6 +9,7 @@ pub mod cycles;
 mod facts;
 pub mod hand_over;
 pub mod history;
+pub mod holding;
 mod hooks;
 mod lapse;
 pub mod merging;

@@ -36,6 +36,8 @@ mod merge;
 mod opportunities;
 mod pipelines;
 mod platform;
+mod pool;
+mod pool_recycling;
 mod postgres;
 mod roles;
 mod scoring;

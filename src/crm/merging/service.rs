@@ -5,6 +5,7 @@ use super::choices::{self, Side};
 use crate::crm::duplicates::keys::{self, Named};
 use crate::crm::duplicates::reviews;
 use crate::crm::duplicates::subject::Subject;
+use crate::crm::pool;
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -279,6 +280,7 @@ async fn end(tx: &mut Tx, ctx: &Ctx, resource: &Resource, merging: Merging, lose
     .bind::<SqlUuid, _>(merging.id);
     Cached(query).execute(&mut **tx).await?;
     keys::forget(tx, Named::new(ctx, resource, loser.id)).await?;
+    pool::hooks::merged(tx, ctx, resource, loser.id).await?;
     tx.touch(loser.id);
     let data = json!({ "merge_id": merging.id, "survivor_id": merging.survivor });
     let event = Event::new(

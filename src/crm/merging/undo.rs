@@ -3,6 +3,7 @@
 use super::choices;
 use super::service::{claim_all, lock_rows, permission};
 use crate::crm::duplicates::reviews;
+use crate::crm::pool;
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
@@ -196,6 +197,7 @@ async fn revive(
             data,
         );
         tx.record(event.and_on(merging.kind, Some(merging.survivor)));
+        pool::hooks::revived(tx, ctx, resource, id, record).await?;
     }
     Ok(records)
 }

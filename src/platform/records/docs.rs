@@ -174,7 +174,7 @@ pub fn paths(resource: &Resource) -> Vec<(String, Value)> {
     let name = resource.schema_name();
     let many = collection(resource);
     let one = format!("{many}/{{{}}}", id_name(resource));
-    let snake_many = resource.plural.replace('-', "_");
+    let snake_many = resource.plural.replace(['-', '/'], "_");
     let snake = resource.singular;
     let words = resource.words();
     let word = resource.word();

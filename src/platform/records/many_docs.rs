@@ -152,7 +152,7 @@ fn batch_result() -> Value {
 /// The two operations of a collection; `prefix` stands before the noun of parts.
 pub fn operations(resource: &Resource, prefix: &str, page: &Value) -> Vec<(String, Value)> {
     let many = collection(resource);
-    let noun = resource.plural.replace('-', "_");
+    let noun = resource.plural.replace(['-', '/'], "_");
     let words = resource.words();
     let mut operations = vec![(
         format!("{many}/search"),

@@ -39,7 +39,7 @@ impl std::fmt::Debug for Resource {
 /// Who sees a record.
 #[derive(Clone, Copy)]
 pub enum Access {
-    /// By `owner_id`, participants and the pool. `assign`: the permission that giving it to somebody else needs.
+    /// By `owner_id` and participants. `assign`: the permission that giving it to somebody else needs.
     Owned { assign: &'static str },
     /// Like its parent, named by this column; `closed_sql` over the parent `p` says when its parts no longer change.
     Part {
@@ -52,6 +52,9 @@ pub enum Access {
     Personal,
     /// Configuration: everybody in the company with the read permission.
     Shared,
+    /// Rows of other resources, shown in another way to everybody with the read permission: a view, of whose rows no events
+    /// of their own tell.
+    Derived,
 }
 
 /// Which writes a resource has; all can be listed and read.
@@ -596,7 +599,7 @@ impl Resource {
 
     /// The plural noun in the document's words: `need analyses`.
     pub fn words(&self) -> String {
-        self.plural.replace('-', " ")
+        self.plural.replace(['-', '/'], " ")
     }
 
     /// The singular noun in the document's words.

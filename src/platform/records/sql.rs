@@ -252,7 +252,9 @@ fn scope_for(
                 "EXISTS (SELECT 1 FROM {table} p WHERE p.tenant_id = $1 AND p.id = {alias}.{key} AND {within})"
             )
         }
-        Access::Shared => String::from(if reach == Reach::Nobody { "FALSE" } else { "TRUE" }),
+        Access::Shared | Access::Derived => {
+            String::from(if reach == Reach::Nobody { "FALSE" } else { "TRUE" })
+        }
         Access::Personal => personal(sql, alias, ctx, reach, intent),
         Access::Owned { .. } => match reach {
             Reach::Nobody => String::from("FALSE"),
@@ -260,10 +262,7 @@ fn scope_for(
             Reach::Owners(owners) => {
                 let owners = sql.place(Bind::Ids(owners.to_vec()));
                 let takes_part = participation(sql, resource, alias, ctx, intent);
-                let pool = pool_arm(ctx, intent)
-                    .map(|()| format!(" OR {alias}.owner_id IS NULL"))
-                    .unwrap_or_default();
-                format!("({alias}.owner_id = ANY({owners}) OR {takes_part}{pool})")
+                format!("({alias}.owner_id = ANY({owners}) OR {takes_part})")
             }
         },
     }
@@ -290,10 +289,6 @@ fn personal(sql: &mut Sql, alias: &str, ctx: &Ctx, reach: Reach<'_>, intent: Int
         (Intent::Write, _) => format!("{alias}.sharing <> 'nobody'"),
     };
     format!("({alias}.owner_id = {user} OR {others})")
-}
-
-fn pool_arm(ctx: &Ctx, intent: Intent) -> Option<()> {
-    (intent == Intent::Read && ctx.holds("pool.read")).then_some(())
 }
 
 fn participation(sql: &mut Sql, resource: &Resource, alias: &str, ctx: &Ctx, intent: Intent) -> String {
@@ -330,12 +325,5 @@ pub fn arms(sql: &mut Sql, resource: &Resource, ctx: &Ctx) -> Vec<String> {
          AND ({mine}) IS NOT TRUE",
         resource.singular
     );
-    let mut arms = vec![mine];
-    if pool_arm(ctx, Intent::Read).is_some() {
-        arms.push(format!("{joined} AND t.owner_id IS NOT NULL"));
-        arms.push(String::from("t.owner_id IS NULL"));
-    } else {
-        arms.push(joined);
-    }
-    arms
+    vec![mine, joined]
 }

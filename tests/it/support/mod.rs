@@ -11,4 +11,5 @@ pub mod make_events;
 pub mod make_identity;
 pub mod make_migrations;
 pub mod make_pipelines;
+pub mod make_pool;
 pub mod make_transfers;

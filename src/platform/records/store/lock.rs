@@ -42,7 +42,7 @@ pub enum For<'a> {
     Write,
     /// An action with a permission of its own.
     Action(&'a str),
-    /// Giving it to somebody, by that permission: also what nobody owns yet and the caller sees.
+    /// Giving it to somebody, by that permission: also what nobody owns, seen or masked in the pool.
     Assignment(&'a str),
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn lock_even_archived(
     purpose: For<'_>,
 ) -> AppResult<Locked> {
     let mut sql = Sql::of(ctx.tenant);
-    let readable = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
+    let mut readable = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
     let (allowed, permission) = match purpose {
         For::Write => (
             sql::scope(&mut sql, resource, "t", ctx, Intent::Write),
@@ -124,6 +124,9 @@ pub(super) async fn lock_even_archived(
             } else {
                 "FALSE"
             };
+            if ctx.holds("pool.read") {
+                readable = format!("({readable} OR {unowned})");
+            }
             (format!("({reach} OR {unowned})"), permission.to_owned())
         }
     };

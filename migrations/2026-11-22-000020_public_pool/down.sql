@@ -1,0 +1,10 @@
+UPDATE roles SET grants = grants - '{pool.claim,pool.assign,pool_rule.read,pool_rule.write}'::text[] WHERE is_shipped;
+DELETE FROM timers WHERE kind IN ('pool_recycling', 'pool_rules');
+DROP VIEW pool_accounts;
+DROP VIEW pool_leads;
+DROP TABLE pool_clocks;
+DROP TABLE pool_claimants;
+DROP TABLE pool_cool_downs;
+DROP TABLE pool_stays;
+DROP TABLE pool_rules;
+DROP TABLE pool_settings;
