@@ -303,7 +303,7 @@ async fn what_is_handed_over_is_found_by_its_new_owner() {
     lead(&rep, "交接线索").await;
     let path = format!("/v1/users/{}/hand-over", rep.id);
     admin
-        .post(&path, json!({ "successor_id": other.id }))
+        .post(&path, json!({ "to_user_id": other.id }))
         .await
         .expect(200);
     assert_eq!(names(&find(&rep, "交接").await).len(), 0);
