@@ -1,8 +1,8 @@
 //! The statements. Each kind, and each way in which the caller sees records of it, is answered by an index of its own and
 //! bounded by itself, so that neither a text that a million records contain nor a scope of a few records takes long.
 //!
-//! First the newest records within the scope are looked through. If these are all, or if so many of them are hits that the
-//! text must be common, that is enough. Only else the index of terms is asked: what it finds then is few.
+//! First the newest records within the scope are looked through. If these are all, or if they alone fill the page, so that
+//! the text must be common, that is enough. Only else the index of terms is asked: what it finds then is few.
 
 use super::RESOURCES;
 use crate::kernel::ctx::{Ctx, Reach};
@@ -16,15 +16,15 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use uuid::Uuid;
 
 /// Newest records of a kind that are looked through.
-const NEAR: usize = 1000;
+const NEAR: usize = 600;
 /// Of one owner at least, where there are many.
-const NEAR_OF_ONE: usize = 50;
-/// Hits among them by which a text is common.
-const COMMON: usize = 50;
+const NEAR_OF_ONE: usize = 5;
 /// Hits of a kind that are judged.
-const JUDGED: usize = 300;
-/// Hits of a kind of which the scope is asked anew, and that are read.
-const READ: usize = 60;
+const JUDGED: usize = 200;
+/// Hits of a kind that are read for a page of these sizes: more than it shows, should a few be out of scope by now.
+const READ: [(usize, usize); 2] = [(20, 30), (50, 60)];
+/// Owners that the index of terms is asked for one by one; of more, its hits are sifted.
+const FEW_OWNERS: usize = 16;
 /// How like a part of a name must be to what was typed.
 const LIKENESS: &str = "SET LOCAL pg_trgm.word_similarity_threshold = 0.5";
 
@@ -103,22 +103,34 @@ pub async fn found(conn: &mut &AsyncPgConnection, ctx: &Ctx, asked: &Asked) -> A
     let live = sql.place(Bind::Flag(!asked.is_archived));
     let begins = sql.place(Bind::Text(asked.query.plain.clone()));
     let ends = sql.place(Bind::Text(format!("{}\u{10ffff}", asked.query.plain)));
+    let page = limit(&mut sql, asked);
     let mut with = Vec::new();
     let mut arms = Vec::new();
     for (resource, whose) in &kinds {
         let mut finder = Finder::new(&mut sql, ctx, asked, resource, whose);
         finder.live.clone_from(&live);
+        finder.page.clone_from(&page);
         finder.names = (begins.clone(), ends.clone());
-        with.extend(finder.parts(&mut sql));
+        with.extend(finder.parts());
         let source = format!("found_{}", resource.singular);
         arms.push(read_sql(&mut sql, ctx, asked, resource, &source));
     }
     let (with, arms) = (with.join(", "), arms.join(" UNION ALL "));
-    let limit = asked.limit + 1;
     sql.push(&format!(
-        "WITH {with} SELECT * FROM ({arms}) f ORDER BY f.score DESC, f.id DESC LIMIT {limit}"
+        "WITH {with} SELECT * FROM ({arms}) f ORDER BY f.score DESC, f.id DESC LIMIT {page}"
     ));
     Ok(sql.query().load(conn).await?)
+}
+
+/// How many hits of a kind are read.
+fn most(asked: &Asked) -> usize {
+    let [small, large] = READ;
+    if asked.limit <= small.0 { small.1 } else { large.1 }
+}
+
+/// One more than is asked for.
+fn limit(sql: &mut Sql, asked: &Asked) -> String {
+    sql.place(Bind::Long(i64::try_from(asked.limit).unwrap_or(i64::MAX).saturating_add(1)))
 }
 
 /// The parts of the statement about one kind.
@@ -130,8 +142,12 @@ struct Finder {
     live: String,
     names: (String, String),
     user: String,
-    owners: Option<String>,
+    /// The placeholder of the owners, and how many they are.
+    owners: Option<(String, usize)>,
     near_of_one: usize,
+    most: usize,
+    /// The placeholder of how many hits fill a page.
+    page: String,
 }
 
 impl Finder {
@@ -145,11 +161,14 @@ impl Finder {
         let (owners, near_of_one) = match whose {
             Whose::Everybodys => (None, NEAR),
             Whose::Of(owners) => {
-                let each = NEAR / owners.len().max(1);
-                (
-                    Some(sql.place(Bind::Ids(owners.clone()))),
-                    each.max(NEAR_OF_ONE),
-                )
+                // In few sizes, since each makes a statement of its own.
+                let each = if owners.len() > 2 {
+                    (NEAR / owners.len()).next_power_of_two()
+                } else {
+                    NEAR
+                };
+                let place = sql.place(Bind::Ids(owners.clone()));
+                (Some((place, owners.len())), each.max(NEAR_OF_ONE))
             }
         };
         Finder {
@@ -162,6 +181,8 @@ impl Finder {
             user: sql.place(Bind::Id(ctx.user)),
             owners,
             near_of_one,
+            most: most(asked),
+            page: String::new(),
         }
     }
 
@@ -179,8 +200,8 @@ impl Finder {
         )
     }
 
-    fn parts(&self, _: &mut Sql) -> Vec<String> {
-        let kind = self.kind;
+    fn parts(&self) -> Vec<String> {
+        let Finder { kind, most, .. } = self;
         let mut arms = vec![
             format!("SELECT n.record_id, n.score FROM near_{kind} n WHERE n.is_hit"),
             self.far(),
@@ -191,7 +212,7 @@ impl Finder {
         vec![
             format!("near_{kind} AS MATERIALIZED ({})", self.near()),
             format!(
-                "found_{kind} AS (SELECT a.record_id, max(a.score)::float8 AS score FROM ({arms}) a GROUP BY 1 ORDER BY 2 DESC, 1 DESC LIMIT {READ})"
+                "found_{kind} AS (SELECT a.record_id, max(a.score)::float8 AS score FROM ({arms}) a GROUP BY 1 ORDER BY 2 DESC, 1 DESC LIMIT {most})"
             ),
         ]
     }
@@ -208,7 +229,7 @@ impl Finder {
             None => format!(
                 "(SELECT {columns} FROM search_entries s WHERE s.tenant_id = $1 AND s.record_kind = '{kind}' ORDER BY s.record_id DESC LIMIT {of_one}) s"
             ),
-            Some(owners) => format!(
+            Some((owners, _)) => format!(
                 "unnest({owners}::uuid[]) o (id) CROSS JOIN LATERAL (SELECT {columns} FROM search_entries s WHERE s.tenant_id = $1 AND s.record_kind = '{kind}' \
                  AND s.owner_id = o.id ORDER BY s.record_id DESC LIMIT {of_one}) s"
             ),
@@ -227,13 +248,14 @@ impl Finder {
             wanted,
             live,
             near_of_one,
+            page,
             ..
         } = self;
         let score = self.score();
         let owned = self.owned();
         format!(
             "(SELECT s.record_id, {score} AS score FROM search_entries s WHERE s.tenant_id = $1{owned} AND s.terms @@ {wanted} AND s.is_live = {live} \
-              AND s.record_kind = '{kind}' AND (SELECT count(*) >= {near_of_one} AND count(*) FILTER (WHERE n.is_hit) < {COMMON} FROM near_{kind} n) LIMIT {JUDGED})"
+              AND s.record_kind = '{kind}' AND (SELECT count(*) >= {near_of_one} AND count(*) FILTER (WHERE n.is_hit) < {page} FROM near_{kind} n) LIMIT {JUDGED})"
         )
     }
 
@@ -273,7 +295,27 @@ impl Finder {
     fn owned(&self) -> String {
         self.owners
             .as_ref()
-            .map_or_else(String::new, |owners| format!(" AND s.owner_id = ANY({owners}::uuid[])"))
+            .map_or_else(String::new, |(owners, count)| owned(owners, *count))
+    }
+}
+
+/// The condition that the row `s` belongs to one of these. Many are no condition of an index, which would be asked once for
+/// each of them.
+fn owned(owners: &str, count: usize) -> String {
+    if count > FEW_OWNERS {
+        format!(" AND (s.owner_id = ANY({owners}::uuid[])) IS TRUE")
+    } else {
+        format!(" AND s.owner_id = ANY({owners}::uuid[])")
+    }
+}
+
+fn owned_by(sql: &mut Sql, whose: &Whose) -> String {
+    match whose {
+        Whose::Everybodys => String::new(),
+        Whose::Of(owners) => {
+            let place = sql.place(Bind::Ids(owners.clone()));
+            owned(&place, owners.len())
+        }
     }
 }
 
@@ -305,10 +347,7 @@ pub async fn alike(conn: &mut AsyncPgConnection, ctx: &Ctx, asked: &Asked) -> Ap
     let mut sql = Sql::of(ctx.tenant);
     let live = sql.place(Bind::Flag(!asked.is_archived));
     let arms = kinds.iter().flat_map(|(resource, whose)| {
-        let owned = match whose {
-            Whose::Everybodys => String::new(),
-            Whose::Of(owners) => format!(" AND s.owner_id = ANY({}::uuid[])", sql.place(Bind::Ids(owners.clone()))),
-        };
+        let owned = owned_by(&mut sql, whose);
         slips(&mut sql, ctx, asked, resource, &live, &owned)
     });
     let arms = arms.collect::<Vec<_>>();
@@ -319,9 +358,10 @@ pub async fn alike(conn: &mut AsyncPgConnection, ctx: &Ctx, asked: &Asked) -> Ap
         read_sql(&mut sql, ctx, asked, resource, &source)
     });
     let reads = reads.collect::<Vec<_>>().join(" UNION ALL ");
-    let limit = asked.limit + 1;
+    let most = most(asked);
+    let limit = limit(&mut sql, asked);
     sql.push(&format!(
-        "WITH found AS MATERIALIZED (SELECT a.record_kind, a.record_id, max(a.score)::float8 AS score FROM ({arms}) a GROUP BY 1, 2 ORDER BY 3 DESC, 2 DESC LIMIT {READ}) \
+        "WITH found AS MATERIALIZED (SELECT a.record_kind, a.record_id, max(a.score)::float8 AS score FROM ({arms}) a GROUP BY 1, 2 ORDER BY 3 DESC, 2 DESC LIMIT {most}) \
          SELECT * FROM ({reads}) f ORDER BY f.score DESC, f.id DESC LIMIT {limit}"
     ));
     conn.batch_execute(LIKENESS).await?;
@@ -351,7 +391,7 @@ fn letters(sql: &mut Sql, asked: &Asked, kinds: &[(&'static Resource, Whose)], l
     let Some(typed) = asked.query.alike() else {
         return Vec::new();
     };
-    let typed = sql.place(Bind::Text(typed.to_owned()));
+    let typed = sql.place(Bind::Text(typed));
     let mut groups: Vec<(&Whose, Vec<String>)> = Vec::new();
     for (resource, whose) in kinds {
         match groups.iter_mut().find(|(known, _)| *known == whose) {
@@ -360,10 +400,7 @@ fn letters(sql: &mut Sql, asked: &Asked, kinds: &[(&'static Resource, Whose)], l
         }
     }
     let arms = groups.into_iter().map(|(whose, group)| {
-        let owned = match whose {
-            Whose::Everybodys => String::new(),
-            Whose::Of(owners) => format!(" AND s.owner_id = ANY({}::uuid[])", sql.place(Bind::Ids(owners.clone()))),
-        };
+        let owned = owned_by(sql, whose);
         let group = sql.place(Bind::Texts(group));
         format!(
             "(SELECT l.record_kind, l.record_id, 0.39 * word_similarity({typed}, l.names) AS score FROM ( \

@@ -1,8 +1,8 @@
 //! What somebody types, as a `tsquery` in text form. Only letters and digits of it ever reach that form.
 
 use super::index::LEAST_DIGITS;
-use super::{Unit, digits, parted, units};
-use crate::kernel::likeness::plain;
+use super::{Unit, digits, is_unspaced, parted, units};
+use crate::kernel::likeness::{company, plain};
 
 /// Fewest letters and digits that can be looked for.
 pub const LEAST: usize = 2;
@@ -10,6 +10,8 @@ pub const LEAST: usize = 2;
 pub const MOST_WORDS: usize = 20;
 /// Words of so many letters are asked for by their beginnings; shorter ones only alone.
 const LEAST_BEGINNING: usize = 3;
+/// Fewest letters of a word that is looked for with a slip.
+const LEAST_ALIKE: usize = 4;
 /// Longest run of characters that is looked for with a slip.
 const LONGEST_SLIP: usize = 12;
 
@@ -96,11 +98,16 @@ impl Query {
         Some(any(slips))
     }
 
-    /// The letters to be found by likeness: all of it, when it has a word long enough to be known in spite of a slip.
-    pub fn alike(&self) -> Option<&str> {
-        let is_long = |unit: &Unit| matches!(unit, Unit::Word(word) if word.chars().count() >= 4 && !word.chars().all(char::is_numeric));
-        let mut units = self.words.iter().flatten().flatten();
-        units.any(is_long).then_some(self.plain.as_str())
+    /// The words to be found by likeness, those that very many names have left out; `None` when none is long enough to be
+    /// known in spite of a slip.
+    pub fn alike(&self) -> Option<String> {
+        let words = company(&self.plain).distinctive?;
+        let is_word = |word: &str| word.chars().all(|letter| letter.is_alphabetic() && !is_unspaced(letter));
+        let words = words
+            .split(' ')
+            .filter(|word| is_word(word) && word.chars().count() >= LEAST_ALIKE);
+        let words = words.collect::<Vec<_>>().join(" ");
+        (!words.is_empty()).then_some(words)
     }
 
     /// The folded words, for showing where they stand.

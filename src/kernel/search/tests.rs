@@ -140,6 +140,13 @@ fn a_slip_in_a_chinese_name_is_forgiven() {
 }
 
 #[test]
+fn words_that_many_names_have_do_not_make_a_name_alike() {
+    assert_eq!(read("Hengixn Technology Ltd").alike().as_deref(), Some("hengixn"));
+    assert_eq!(read("恒信").alike(), None);
+    assert_eq!(read("abc 123").alike(), None);
+}
+
+#[test]
 fn a_longer_name_forgives_one_too_many_and_one_left_out() {
     let slips = read("恒兴科技").with_slip(&['a']).unwrap();
     for slip in [
