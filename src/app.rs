@@ -15,7 +15,8 @@ use crate::platform::{pages, problem};
 use crate::time::clock::TimerHandlers;
 use crate::time::timer::Handlers;
 use crate::{
-    approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, time, transfer, view,
+    approval, catalog, crm, event, identity, insight, jobs, opportunity, pipeline, search, time, transfer,
+    view,
 };
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -53,6 +54,7 @@ pub const TAGS: &[Tag] = &[
         "Rooms 2 and 3: records that may be one, and merging them.",
     ),
     ("fields", "Room 13: the company's own fields."),
+    ("search", "One search over accounts, contacts, leads and opportunities."),
     ("views", "Saved views and segments: filter trees that are kept."),
     ("figures", "Room 15: the funnel."),
     (
@@ -192,6 +194,7 @@ fn rooms(config: &mut ServiceConfig) {
     time::routes(config);
     insight::routes(config);
     view::routes(config);
+    search::routes(config);
     approval::routes(config);
 }
 

@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod platform;
 pub mod run;
 pub mod schema;
+pub mod search;
 pub mod server;
 pub mod time;
 pub mod transfer;

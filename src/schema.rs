@@ -1,5 +1,11 @@
 // @generated automatically by Diesel CLI.
 
+pub mod sql_types {
+    #[derive(diesel::sql_types::SqlType)]
+    #[diesel(postgres_type(name = "tsvector", schema = "pg_catalog"))]
+    pub struct Tsvector;
+}
+
 diesel::table! {
     accounts (tenant_id, id) {
         tenant_id -> Uuid,
@@ -1382,6 +1388,29 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::Tsvector;
+
+    /// By what each account, contact, lead and opportunity is found; written with the record. A record without a row has not been entered here yet, or was merged.
+    search_entries (tenant_id, record_kind, record_id) {
+        tenant_id -> Uuid,
+        record_kind -> Text,
+        record_id -> Uuid,
+        /// Who owns the record; the nil id for nobody, since a GIN index does not look for NULL.
+        owner_id -> Uuid,
+        is_live -> Bool,
+        /// The form in which its terms were made; those of an older form are made anew by and by.
+        form -> Int4,
+        /// Its folded names: the ones by which it is known at a glance.
+        names -> Text,
+        /// Pairs of characters, words, and endings of phones, each with the mark of its kind; in upper case what only some may read.
+        terms -> Tsvector,
+        /// SHA-256 over the texts that it was made from, by which one sees that it is up to date.
+        digest -> Bytea,
     }
 }
 

@@ -10,7 +10,8 @@ use crate::platform::gatekeeper::Platform;
 use crate::platform::limits::{Limits, SignIns};
 use crate::platform::metrics::Metrics;
 use crate::platform::tokens::Secrets;
-use crate::{crm, event, jobs, time};
+use crate::platform::records::entry;
+use crate::{crm, event, jobs, search, time};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use std::net::{SocketAddr, TcpListener};
@@ -74,6 +75,7 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
         time::engine::spawn(url, app::TIMERS)?,
         time::maintenance::spawn(url, platform.clone())?,
         crm::duplicates::catch_up::spawn(url)?,
+        entry::catch_up::spawn(url, search::RESOURCES.to_vec())?,
         jobs::worker::spawn(url, app::JOBS)?,
     ];
     let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);

@@ -369,9 +369,11 @@ fn events(tenant: Uuid, kind: u32, singular: &str, table: &str, also: Option<(&s
     )
 }
 
-/// Waits until every event has its place.
+/// Waits until every event has its place, and every record is known to search and by its keys.
 pub async fn placed(client: &Client) -> Result<(), Failure> {
-    let waiting = "SELECT EXISTS (SELECT 1 FROM event_queue)";
+    let waiting = "SELECT EXISTS (SELECT 1 FROM event_queue) \
+         OR (SELECT count(*) FROM search_entries) < (SELECT (SELECT count(*) FROM accounts) + (SELECT count(*) FROM opportunities)) \
+         OR (SELECT count(*) FROM identity_names) < (SELECT count(*) FROM accounts)";
     while client.query_one(waiting, &[]).await?.get::<_, bool>(0) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }

@@ -119,3 +119,8 @@ pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
 pub fn bearer(token: &str) -> String {
     format!("authorization: Bearer {token}\r\n")
 }
+
+/// A text as it stands in a query.
+pub fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}

@@ -170,6 +170,10 @@ impl Bench<'_> {
         let client = database::connect(&self.databases.copy_url).await?;
         let mut scripts = Vec::new();
         for operation in &self.settings.operations {
+            if !operation.has_script() {
+                scripts.push(None);
+                continue;
+            }
             let text = self.script(*operation, &server, &client, log).await?;
             let file = self.scripts.0.join(format!("{}.sql", operation.key()));
             std::fs::write(&file, format!("{}{text}", operation.pgbench_head()))?;

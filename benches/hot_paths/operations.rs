@@ -16,18 +16,26 @@ pub enum Operation {
     List,
     ListOwn,
     Gate,
+    Search,
+    SearchOwn,
+    SearchCommon,
+    Duplicates,
     Lead,
     Advance,
 }
 
 impl Operation {
     /// Those that change deals come last: pgbench finds deals by what they were made like.
-    pub const ALL: [Operation; 7] = [
+    pub const ALL: [Operation; 11] = [
         Operation::Read,
         Operation::ReadOwn,
         Operation::List,
         Operation::ListOwn,
         Operation::Gate,
+        Operation::Search,
+        Operation::SearchOwn,
+        Operation::SearchCommon,
+        Operation::Duplicates,
         Operation::Lead,
         Operation::Advance,
     ];
@@ -40,6 +48,10 @@ impl Operation {
             Operation::List => "list",
             Operation::ListOwn => "list_own",
             Operation::Gate => "gate",
+            Operation::Search => "search",
+            Operation::SearchOwn => "search_own",
+            Operation::SearchCommon => "search_common",
+            Operation::Duplicates => "duplicates",
             Operation::Lead => "lead",
             Operation::Advance => "advance",
         }
@@ -52,6 +64,10 @@ impl Operation {
             Operation::List => "list 50 by stage and amount",
             Operation::ListOwn => "list 50, own scope",
             Operation::Gate => "explain the gate",
+            Operation::Search => "search for a name",
+            Operation::SearchOwn => "search, own scope",
+            Operation::SearchCommon => "search for what most names have",
+            Operation::Duplicates => "check for duplicates",
             Operation::Lead => "lead by signed webhook",
             Operation::Advance => "advance through a gate",
         }
@@ -77,19 +93,30 @@ impl Operation {
             Operation::List => Some(0.95),
             Operation::Gate | Operation::Lead => Some(0.90),
             Operation::Advance => Some(1.10),
-            Operation::ReadOwn | Operation::ListOwn => None,
+            _ => None,
         }
     }
 
     /// A comparison that is drawn with the most connections only.
     pub fn is_aside(self) -> bool {
-        matches!(self, Operation::ReadOwn | Operation::ListOwn)
+        matches!(
+            self,
+            Operation::ReadOwn | Operation::ListOwn | Operation::SearchOwn | Operation::SearchCommon
+        )
+    }
+
+    /// Whether its statements can be drawn anew by a pgbench script: a text that is looked for cannot.
+    pub fn has_script(self) -> bool {
+        !matches!(
+            self,
+            Operation::Search | Operation::SearchOwn | Operation::SearchCommon | Operation::Duplicates
+        )
     }
 
     /// The number of the person who asks.
     pub fn person(self) -> i64 {
         match self {
-            Operation::ReadOwn | Operation::ListOwn => data::REPRESENTATIVE,
+            Operation::ReadOwn | Operation::ListOwn | Operation::SearchOwn => data::REPRESENTATIVE,
             _ => data::DIRECTOR,
         }
     }
@@ -173,6 +200,16 @@ impl Asker {
                 Some((n, get(path)))
             }
             Operation::Gate => Some((n, get(format!("/v1/opportunities/{}/gate", data::opportunity(n))))),
+            Operation::Search | Operation::SearchOwn => {
+                let text = http::encoded(&format!("客户{}有限", n % data::ACCOUNTS));
+                Some((n, get(format!("/v1/search?q={text}"))))
+            }
+            Operation::SearchCommon => Some((n, get(format!("/v1/search?q={}", http::encoded("有限公司"))))),
+            Operation::Duplicates => {
+                let body = json!({ "name": format!("客户{}有限责任公司", n % data::ACCOUNTS) }).to_string();
+                let request = http::request("POST", "/v1/accounts/duplicates", &self.bearer, &body);
+                Some((n, request))
+            }
             Operation::Lead => Some((n, self.delivery(self.draw())?)),
             Operation::Advance => self.movers.next().map(|(n, moves)| {
                 let path = format!("/v1/opportunities/{}/advance", data::opportunity(n));

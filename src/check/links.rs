@@ -82,6 +82,7 @@ const NAMED: &[(&str, &str, &str, &str)] = &[
     ("approval_requests", "id", "subject_kind", "subject_id"),
     ("identity_keys", "key", "record_kind", "record_id"),
     ("identity_names", "record_id", "record_kind", "record_id"),
+    ("search_entries", "record_id", "record_kind", "record_id"),
     ("merges", "id", "record_kind", "survivor_id"),
     ("merged_records", "record_id", "record_kind", "survivor_id"),
     ("duplicate_reviews", "id", "record_kind", "record_id"),

@@ -106,7 +106,9 @@ pub static CONTACT: Resource = Resource {
         )
         .read_only()
         .filter(),
-        Member::phone("personal_phone", "Personal phone.").sensitive("contact.read_personal"),
+        Member::phone("personal_phone", "Personal phone.")
+            .sensitive("contact.read_personal")
+            .search(),
         Member::email("email", "E-mail, lower-cased.").filter().search(),
         Member::choice(
             "buying_role",
@@ -115,7 +117,7 @@ pub static CONTACT: Resource = Resource {
             "\"decision_maker\"",
         ),
         Member::to("owner_id", &USER, "Who tends them; you, when not given."),
-        Member::text("description", 5000, "Notes.", "null"),
+        Member::text("description", 5000, "Notes.", "null").search(),
         OVERRIDE_DUPLICATES,
         Member::tags(),
         Member::custom(),
@@ -164,7 +166,8 @@ pub static LEAD: Resource = Resource {
             5000,
             "What they need, in words.",
             "\"生产线设备数据监控\"",
-        ),
+        )
+        .search(),
         Member::money("budget_amount", "Budget.").sort(),
         Member::currency("Currency of the budget; the company's when not given."),
         Member::day("expected_need_on", "Day by which they need it."),
@@ -206,7 +209,7 @@ pub static LEAD: Resource = Resource {
         OVERRIDE_DUPLICATES,
         Member::tags(),
         Member::custom(),
-        Member::text("description", 5000, "Notes.", "null"),
+        Member::text("description", 5000, "Notes.", "null").search(),
         Member::decimal(
             "score",
             4,

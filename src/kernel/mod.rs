@@ -8,4 +8,5 @@ pub mod likeness;
 pub mod money;
 pub mod permission;
 pub mod problem;
+pub mod search;
 pub mod text;

@@ -3,6 +3,7 @@
 
 use super::db::{Cached, Tx};
 use super::events::Event;
+use super::records::entry;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
@@ -60,16 +61,20 @@ pub async fn give(tx: &mut Tx, ctx: &Ctx, holding: &Holding, from: Uuid, to: Uui
         .bind::<SqlUuid, _>(to)
         .bind::<Timestamptz, _>(ctx.now);
     let rows: Vec<IdRow> = Cached(query).load(&mut **tx).await?;
-    for row in &rows {
+    let ids = rows.iter().map(|row| row.id).collect::<Vec<_>>();
+    if *column == "owner_id" {
+        entry::follow_owners(tx, ctx.tenant, holding.kind, table, &ids).await?;
+    }
+    for id in &ids {
         let data = json!({ "changes": { *column: { "before": from, "after": to } } });
         tx.record(Event::new(
             format!("{}.handed_over", holding.kind),
             holding.kind,
-            row.id,
+            *id,
             data,
         ));
     }
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    Ok(ids)
 }
 
 /// How many records were given.

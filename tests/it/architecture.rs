@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "opportunity",
     "transfer",
     "view",
+    "search",
     "insight",
 ];
 /// Called by all, and calling only the foundation.

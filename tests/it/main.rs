@@ -29,6 +29,7 @@ mod deals_in_flight;
 mod duplicates;
 mod dwell;
 mod events;
+mod finding;
 mod intake;
 mod jobs;
 mod leads;

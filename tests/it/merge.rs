@@ -479,6 +479,7 @@ async fn whatever_names_a_record_that_can_be_merged_is_a_declared_link() {
         "lead_campaigns",
         "identity_keys",
         "identity_names",
+        "search_entries",
         "merges",
         "merged_records",
         "duplicate_reviews",

@@ -15,7 +15,7 @@ use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
 use crate::platform::merging::{Link, Merging, repoint};
-use crate::platform::records::Resource;
+use crate::platform::records::{Resource, entry};
 use crate::platform::records::store::{self, For, Locked};
 use diesel::sql_query;
 use diesel::sql_types::{Array, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -281,6 +281,7 @@ async fn end(tx: &mut Tx, ctx: &Ctx, resource: &Resource, merging: Merging, lose
     Cached(query).execute(&mut **tx).await?;
     keys::forget(tx, Named::new(ctx, resource, loser.id)).await?;
     pool::hooks::merged(tx, ctx, resource, loser.id).await?;
+    entry::forget(tx, ctx.tenant, resource.singular, loser.id).await?;
     tx.touch(loser.id);
     let data = json!({ "merge_id": merging.id, "survivor_id": merging.survivor });
     let event = Event::new(

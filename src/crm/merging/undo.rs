@@ -12,7 +12,7 @@ use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
 use crate::platform::merging::{Link, Merging, give_back};
-use crate::platform::records::Resource;
+use crate::platform::records::{Resource, entry};
 use crate::platform::records::store::{self, For, Locked};
 use diesel::sql_types::{Bool, Json, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
@@ -95,6 +95,9 @@ pub async fn undo(
     let (after, kept_members) = taken_back(&locked, &noted)?;
     let after = write_survivor(tx, ctx, resource, survivor, &locked, after).await?;
     claim_all(tx, ctx, resource, survivor, &after).await?;
+    let found_by = restored.iter().zip(&records);
+    let found_by = found_by.map(|(id, record)| entry::Entry::of(resource, *id, record, true));
+    entry::enter(tx, ctx.tenant, resource, &found_by.collect::<Vec<_>>()).await?;
     for (id, record) in restored.iter().zip(&records) {
         claim_all(tx, ctx, resource, *id, record).await?;
         reviews::part(tx, ctx, resource.singular, survivor, *id).await?;

@@ -3,7 +3,7 @@
 
 use super::spec::{Change, Kind, Resource};
 use super::sql::{self, Bind, Intent, Sql};
-use super::{custom, rules, store};
+use super::{custom, entry, rules, store};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
@@ -210,6 +210,12 @@ fn insert(ctx: &Ctx, resource: &'static Resource, changes: &[Change]) -> Sql {
         Value::Object(row)
     });
     let mut sql = Sql::of(ctx.tenant);
+    let found_by = changes.iter().filter_map(|change| entry::Entry::of_change(resource, change));
+    let found_by = found_by.collect::<Vec<_>>();
+    if !found_by.is_empty() {
+        let clause = entry::clause(&mut sql, resource, &found_by);
+        sql.push(&format!("WITH entered AS ({clause}) "));
+    }
     let rows = sql.place(Bind::Json(Value::Array(rows.collect())));
     let now = sql.place(Bind::Instant(ctx.now));
     let (table, document) = (resource.table, sql::whole_document(resource));

@@ -1,5 +1,6 @@
 //! The document of declared resources: schemas and operations from the declaration.
 
+use super::entry;
 use super::http::{collection, id_name};
 use super::many_docs;
 use super::merged;
@@ -371,7 +372,11 @@ fn parameters(resource: &Resource, _is_list: bool) -> Vec<Value> {
             }
             "q" => (
                 json!({ "type": "string", "minLength": 2, "maxLength": 100 }),
-                "Text search, two characters suffice.".to_owned(),
+                if entry::is_searched(resource) {
+                    "Has this in its names, phones, e-mail or notes: Chinese anywhere, other words by their beginnings, any part of a phone of four or more digits; all words must be there. Two characters suffice.".to_owned()
+                } else {
+                    "Text search, two characters suffice.".to_owned()
+                },
             ),
             "tag" => (
                 json!({ "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 50 } }),

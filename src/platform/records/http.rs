@@ -254,14 +254,15 @@ pub async fn listed(
     Ok(Listed { data, next, total })
 }
 
-/// Runs a list's statement; one whose form the caller's tree shaped is prepared for this one time.
+/// Runs a list's statement; one whose form the caller's tree shaped, or whose text decides how it is best run, is prepared
+/// for this one time.
 async fn load<T>(db: &Db, sql: Sql, asked: &ListRequest) -> AppResult<Vec<T>>
 where
     T: QueryableByName<Pg> + Send + 'static,
 {
     db.read(async |conn| {
         let sql = sql.clone();
-        Ok(match asked.trees.is_empty() {
+        Ok(match asked.trees.is_empty() && !asked.is_searched {
             true => sql.query().load(conn).await?,
             false => sql.once().load(conn).await?,
         })

@@ -5,6 +5,7 @@ pub mod batch;
 pub mod bulk;
 pub mod custom;
 pub mod docs;
+pub mod entry;
 pub mod fields;
 pub mod http;
 mod many_docs;

@@ -6,6 +6,7 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::fault::Fault;
 use crate::kernel::money;
 use crate::kernel::text::say;
+use crate::platform::records::entry;
 use crate::platform::records::spec::{Kind, Member, Resource};
 use crate::platform::records::sql::Bind;
 use crate::platform::records::tree::literally;
@@ -166,11 +167,25 @@ fn one_or_any<T: Clone>(column: &str, values: &[T], one: fn(T) -> Bind, any: Bin
     }
 }
 
-pub(super) fn search(resource: &Resource, value: &str) -> Option<Condition> {
+/// The condition that a text is found: by search rows where the resource has them, else anywhere in its members.
+pub(super) fn text(ctx: &Ctx, resource: &Resource, value: &str) -> Result<Condition, Fault> {
     let length = value.chars().count();
     if !(2..=100).contains(&length) {
-        return None;
+        return Err(Fault::new(
+            "?q",
+            "too_short",
+            say("needs two to 100 characters", "需要 2 至 100 个字符"),
+        ));
     }
+    if !entry::is_searched(resource) {
+        return Ok(contained(resource, value));
+    }
+    let query = entry::read(value).map_err(|unfit| entry::fault("?q", unfit))?;
+    let (before, value, after) = entry::condition(resource, ctx, &query);
+    Ok(condition(before, value, after))
+}
+
+fn contained(resource: &Resource, value: &str) -> Condition {
     let escaped = literally(value);
     let columns = resource
         .members
@@ -178,11 +193,11 @@ pub(super) fn search(resource: &Resource, value: &str) -> Option<Condition> {
         .filter(|member| member.is_search)
         .map(|member| format!("coalesce(t.{}, '')", member.name));
     let joined = columns.collect::<Vec<_>>().join(" || ' ' || ");
-    Some(condition(
+    condition(
         format!("({joined}) ILIKE "),
         Bind::Text(format!("%{escaped}%")),
         "",
-    ))
+    )
 }
 
 /// All parameters of a list, for the document and for refusals.

@@ -15,9 +15,8 @@ use super::spec::{Member, Resource};
 use super::sql::Bind;
 use crate::kernel::error::AppResult;
 use crate::kernel::fault::Fault;
-use crate::kernel::text::say;
 use crate::platform::records::tree::{Terms, Tree};
-use filters::{Filter, equality, filter, search};
+use filters::{Filter, equality, filter, text};
 use own_fields::OwnFields;
 use parameters::read_flag;
 
@@ -36,6 +35,8 @@ pub struct ListRequest {
     /// Only archived ones, or only live ones.
     pub archived: bool,
     conditions: Vec<Condition>,
+    /// Whether a text is looked for: how common it is decides how the list is best read.
+    pub is_searched: bool,
     /// Filter trees that must hold too.
     pub trees: Vec<Tree>,
     /// What the cursor is bound to: everything but the cursor and the limit.
@@ -53,6 +54,7 @@ impl ListRequest {
             expand: Vec::new(),
             archived: false,
             conditions: Vec::new(),
+            is_searched: false,
             trees: Vec::new(),
             binding: String::new(),
         }
@@ -113,14 +115,13 @@ pub fn parse(
             }
             "expand" => request.expand = read_expand(&value, expandable, &mut faults),
             "tag" if resource.member("tags").is_some() => tags.push(value),
-            "q" if resource.members.iter().any(|member| member.is_search) => match search(resource, &value) {
-                Some(found) => request.conditions.push(found),
-                None => faults.push(Fault::new(
-                    "?q",
-                    "too_short",
-                    say("needs two to 100 characters", "需要 2 至 100 个字符"),
-                )),
-            },
+            "q" if resource.members.iter().any(|member| member.is_search) => {
+                request.is_searched = true;
+                match text(terms.ctx, resource, &value) {
+                    Ok(found) => request.conditions.push(found),
+                    Err(fault) => faults.push(fault),
+                }
+            }
             other if other.starts_with("custom.") => {
                 request.trees.extend(own.read(other, value, &mut faults));
             }

@@ -8,7 +8,7 @@ use crate::platform::db::Tx;
 use crate::platform::events::Event;
 use crate::platform::records::spec::{Access, Act, Change, Kind, Resource};
 use crate::platform::records::sql::{self, Bind, DocRow, Sql};
-use crate::platform::records::{custom, rules};
+use crate::platform::records::{custom, entry, rules};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -64,6 +64,11 @@ fn write_sql(ctx: &Ctx, resource: &Resource, change: &Change, version: Option<i3
     let mut row = change.after.clone();
     row.retain(|name, _| columns.contains(&name.as_str()));
     let mut sql = Sql::of(ctx.tenant);
+    // What it is found by goes in one flight with it.
+    if let Some(found_by) = entry::Entry::of_change(resource, change) {
+        let clause = entry::clause(&mut sql, resource, &[found_by]);
+        sql.push(&format!("WITH entered AS ({clause}) "));
+    }
     let row = sql.place(Bind::Json(Value::Object(row)));
     let id = sql.place(Bind::Id(change.id));
     let now = sql.place(Bind::Instant(ctx.now));

@@ -1,0 +1,232 @@
+//! What somebody types, as a `tsquery` in text form. Only letters and digits of it ever reach that form.
+
+use super::index::LEAST_DIGITS;
+use super::{Unit, digits, is_unspaced, parted, units};
+use crate::kernel::likeness::{company, plain};
+
+/// Fewest letters and digits that can be looked for.
+pub const LEAST: usize = 2;
+/// Most words that can be looked for at once.
+pub const MOST_WORDS: usize = 20;
+/// Words of so many letters are asked for by their beginnings; shorter ones only alone.
+const LEAST_BEGINNING: usize = 3;
+/// Fewest letters of a word that is looked for with a slip.
+const LEAST_ALIKE: usize = 4;
+/// Longest run of characters that is looked for with a slip.
+const LONGEST_SLIP: usize = 12;
+
+/// Why nothing can be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    TooShort,
+    TooManyWords,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Each must be found: in one of these ways.
+    words: Vec<Vec<Vec<Unit>>>,
+    /// Or else a phone with these digits.
+    phones: Vec<String>,
+    /// The folded text.
+    pub plain: String,
+}
+
+impl Query {
+    /// Reads what was typed. `e164`: the phone in normal form, where it is one.
+    ///
+    /// # Errors
+    /// When there is too little or too much of it.
+    pub fn read(typed: &str, e164: Option<&str>) -> Result<Query, Unfit> {
+        let plain = plain(typed);
+        if plain.chars().filter(|letter| *letter != ' ').count() < LEAST {
+            return Err(Unfit::TooShort);
+        }
+        let mut words = Vec::new();
+        for word in typed.split_whitespace() {
+            let mut ways = vec![units(word), units(&parted(word))];
+            ways.retain(|way| !way.is_empty());
+            ways.dedup();
+            if !ways.is_empty() && !words.contains(&ways) {
+                words.push(ways);
+            }
+        }
+        if words.iter().map(|ways| ways[0].len()).sum::<usize>() > MOST_WORDS {
+            return Err(Unfit::TooManyWords);
+        }
+        Ok(Query {
+            words,
+            phones: phones(typed, &plain, e164),
+            plain,
+        })
+    }
+
+    /// Everything that is looked for, in terms of any of these marks and of any of these weights (all, when empty).
+    pub fn wanted(&self, marks: &[char], weights: &str) -> String {
+        let is_single = self.words.len() == 1 && self.words[0].iter().all(|way| way.len() == 1);
+        let words = self.words.iter().map(|ways| {
+            any(ways.iter().map(|way| {
+                all(way.iter().map(|unit| {
+                    any(marks
+                        .iter()
+                        .map(|mark| wanted(unit, *mark, weights, is_single)))
+                }))
+            }))
+        });
+        let words = all(words);
+        let phones = self
+            .phones
+            .iter()
+            .flat_map(|phone| marks.iter().map(move |mark| format!("'{mark}#{phone}':*{weights}")));
+        any(std::iter::once(words).chain(phones))
+    }
+
+    /// What is looked for with one slip in a run of characters: one written wrong, one too many, one left out. `None` where
+    /// there is no run of at least three. Words with slips are found by likeness instead.
+    pub fn with_slip(&self, marks: &[char]) -> Option<String> {
+        let [ways] = self.words.as_slice() else {
+            return None;
+        };
+        let [Unit::Run(letters)] = ways.first()?.as_slice() else {
+            return None;
+        };
+        if !(3..=LONGEST_SLIP).contains(&letters.len()) {
+            return None;
+        }
+        let slips = marks.iter().flat_map(|mark| slips(letters, *mark));
+        Some(any(slips))
+    }
+
+    /// The words to be found by likeness, those that very many names have left out; `None` when none is long enough to be
+    /// known in spite of a slip.
+    pub fn alike(&self) -> Option<String> {
+        let words = company(&self.plain).distinctive?;
+        let is_word = |word: &str| word.chars().all(|letter| letter.is_alphabetic() && !is_unspaced(letter));
+        let words = words
+            .split(' ')
+            .filter(|word| is_word(word) && word.chars().count() >= LEAST_ALIKE);
+        let words = words.collect::<Vec<_>>().join(" ");
+        (!words.is_empty()).then_some(words)
+    }
+
+    /// The folded words, for showing where they stand.
+    pub fn texts(&self) -> Vec<String> {
+        let ways = self.words.iter().flatten().flatten();
+        let mut texts = ways
+            .map(|unit| match unit {
+                Unit::Run(letters) => letters.iter().collect(),
+                Unit::Word(word) => word.clone(),
+            })
+            .collect::<Vec<String>>();
+        texts.sort_by_key(|text| std::cmp::Reverse(text.chars().count()));
+        texts.dedup();
+        texts
+    }
+
+    /// The digits of phones that are looked for.
+    pub fn phones(&self) -> &[String] {
+        &self.phones
+    }
+}
+
+/// The ways in which a phone may be written, when what was typed can be one.
+fn phones(typed: &str, plain: &str, e164: Option<&str>) -> Vec<String> {
+    let is_phone = plain
+        .chars()
+        .all(|letter| letter.is_ascii_digit() || letter == ' ');
+    let digits = digits(typed);
+    if !is_phone || digits.len() < LEAST_DIGITS || digits.len() > 20 {
+        return Vec::new();
+    }
+    // Zeros in front lead out of a town or a country; the number that is kept has none.
+    let mut phones = vec![digits.clone(), digits.trim_start_matches('0').to_owned()];
+    phones.extend(e164.map(|e164| e164.trim_start_matches('+').to_owned()));
+    phones.retain(|phone| phone.len() >= LEAST_DIGITS);
+    phones.sort();
+    phones.dedup();
+    phones
+}
+
+fn wanted(unit: &Unit, mark: char, weights: &str, is_single: bool) -> String {
+    match unit {
+        Unit::Word(word) if is_single || word.chars().count() >= LEAST_BEGINNING => {
+            format!("'{mark}{word}':*{weights}")
+        }
+        Unit::Word(word) => term(mark, word, weights),
+        Unit::Run(letters) => {
+            let phrase = run(letters).map(|(text, is_whole)| match is_whole {
+                true => term(mark, &text, weights),
+                false => format!("'{mark}{text}':*{weights}"),
+            });
+            bracketed(phrase.collect::<Vec<_>>().join(" <-> "))
+        }
+    }
+}
+
+fn term(mark: char, text: &str, weights: &str) -> String {
+    let joint = if weights.is_empty() { "" } else { ":" };
+    format!("'{mark}{text}'{joint}{weights}")
+}
+
+/// The terms of a run, each with whether it is a whole pair.
+fn run(letters: &[char]) -> impl Iterator<Item = (String, bool)> + '_ {
+    let count = letters.len().saturating_sub(1).max(1);
+    (0..count.min(letters.len())).map(|start| {
+        let text = letters[start..].iter().take(2).collect::<String>();
+        let is_whole = letters.len() > 1;
+        (text, is_whole)
+    })
+}
+
+fn slips(letters: &[char], mark: char) -> Vec<String> {
+    let mut slips = Vec::new();
+    for place in 0..letters.len() {
+        let (left, right) = (&letters[..place], &letters[place + 1..]);
+        slips.push(joined(left, right, place + 1, mark));
+        if letters.len() > 3 {
+            slips.push(joined(left, right, place, mark));
+            if place > 0 {
+                slips.push(joined(left, &letters[place..], place + 1, mark));
+            }
+        }
+    }
+    slips
+}
+
+/// Two runs as one phrase, the second beginning so many characters after the first begins.
+fn joined(left: &[char], right: &[char], begins: usize, mark: char) -> String {
+    let chain = |letters: &[char]| {
+        let terms = run(letters).map(|(text, is_whole)| {
+            let beginning = if is_whole { "" } else { ":*" };
+            format!("'{mark}{text}'{beginning}")
+        });
+        terms.collect::<Vec<_>>().join(" <-> ")
+    };
+    if left.is_empty() || right.is_empty() {
+        return bracketed(chain(if left.is_empty() { right } else { left }));
+    }
+    let last = left.len().saturating_sub(2);
+    bracketed(format!("{} <{}> {}", chain(left), begins - last, chain(right)))
+}
+
+fn bracketed(text: String) -> String {
+    format!("({text})")
+}
+
+fn all(parts: impl Iterator<Item = String>) -> String {
+    combined(parts, " & ")
+}
+
+fn any(parts: impl Iterator<Item = String>) -> String {
+    combined(parts, " | ")
+}
+
+fn combined(parts: impl Iterator<Item = String>, joint: &str) -> String {
+    let mut parts = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    parts.dedup();
+    match parts.as_slice() {
+        [one] => one.clone(),
+        _ => bracketed(parts.join(joint)),
+    }
+}
