@@ -384,6 +384,10 @@ async fn records_that_were_never_entered_are_entered_by_and_by() {
     db.bookkeep(async |conn| {
         let forget = diesel::sql_query("DELETE FROM search_entries WHERE tenant_id = $1");
         forget.bind::<SqlUuid, _>(company.tenant).execute(conn).await?;
+        let age = diesel::sql_query(
+            "UPDATE accounts SET created_at = now() - interval '3 hours' WHERE tenant_id = $1",
+        );
+        age.bind::<SqlUuid, _>(company.tenant).execute(conn).await?;
         Ok(())
     })
     .await
