@@ -54,7 +54,10 @@ pub const TAGS: &[Tag] = &[
         "Rooms 2 and 3: records that may be one, and merging them.",
     ),
     ("fields", "Room 13: the company's own fields."),
-    ("search", "One search over accounts, contacts, leads and opportunities."),
+    (
+        "search",
+        "One search over accounts, contacts, leads and opportunities.",
+    ),
     ("views", "Saved views and segments: filter trees that are kept."),
     ("figures", "Room 15: the funnel."),
     (

@@ -17,7 +17,10 @@ pub(super) async fn check(conn: &mut AsyncPgConnection) -> AppResult<Vec<Finding
     Ok(findings)
 }
 
-/// Records that have no row, or one that says something else.
+/// For so long a record may wait for its row, which the store writes with it, and else a duty by the hour.
+const WAITING: &str = "2 hours";
+
+/// Records that have had no row for long, or have one that says something else.
 fn behind(resource: &Resource) -> String {
     let (kind, table, digest) = (resource.singular, resource.table, entry::digest_sql(resource));
     let nobody = Uuid::nil();
@@ -28,7 +31,7 @@ fn behind(resource: &Resource) -> String {
             ELSE 'search knows it by what it said before' END AS sentence \
          FROM {table} t LEFT JOIN search_entries s ON s.tenant_id = t.tenant_id AND s.record_kind = '{kind}' AND s.record_id = t.id \
          WHERE NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = t.tenant_id AND m.record_kind = '{kind}' AND m.record_id = t.id) \
-         AND (s.record_id IS NULL OR s.owner_id <> coalesce(t.owner_id, '{nobody}') OR s.is_live <> (t.archived_at IS NULL) OR s.digest <> {digest})"
+         AND ((s.record_id IS NULL AND t.created_at < now() - interval '{WAITING}') OR s.owner_id <> coalesce(t.owner_id, '{nobody}') OR s.is_live <> (t.archived_at IS NULL) OR s.digest <> {digest})"
     )
 }
 

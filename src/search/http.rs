@@ -89,9 +89,7 @@ pub async fn search_records(request: HttpRequest, db: web::Data<Db>, ctx: Ctx) -
     let asked = read(request.query_string())?;
     let mut rows = db.read(async |conn| found(conn, &ctx, &asked).await).await?;
     if rows.len() < FEW && asked.forgives() {
-        let more = db
-            .snapshot(async |conn| alike(conn, &ctx, &asked).await)
-            .await?;
+        let more = db.snapshot(async |conn| alike(conn, &ctx, &asked).await).await?;
         let is_new = |id| !rows.iter().any(|known| known.id == id);
         let more = more.into_iter().filter(|row| is_new(row.id)).collect::<Vec<_>>();
         rows.extend(more);

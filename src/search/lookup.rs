@@ -130,7 +130,9 @@ fn most(asked: &Asked) -> usize {
 
 /// One more than is asked for.
 fn limit(sql: &mut Sql, asked: &Asked) -> String {
-    sql.place(Bind::Long(i64::try_from(asked.limit).unwrap_or(i64::MAX).saturating_add(1)))
+    sql.place(Bind::Long(
+        i64::try_from(asked.limit).unwrap_or(i64::MAX).saturating_add(1),
+    ))
 }
 
 /// The parts of the statement about one kind.
@@ -327,7 +329,11 @@ fn read_sql(sql: &mut Sql, ctx: &Ctx, asked: &Asked, resource: &'static Resource
         .filter(|member| member.sensitive.is_none_or(|permission| ctx.holds(permission)))
         .map(|member| format!("'{0}', t.{0}", member.name));
     let members = members.collect::<Vec<_>>().join(", ");
-    let archived = if asked.is_archived { "IS NOT NULL" } else { "IS NULL" };
+    let archived = if asked.is_archived {
+        "IS NOT NULL"
+    } else {
+        "IS NULL"
+    };
     format!(
         "SELECT '{kind}' AS kind, t.id, f.score, t.owner_id, u.name AS owner_name, json_build_object({members})::text AS doc FROM {source} f \
          JOIN {table} t ON t.tenant_id = $1 AND t.id = f.record_id LEFT JOIN users u ON u.tenant_id = $1 AND u.id = t.owner_id \
@@ -354,7 +360,10 @@ pub async fn alike(conn: &mut AsyncPgConnection, ctx: &Ctx, asked: &Asked) -> Ap
     let arms = arms.into_iter().chain(letters(&mut sql, asked, &kinds, &live));
     let arms = arms.collect::<Vec<_>>().join(" UNION ALL ");
     let reads = kinds.iter().map(|(resource, _)| {
-        let source = format!("(SELECT * FROM found WHERE record_kind = '{}')", resource.singular);
+        let source = format!(
+            "(SELECT * FROM found WHERE record_kind = '{}')",
+            resource.singular
+        );
         read_sql(&mut sql, ctx, asked, resource, &source)
     });
     let reads = reads.collect::<Vec<_>>().join(" UNION ALL ");

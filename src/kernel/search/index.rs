@@ -60,10 +60,7 @@ impl Terms {
         if self.bytes > MOST_BYTES {
             return;
         }
-        let places = self
-            .places
-            .entry(format!("{}{term}", source.mark))
-            .or_default();
+        let places = self.places.entry(format!("{}{term}", source.mark)).or_default();
         if places.len() < MOST_POSITIONS {
             places.push((self.next.clamp(1, LAST), source.weight));
         }

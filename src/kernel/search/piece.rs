@@ -74,9 +74,16 @@ fn find(folded: &[(char, usize)], word: &str, at_beginning: bool) -> Option<(usi
             || super::is_unspaced(folded[start - 1].0)
             || folded[start].1 > folded[start - 1].1 + 1
     };
-    let start = folded.windows(word.len()).enumerate().position(|(start, window)| {
-        begins(start) && window.iter().zip(&word).all(|((letter, _), wanted)| letter == wanted)
-    })?;
+    let start = folded
+        .windows(word.len())
+        .enumerate()
+        .position(|(start, window)| {
+            begins(start)
+                && window
+                    .iter()
+                    .zip(&word)
+                    .all(|((letter, _), wanted)| letter == wanted)
+        })?;
     Some((folded[start].1, folded[start + word.len() - 1].1))
 }
 

@@ -67,18 +67,17 @@ impl Query {
         let is_single = self.words.len() == 1 && self.words[0].iter().all(|way| way.len() == 1);
         let words = self.words.iter().map(|ways| {
             any(ways.iter().map(|way| {
-                all(way.iter().map(|unit| {
-                    any(marks
-                        .iter()
-                        .map(|mark| wanted(unit, *mark, weights, is_single)))
-                }))
+                all(way
+                    .iter()
+                    .map(|unit| any(marks.iter().map(|mark| wanted(unit, *mark, weights, is_single)))))
             }))
         });
         let words = all(words);
-        let phones = self
-            .phones
-            .iter()
-            .flat_map(|phone| marks.iter().map(move |mark| format!("'{mark}#{phone}':*{weights}")));
+        let phones = self.phones.iter().flat_map(|phone| {
+            marks
+                .iter()
+                .map(move |mark| format!("'{mark}#{phone}':*{weights}"))
+        });
         any(std::iter::once(words).chain(phones))
     }
 
@@ -102,7 +101,10 @@ impl Query {
     /// known in spite of a slip.
     pub fn alike(&self) -> Option<String> {
         let words = company(&self.plain).distinctive?;
-        let is_word = |word: &str| word.chars().all(|letter| letter.is_alphabetic() && !is_unspaced(letter));
+        let is_word = |word: &str| {
+            word.chars()
+                .all(|letter| letter.is_alphabetic() && !is_unspaced(letter))
+        };
         let words = words
             .split(' ')
             .filter(|word| is_word(word) && word.chars().count() >= LEAST_ALIKE);

@@ -53,10 +53,7 @@ fn what_only_spelling_makes_different_is_the_same(#[case] one: &str, #[case] oth
 
 #[test]
 fn words_are_asked_for_by_their_beginnings() {
-    assert_eq!(
-        read("heng tech").wanted(&['a'], ""),
-        "('aheng':* & 'atech':*)"
-    );
+    assert_eq!(read("heng tech").wanted(&['a'], ""), "('aheng':* & 'atech':*)");
     assert_eq!(read("ООО Прогр").wanted(&['c'], ""), "('cооо':* & 'cпрогр':*)");
 }
 
@@ -100,7 +97,10 @@ fn an_address_is_asked_for_by_its_parts() {
     }]);
     assert_eq!(entered, "'cexample':4B 'chengxin':3B 'cli':1B 'cwei':2B");
     let wanted = read("li.wei@heng").wanted(&['c'], "");
-    assert_eq!(wanted, "(('cliwei':* & 'cheng':*) | ('cli' & 'cwei':* & 'cheng':*))");
+    assert_eq!(
+        wanted,
+        "(('cliwei':* & 'cheng':*) | ('cli' & 'cwei':* & 'cheng':*))"
+    );
 }
 
 #[test]
@@ -163,13 +163,20 @@ fn a_longer_name_forgives_one_too_many_and_one_left_out() {
 fn a_piece_shows_what_was_found() {
     let found = piece("上海恆信科技有限公司", Form::Words, &read("恒信")).unwrap();
     assert_eq!(
-        (found.before.as_str(), found.matched.as_str(), found.after.as_str()),
+        (
+            found.before.as_str(),
+            found.matched.as_str(),
+            found.after.as_str()
+        ),
         ("上海", "恆信", "科技有限公司")
     );
     let found = piece("+86 138-0013-8000", Form::Phone, &read("13800138000")).unwrap();
     assert_eq!(found.matched, "138-0013-8000");
     let found = piece("li.wei@hengxin.example", Form::Email, &read("HENG")).unwrap();
-    assert_eq!((found.before.as_str(), found.matched.as_str()), ("li.wei@", "heng"));
+    assert_eq!(
+        (found.before.as_str(), found.matched.as_str()),
+        ("li.wei@", "heng")
+    );
     assert_eq!(piece("上海", Form::Words, &read("恒信")), None);
 }
 

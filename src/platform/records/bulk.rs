@@ -210,7 +210,9 @@ fn insert(ctx: &Ctx, resource: &'static Resource, changes: &[Change]) -> Sql {
         Value::Object(row)
     });
     let mut sql = Sql::of(ctx.tenant);
-    let found_by = changes.iter().filter_map(|change| entry::Entry::of_change(resource, change));
+    let found_by = changes
+        .iter()
+        .filter_map(|change| entry::Entry::of_change(resource, change));
     let found_by = found_by.collect::<Vec<_>>();
     if !found_by.is_empty() {
         let clause = entry::clause(&mut sql, resource, &found_by);

@@ -16,11 +16,7 @@ pub fn fault(at: &str, unfit: Unfit) -> Fault {
             "too_short",
             say("needs at least two letters or digits", "至少需要两个字母或数字"),
         ),
-        Unfit::TooManyWords => Fault::new(
-            at,
-            "too_many",
-            say("has more than twenty words", "超过二十个词"),
-        ),
+        Unfit::TooManyWords => Fault::new(at, "too_many", say("has more than twenty words", "超过二十个词")),
     }
 }
 
@@ -45,7 +41,9 @@ pub fn read(typed: &str) -> Result<Query, Unfit> {
 /// The marks of the terms that the caller may look for.
 pub fn marks(resource: &Resource, ctx: &Ctx) -> Vec<char> {
     let mark = resource.singular.chars().next().unwrap_or_default();
-    let mut sensitive = super::searched(resource).filter_map(|member| member.sensitive).peekable();
+    let mut sensitive = super::searched(resource)
+        .filter_map(|member| member.sensitive)
+        .peekable();
     let may_all = sensitive.peek().is_some() && sensitive.all(|permission| ctx.holds(permission));
     if may_all {
         vec![mark, mark.to_ascii_uppercase()]

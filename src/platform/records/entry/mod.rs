@@ -8,12 +8,14 @@ mod write;
 pub use condition::{condition, fault, is_searched, marks, read};
 pub use write::{clause, enter, follow_owners, forget};
 
+use super::rules;
 use super::spec::{Act, Change, Kind, Member, Resource};
 use crate::kernel::likeness::plain;
 use crate::kernel::search::{Form, Source, vector};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// The form of the rows that are made now: raise it when the same texts make other terms.
@@ -41,10 +43,19 @@ pub struct Entry {
 impl Entry {
     /// Of a record in wire form.
     pub fn of(resource: &Resource, id: Uuid, record: &Map<String, Value>, is_live: bool) -> Entry {
-        let text = |member: &Member| record.get(member.name).and_then(Value::as_str).unwrap_or_default();
+        let text = |member: &Member| {
+            record
+                .get(member.name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let members = searched(resource).collect::<Vec<_>>();
-        let sources = members.iter().map(|member| Source {
-            text: text(member),
+        let known = members
+            .iter()
+            .map(|member| normal(member, record, text(member)))
+            .collect::<Vec<_>>();
+        let sources = members.iter().zip(&known).map(|(member, text)| Source {
+            text,
             form: form(member),
             weight: weight(member),
             mark: mark(resource, member),
@@ -77,6 +88,20 @@ impl Entry {
             || change.changed("owner_id")
             || searched(resource).any(|member| change.changed(member.name));
         is_changed.then(|| Entry::of(resource, change.id, &change.after, change.act != Act::Archive))
+    }
+}
+
+/// A phone in E.164, where it can be read: so it is found with its country and without. Other texts as they are.
+fn normal<'a>(member: &Member, record: &'a Map<String, Value>, text: &'a str) -> Cow<'a, str> {
+    if member.kind != Kind::Phone || text.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let kept = record
+        .get(&format!("{}_e164", member.name))
+        .and_then(Value::as_str);
+    match kept {
+        Some(e164) => Cow::Borrowed(e164),
+        None => rules::e164(text).map_or(Cow::Borrowed(text), Cow::Owned),
     }
 }
 
@@ -119,5 +144,8 @@ fn mark(resource: &Resource, member: &Member) -> char {
 pub fn digest_sql(resource: &Resource) -> String {
     let texts = searched(resource).map(|member| format!("coalesce(t.{}, '')", member.name));
     let texts = texts.collect::<Vec<_>>().join(", ");
-    format!("sha256(convert_to(concat_ws(chr({}), {texts}), 'UTF8'))", u32::from(BETWEEN))
+    format!(
+        "sha256(convert_to(concat_ws(chr({}), {texts}), 'UTF8'))",
+        u32::from(BETWEEN)
+    )
 }

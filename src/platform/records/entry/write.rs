@@ -48,12 +48,11 @@ pub async fn enter(
 /// # Errors
 /// Database errors.
 pub async fn forget(conn: &mut AsyncPgConnection, tenant: Uuid, kind: &str, id: Uuid) -> AppResult<()> {
-    let query = sql_query(
-        "DELETE FROM search_entries WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3",
-    )
-    .bind::<SqlUuid, _>(tenant)
-    .bind::<Text, _>(kind)
-    .bind::<SqlUuid, _>(id);
+    let query =
+        sql_query("DELETE FROM search_entries WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3")
+            .bind::<SqlUuid, _>(tenant)
+            .bind::<Text, _>(kind)
+            .bind::<SqlUuid, _>(id);
     Cached(query).execute(conn).await?;
     Ok(())
 }
