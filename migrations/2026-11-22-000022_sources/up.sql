@@ -19,6 +19,8 @@ ALTER TABLE intakes ADD COLUMN raw_expired_at timestamptz;
 COMMENT ON COLUMN intakes.is_remembered IS 'Whether its delivery id alone tells a repetition: for seven days, and while it waits; by real time.';
 COMMENT ON COLUMN intakes.body_hash IS 'SHA-256 of the bytes as they came: later the id tells a repetition together with it.';
 COMMENT ON COLUMN intakes.raw_expired_at IS 'When the raw delivery was emptied, by real time.';
+-- The index below stands in its place, for what is remembered.
+-- squawk-ignore ban-drop-constraint
 ALTER TABLE intakes DROP CONSTRAINT intakes_delivery_key;
 -- squawk-ignore require-concurrent-index-creation
 CREATE UNIQUE INDEX intakes_delivery_key ON intakes (tenant_id, source_id, delivery_id) WHERE is_remembered;

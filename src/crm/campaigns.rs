@@ -7,7 +7,7 @@ use crate::kernel::fault::Fault;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::records::{Access, Act, Change, Hooks, Member, Resource, Verbs};
 use chrono::NaiveDate;
-use diesel::sql_types::{Text, Uuid as SqlUuid};
+use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
@@ -96,20 +96,23 @@ struct Found {
     id: Uuid,
 }
 
-/// Notes the campaign that a written lead names; an empty key takes it away, none leaves it as it is.
+/// What a write says about the campaign that won a lead.
+pub(super) enum Naming {
+    Nothing,
+    TakenAway,
+    Named(Uuid),
+}
+
+/// The campaign that a lead's write names by its key.
 ///
 /// # Errors
 /// `invalid` when no campaign with that key runs; database errors.
-pub(super) async fn follow(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
+pub(super) async fn named(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<Naming> {
     if !change.was_sent("campaign_key") {
-        return Ok(());
+        return Ok(Naming::Nothing);
     }
     let Some(key) = change.text("campaign_key").filter(|key| !key.is_empty()) else {
-        let query = sql_query("DELETE FROM lead_campaigns WHERE tenant_id = $1 AND lead_id = $2")
-            .bind::<SqlUuid, _>(ctx.tenant)
-            .bind::<SqlUuid, _>(change.id);
-        Cached(query).execute(&mut **tx).await?;
-        return Ok(());
+        return Ok(Naming::TakenAway);
     };
     let query = sql_query(
         "SELECT id FROM campaigns WHERE tenant_id = $1 AND key = $2 AND archived_at IS NULL FOR KEY SHARE",
@@ -117,17 +120,36 @@ pub(super) async fn follow(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppRe
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<Text, _>(key);
     let found: Option<Found> = Cached(query).get_result(&mut **tx).await.optional()?;
-    let Some(Found { id }) = found else {
-        return Err(AppError::invalid(vec![Fault::not_found("/campaign_key")]));
+    match found {
+        Some(Found { id }) => Ok(Naming::Named(id)),
+        None => Err(AppError::invalid(vec![Fault::not_found("/campaign_key")])),
+    }
+}
+
+/// Notes it. Once this was done the lead must be written: the row names it.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn note(tx: &mut Tx, ctx: &Ctx, change: &mut Change, naming: Naming) -> AppResult<()> {
+    let statement = match naming {
+        Naming::Nothing => return Ok(()),
+        Naming::TakenAway => {
+            "DELETE FROM lead_campaigns WHERE tenant_id = $1 AND lead_id = $2 AND $3::uuid IS NULL"
+        }
+        Naming::Named(_) => {
+            "INSERT INTO lead_campaigns (tenant_id, lead_id, campaign_id) VALUES ($1, $2, $3) \
+             ON CONFLICT (tenant_id, lead_id) DO UPDATE SET campaign_id = EXCLUDED.campaign_id"
+        }
     };
-    let query = sql_query(
-        "INSERT INTO lead_campaigns (tenant_id, lead_id, campaign_id) VALUES ($1, $2, $3) \
-         ON CONFLICT (tenant_id, lead_id) DO UPDATE SET campaign_id = EXCLUDED.campaign_id",
-    )
-    .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<SqlUuid, _>(change.id)
-    .bind::<SqlUuid, _>(id);
+    let campaign = match naming {
+        Naming::Named(id) => Some(id),
+        Naming::Nothing | Naming::TakenAway => None,
+    };
+    let query = sql_query(statement)
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<SqlUuid, _>(change.id)
+        .bind::<Nullable<SqlUuid>, _>(campaign);
     Cached(query).execute(&mut **tx).await?;
-    change.also.push((CAMPAIGN.singular, id));
+    change.also.extend(campaign.map(|id| (CAMPAIGN.singular, id)));
     Ok(())
 }
