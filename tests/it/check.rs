@@ -130,6 +130,7 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
         advanced,
         request,
         seat,
+        account,
         ..
     } = &ids;
     let tenant = own.tenant;
@@ -291,7 +292,7 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
             "it waits for a place that it has",
         ),
     ];
-    for (statement, invariant, sentence) in breaches {
+    for (statement, invariant, sentence) in breaches.into_iter().chain(pool_breaches(tenant, *account)) {
         own.tamper(&format!(
             "SET LOCAL session_replication_role = replica; {statement}"
         ))
@@ -306,6 +307,32 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
         assert!(fresh.iter().any(is_it), "{statement}\nfound {fresh:#?}");
         known = found;
     }
+}
+
+fn pool_breaches(tenant: Uuid, account: Uuid) -> Vec<(String, u8, &'static str)> {
+    vec![
+        (
+            format!(
+                "INSERT INTO pool_stays (tenant_id, id, record_kind, record_id, why, since) VALUES ('{tenant}', gen_random_uuid(), 'account', '{account}', 'released', now())"
+            ),
+            9,
+            "it is in the pool, but has an owner",
+        ),
+        (
+            format!(
+                "DELETE FROM pool_stays WHERE tenant_id = '{tenant}'; UPDATE accounts SET owner_id = NULL WHERE id = '{account}'"
+            ),
+            9,
+            "nobody owns it, but it is not in the pool",
+        ),
+        (
+            format!(
+                "INSERT INTO pool_clocks (tenant_id, record_kind, record_id, owner_id, owned_since, rule_id, due_on, look_on) VALUES ('{tenant}', 'account', '{account}', '{account}', now(), '{account}', now(), now())"
+            ),
+            9,
+            "its days run, but nobody owns it",
+        ),
+    ]
 }
 
 #[tokio::test]

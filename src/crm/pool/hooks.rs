@@ -1,7 +1,7 @@
 //! What a change of a record means for the pool, whoever makes it and how.
 
 use super::stays::{self, Ended, Grounds, owner_of};
-use super::{Kind, Why, follow_ups, quotas, schedule};
+use super::{Kind, Why, contacts, follow_ups, quotas, schedule};
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
@@ -44,6 +44,9 @@ pub async fn written(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> App
         Some(owner) if change.act != Act::Create && change.changed("owner_id") => {
             if owner_of(&change.before).is_none() {
                 stays::end(tx, ctx, kind, change.id, Ended::Assigned, Some(owner)).await?;
+                if kind == Kind::Account {
+                    contacts::join(tx, ctx, change.id, owner).await?;
+                }
             }
         }
         Some(_) => {}
@@ -58,13 +61,19 @@ pub async fn written(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> App
     Ok(())
 }
 
-/// An account without an owner is in the pool; a lead is where the company's setting says so.
+/// An account without an owner is in the pool; a lead is where the company's setting says so, or when it was there before
+/// it was archived.
 async fn unowned(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> AppResult<()> {
     let is_news = change.act != Act::Update || change.changed("owner_id");
     if !is_news {
         return Ok(());
     }
-    if kind == Kind::Lead && !quotas::of(&mut &**tx, ctx.tenant, kind).await?.takes_unassigned {
+    let is_pools = match (kind, change.act) {
+        (Kind::Account, _) => true,
+        (Kind::Lead, Act::Restore) => stays::left_with_its_end(tx, ctx, kind, change.id).await?,
+        (Kind::Lead, _) => quotas::of(&mut &**tx, ctx.tenant, kind).await?.takes_unassigned,
+    };
+    if !is_pools {
         return Ok(());
     }
     let former = owner_of(&change.before).filter(|_| change.act == Act::Update);
@@ -110,7 +119,7 @@ pub async fn revived(
         return Ok(());
     };
     if owner_of(record).is_none()
-        && (kind == Kind::Account || stays::was_merged_away(tx, ctx, kind, id).await?)
+        && (kind == Kind::Account || stays::left_with_its_end(tx, ctx, kind, id).await?)
     {
         let grounds = Grounds::default();
         stays::begin(tx, ctx, kind, id, None, Why::NeverOwned, &grounds).await?;

@@ -48,6 +48,7 @@ use uuid::Uuid;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schema(as = PoolRecordKind)]
 pub enum Kind {
     Account,
     Lead,
@@ -68,6 +69,7 @@ pub enum Kind {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schema(as = PoolReason)]
 pub enum Why {
     /// Its owner gave it up.
     Released,

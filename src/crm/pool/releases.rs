@@ -29,6 +29,7 @@ pub struct Release {
 
 /// A record that is in the pool now.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PoolRelease)]
 pub struct Released {
     /// The record.
     #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]

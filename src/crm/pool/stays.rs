@@ -205,11 +205,11 @@ pub(super) async fn was_there(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid) -> A
     Ok(found.is_some())
 }
 
-/// Whether the last stay of a record ended because it was merged into another.
-pub(super) async fn was_merged_away(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<bool> {
+/// Whether the last stay of a record ended because the record itself did: archived, or merged into another.
+pub(super) async fn left_with_its_end(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<bool> {
     let query = sql_query(
         "SELECT l.id FROM (SELECT s.id, s.ended_how FROM pool_stays s WHERE s.tenant_id = $1 AND s.record_kind = $2 AND s.record_id = $3 \
-            ORDER BY s.since DESC, s.id DESC LIMIT 1) l WHERE l.ended_how = 'merged'",
+            ORDER BY s.since DESC, s.id DESC LIMIT 1) l WHERE l.ended_how IN ('archived', 'merged')",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<Text, _>(kind.name())
@@ -244,7 +244,7 @@ pub async fn end(
     Ok(Cached(query).execute(&mut **tx).await? > 0)
 }
 
-/// Gives a locked record of the pool to somebody: its stay ends, and an account's ownerless contacts go with it.
+/// Gives a locked record of the pool to somebody: its stay ends. What follows from a new owner is the hooks' affair.
 ///
 /// # Errors
 /// As any change of a record: `invalid` at `/owner_id` when there is no such active person.
@@ -265,11 +265,7 @@ pub async fn give(
         Ended::Undone => "returned",
         _ => "assigned",
     };
-    let written = store::save_as(tx, &unbound(ctx), kind.resource(), id, locked, record, verb).await?;
-    if kind == Kind::Account {
-        contacts::join(tx, ctx, id, to).await?;
-    }
-    Ok(written)
+    store::save_as(tx, &unbound(ctx), kind.resource(), id, locked, record, verb).await
 }
 
 /// The refusal of what needs a record of the pool.
