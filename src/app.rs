@@ -51,6 +51,10 @@ pub const TAGS: &[Tag] = &[
     ("fields", "Room 13: the company's own fields."),
     ("views", "Saved views and segments: filter trees that are kept."),
     ("figures", "Room 15: the funnel."),
+    (
+        "calendar",
+        "Room 17: the working week, holidays and make-up days, deadlines by them.",
+    ),
     ("jobs", "Long work: its progress, its errors, its end."),
     ("events", "Room 16: the feed of everything that happened."),
     ("operations", "Health of the server."),
@@ -70,6 +74,7 @@ pub fn resources() -> Vec<&'static Resource> {
         opportunity::RESOURCES,
         approval::RESOURCES,
         view::RESOURCES,
+        time::RESOURCES,
     ];
     areas.iter().flat_map(|area| area.iter().copied()).collect()
 }

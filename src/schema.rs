@@ -181,6 +181,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Days that are not as the week says: holidays, make-up days, days with other hours.
+    calendar_days (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        day -> Date,
+        kind -> Text,
+        name -> Nullable<Text>,
+        /// Its own hours, [{begins, ends}]; NULL: those of its weekday, or the standard ones where that is not worked.
+        hours -> Nullable<Jsonb>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     /// What the customer wants changed in evaluation.
     change_requests (tenant_id, id) {
         tenant_id -> Uuid,
@@ -1305,6 +1322,10 @@ diesel::table! {
         lead_duplicates -> Text,
         /// A delivery about a lead that is there is attached to it, or makes a lead that waits for review.
         intake_duplicates -> Text,
+        /// Working hours of a day that has none of its own, in local time: [{begins, ends}], in order.
+        standard_hours -> Jsonb,
+        /// Hours of weekdays that have their own, by ISO day of the week. Which days are worked is in working_days.
+        working_hours -> Jsonb,
     }
 }
 
