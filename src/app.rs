@@ -38,6 +38,10 @@ pub const TAGS: &[Tag] = &[
         "Room 3: how leads are scored, recorded behaviour, reviews of candidates; room 2: ideal customers.",
     ),
     (
+        "assignment",
+        "Room 3: who gets which leads, absences, and the clock until the first response.",
+    ),
+    (
         "pipelines",
         "Room 4: the company's processes, their versions, stages and gates.",
     ),
@@ -114,6 +118,12 @@ pub const TIMERS: Handlers = &[
     }),
     (crm::scoring::refresh::DAILY, |tx, ctx, timer| {
         Box::pin(crm::scoring::refresh::fire_daily(tx, ctx, timer))
+    }),
+    (crm::handover::record::WARNING, |tx, ctx, timer| {
+        Box::pin(crm::handover::timers::fire_warning(tx, ctx, timer))
+    }),
+    (crm::handover::record::DEADLINE, |tx, ctx, timer| {
+        Box::pin(crm::handover::timers::fire_deadline(tx, ctx, timer))
     }),
     (crm::field_index::TIMER, |tx, ctx, timer| {
         Box::pin(crm::field_index::fire(tx, ctx, timer))

@@ -1,11 +1,20 @@
 //! What somebody keeps in these rooms, for handing it over. Converted leads are history and stay.
 
+use super::handover;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
-use crate::platform::hand_over::{Holding, give_all};
+use crate::platform::hand_over::{Holding, counted, give, give_all};
 use futures::future::LocalBoxFuture;
 use uuid::Uuid;
+
+const LEADS: Holding = Holding {
+    kind: "lead",
+    plural: "leads",
+    table: "leads",
+    column: "owner_id",
+    only: "status <> 'converted'",
+};
 
 const HOLDINGS: &[Holding] = &[
     Holding {
@@ -23,13 +32,6 @@ const HOLDINGS: &[Holding] = &[
         only: "TRUE",
     },
     Holding {
-        kind: "lead",
-        plural: "leads",
-        table: "leads",
-        column: "owner_id",
-        only: "status <> 'converted'",
-    },
-    Holding {
         kind: "lead_source",
         plural: "lead-sources",
         table: "lead_sources",
@@ -45,5 +47,13 @@ pub fn hand_over<'a>(
     from: Uuid,
     to: Uuid,
 ) -> LocalBoxFuture<'a, AppResult<Vec<(&'static str, i64)>>> {
-    Box::pin(give_all(tx, ctx, HOLDINGS, from, to))
+    Box::pin(async move {
+        let mut counts = give_all(tx, ctx, HOLDINGS, from, to).await?;
+        let leads = give(tx, ctx, &LEADS, from, to).await?;
+        if from != to {
+            handover::follow::handed_over(tx, ctx, &leads, from, to).await?;
+        }
+        counts.push((LEADS.plural, counted(&leads)));
+        Ok(counts)
+    })
 }

@@ -1,5 +1,6 @@
 //! What is particular to the records of these rooms, beyond their declaration.
 
+use super::assignment::{by_hand, follow};
 use super::duplicates::gate;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
 use super::{grading, rules, tree};
@@ -93,7 +94,20 @@ pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBo
         if was_converted && change.act == Act::Update {
             return Err(already_converted());
         }
+        by_hand::admit(tx, ctx, change).await?;
         gate::admit(tx, ctx, &LEAD, change).await
+    })
+}
+
+/// Leads once written: scored first, since rules of assignment read the score.
+pub fn after_lead<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    change: &'a mut Change,
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        super::scoring::after_lead(tx, ctx, change).await?;
+        follow::after_lead(tx, ctx, change).await
     })
 }
 

@@ -1,16 +1,19 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
+pub mod assignment;
 mod attached;
 pub mod duplicates;
 pub mod external_ids;
 pub mod field_index;
 pub mod grading;
 pub mod hand_over;
+pub mod handover;
 pub mod hooks;
 pub mod intake;
 pub mod lead_states;
 pub mod leads;
 pub mod merging;
+pub mod owners;
 pub mod participants;
 pub mod resources;
 pub mod rules;
@@ -35,6 +38,9 @@ pub const RESOURCES: &[&Resource] = &[
     &scoring::resources::CUSTOMER_PROFILE,
     &scoring::resources::LEAD_BEHAVIOUR,
     &scoring::resources::LEAD_REVIEW,
+    &assignment::resources::ASSIGNMENT_RULE,
+    &assignment::resources::USER_ABSENCE,
+    &handover::resources::LEAD_HANDOVER,
 ];
 
 /// The commands of this area.
@@ -45,6 +51,8 @@ pub fn routes(config: &mut ServiceConfig) {
     leads::routes(config);
     intake::routes(config);
     scoring::routes(config);
+    assignment::routes(config);
+    handover::http::routes(config);
     duplicates::reviews::routes(config);
     merging::http::accounts::routes(config);
     merging::http::contacts::routes(config);
@@ -55,5 +63,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(timelines::list_account_timeline)
         .service(timelines::list_contact_timeline)
-        .service(timelines::list_lead_timeline);
+        .service(timelines::list_lead_timeline)
+        .service(owners::list_account_owners)
+        .service(owners::list_lead_owners);
 }

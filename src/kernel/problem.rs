@@ -35,6 +35,7 @@ pub enum Code {
     GrantExceedsOwn,
     OwnRoles,
     SuccessorRequired,
+    OverCapacity,
     Frozen,
     NotSandbox,
     Stale,
@@ -287,6 +288,13 @@ impl Code {
                 "需要指定交接人",
                 "The user still owns records or holds undecided approvals.",
                 "Name a successor_id; everything is handed over in the same transaction.",
+            ),
+            Code::OverCapacity => page(
+                409,
+                "They hold as many leads as they may",
+                "已达线索持有上限",
+                "The new owner already holds as many open leads as their own capacity, or the company's, allows; `capacity` has both numbers.",
+                "Choose somebody else, or send `override_capacity` with a reason.",
             ),
             Code::Frozen => page(
                 409,
