@@ -31,6 +31,7 @@ pub struct OwnerChange {
     /// Whose it became; null: nobody's.
     #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2c")]
     pub to_user_id: Option<Uuid>,
+    /// Why.
     #[schema(inline)]
     pub why: OwnerChangeReason,
     /// What whoever gave it said.
@@ -104,13 +105,13 @@ struct Row {
 fn why(kind: &str, how: Option<&str>) -> OwnerChangeReason {
     let verb = kind.rsplit_once('.').map_or(kind, |(_, verb)| verb);
     match (how, verb) {
-        (_, "recycled") => OwnerChangeReason::Recycle,
+        (_, "recycled" | "pooled") => OwnerChangeReason::Recycle,
         (Some("rule"), _) => OwnerChangeReason::Rule,
         (Some("hand_over"), _) => OwnerChangeReason::HandOver,
         (Some("undo"), _) => OwnerChangeReason::Undo,
         (_, "created" | "imported") => OwnerChangeReason::Created,
         (_, "claimed") => OwnerChangeReason::Claim,
-        (_, "released" | "put_into_pool") => OwnerChangeReason::Release,
+        (_, "released") => OwnerChangeReason::Release,
         (_, "handed_over") => OwnerChangeReason::Leaver,
         (_, "merged" | "absorbed") => OwnerChangeReason::Merge,
         (_, verb) if verb.starts_with("un") && verb.ends_with("ed") && verb != "updated" => {

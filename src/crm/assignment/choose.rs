@@ -5,18 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// How a rule chooses among those who can take a lead.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    ToSchema,
-    strum::VariantNames,
-    strum::IntoStaticStr,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, strum::VariantNames, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Strategy {
@@ -31,6 +20,7 @@ pub enum Strategy {
 /// Whether somebody can take a lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(example = "available")]
 pub enum Standing {
     Available,
     /// They are deactivated.

@@ -42,6 +42,7 @@ use uuid::Uuid;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schema(example = "created")]
 pub enum Trigger {
     /// It arrived, was imported or entered, without an owner.
     Created,
