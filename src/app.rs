@@ -43,6 +43,10 @@ pub const TAGS: &[Tag] = &[
         "Rooms 2 and 3: the public pool of leads and accounts that nobody owns, and the rules by which they go there.",
     ),
     (
+        "assignment",
+        "Room 3: who gets which leads, absences, and the clock until the first response.",
+    ),
+    (
         "pipelines",
         "Room 4: the company's processes, their versions, stages and gates.",
     ),
@@ -123,6 +127,12 @@ pub const TIMERS: Handlers = &[
     }),
     (crm::scoring::refresh::DAILY, |tx, ctx, timer| {
         Box::pin(crm::scoring::refresh::fire_daily(tx, ctx, timer))
+    }),
+    (crm::handover::record::WARNING, |tx, ctx, timer| {
+        Box::pin(crm::handover::timers::fire_warning(tx, ctx, timer))
+    }),
+    (crm::handover::record::DEADLINE, |tx, ctx, timer| {
+        Box::pin(crm::handover::timers::fire_deadline(tx, ctx, timer))
     }),
     (crm::field_index::TIMER, |tx, ctx, timer| {
         Box::pin(crm::field_index::fire(tx, ctx, timer))

@@ -187,6 +187,64 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Who gets which leads: of the rules of a moment the first that is met decides.
+    assignment_rules (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        position -> Int4,
+        trigger -> Text,
+        /// CEL; NULL: every lead.
+        condition -> Nullable<Text>,
+        candidates -> Jsonb,
+        strategy -> Text,
+        when_nobody -> Text,
+        is_enabled -> Bool,
+        takes_owned -> Bool,
+        response_minutes -> Nullable<Int4>,
+        warning_minutes -> Nullable<Int4>,
+        goal -> Nullable<Text>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// How a company gives leads to people; no row: the defaults. Its row is the lock under which loads are counted and turns are taken.
+    assignment_settings (tenant_id) {
+        tenant_id -> Uuid,
+        /// Most open leads that one person holds who has no capacity of their own; NULL: any number.
+        lead_capacity -> Nullable<Int4>,
+        assigns_entered_leads -> Bool,
+        assigns_imported_leads -> Bool,
+        /// Working minutes until the first response to a sales-qualified lead; NULL: no deadline.
+        response_minutes -> Nullable<Int4>,
+        /// Working minutes before the deadline.
+        warning_minutes -> Nullable<Int4>,
+        when_missed -> Text,
+        when_nobody_left -> Text,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Whose turn it is at a rule; written under the lock of assignment_settings.
+    assignment_turns (tenant_id, rule_id, user_id) {
+        tenant_id -> Uuid,
+        rule_id -> Uuid,
+        user_id -> Uuid,
+        /// Number of the rule's turn at which they last got a lead, counted from 1.
+        last_turn -> Int8,
+        /// What they have to their credit where leads go by weight: the sum over a rule's candidates is 0.
+        credit -> Int8,
+    }
+}
+
+diesel::table! {
     /// Days that are not as the week says: holidays, make-up days, days with other hours.
     calendar_days (tenant_id, id) {
         tenant_id -> Uuid,
@@ -708,6 +766,44 @@ diesel::table! {
         tenant_id -> Uuid,
         lead_id -> Uuid,
         campaign_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    /// A sales-qualified lead in somebody's hands, and the clock until their first response.
+    lead_handovers (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        lead_id -> Uuid,
+        /// The first hand-over of the lead's way from hand to hand; nobody in it gets the lead again by rule.
+        chain_id -> Uuid,
+        attempt -> Int4,
+        from_user_id -> Nullable<Uuid>,
+        to_user_id -> Uuid,
+        rule_id -> Nullable<Uuid>,
+        reason -> Text,
+        goal -> Nullable<Text>,
+        status -> Text,
+        /// The deadline passed without a first response.
+        is_overdue -> Bool,
+        accepted_at -> Nullable<Timestamptz>,
+        started_at -> Timestamptz,
+        chain_started_at -> Timestamptz,
+        response_minutes -> Nullable<Int4>,
+        warn_at -> Nullable<Timestamptz>,
+        due_at -> Nullable<Timestamptz>,
+        warned_at -> Nullable<Timestamptz>,
+        first_response_at -> Nullable<Timestamptz>,
+        first_response_kind -> Nullable<Text>,
+        first_response_note -> Nullable<Text>,
+        /// Working minutes from the start of this hand-over to the first response.
+        responded_after_minutes -> Nullable<Int8>,
+        /// Working minutes from the start of the chain to the first response.
+        waited_minutes -> Nullable<Int8>,
+        ended_at -> Nullable<Timestamptz>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -1595,6 +1691,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// When somebody is away and gets no leads; of one person no two overlap.
+    user_absences (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        owner_id -> Uuid,
+        starts_at -> Timestamptz,
+        ends_at -> Timestamptz,
+        note -> Nullable<Text>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     user_roles (tenant_id, user_id, role_id) {
         tenant_id -> Uuid,
         user_id -> Uuid,
@@ -1624,6 +1736,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         archived_at -> Nullable<Timestamptz>,
+        /// Most open leads that they hold; NULL: the company's number.
+        lead_capacity -> Nullable<Int4>,
     }
 }
 

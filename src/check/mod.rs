@@ -3,11 +3,12 @@
 //! 1 nothing of one company is linked to another's; 2 a deal stands where its last transition says; 3 nothing left a gated
 //! stage with its gate closed; 4 an approval's outcome follows from its acts; 6 every changed record has its event, and
 //! the history is whole; 8 no two live records of a kind have one exact key, and what was merged is named by nothing;
-//! 9 what is in the pool has no owner, and an account without one is there; scores are what their models give; search knows
-//! every record by what it says now. Those of rooms that are not there yet (5: contracts, receivables, payments) have
-//! nothing to check; 7 is shown by the others holding after a crash.
+//! 9 what is in the pool has no owner, and an account without one is there; scores are what their models give; a running
+//! hand-over is of whoever has the lead; search knows every record by what it says now. Those of rooms that are not there
+//! yet (5: contracts, receivables, payments) have nothing to check; 7 is shown by the others holding after a crash.
 
 mod approvals;
+mod assignment;
 mod deals;
 mod duplicates;
 mod history;
@@ -74,6 +75,7 @@ pub async fn run(url: &str) -> Result<Vec<Finding>, Failure> {
             findings.extend(sources::check(conn).await?);
             findings.extend(pool::check(conn).await?);
             findings.extend(search::check(conn).await?);
+            findings.extend(assignment::check(conn).await?);
             findings.extend(history::check(conn).await?);
             Ok(findings)
         })

@@ -1,5 +1,6 @@
 //! What somebody keeps in these rooms, for handing it over. Converted leads are history and stay.
 
+use super::handover;
 use super::pool::{self, Kind};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
@@ -50,8 +51,12 @@ pub fn hand_over<'a>(
         let mut counts = Vec::with_capacity(HOLDINGS.len());
         for holding in HOLDINGS {
             let given = give(tx, ctx, holding, from, to).await?;
-            if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == holding.kind) {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == holding.kind);
+            if let Some(kind) = kind {
                 pool::reschedule(tx, ctx, kind, &given).await?;
+            }
+            if kind == Some(Kind::Lead) && from != to {
+                handover::follow::handed_over(tx, ctx, &given, from, to).await?;
             }
             counts.push((holding.plural, counted(&given)));
         }

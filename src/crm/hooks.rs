@@ -1,5 +1,6 @@
 //! What is particular to the records of these rooms, beyond their declaration.
 
+use super::assignment::{by_hand, follow};
 use super::duplicates::gate;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
 use super::{campaigns, grading, pool, rules, scoring, tree};
@@ -72,18 +73,6 @@ pub fn after_account<'a>(
     Box::pin(pool::hooks::written(tx, ctx, pool::Kind::Account, change))
 }
 
-/// Leads after they were written: their score, the pool.
-pub fn after_lead<'a>(
-    tx: &'a mut Tx,
-    ctx: &'a Ctx,
-    change: &'a mut Change,
-) -> LocalBoxFuture<'a, AppResult<()>> {
-    Box::pin(async move {
-        scoring::after_lead(tx, ctx, change).await?;
-        pool::hooks::written(tx, ctx, pool::Kind::Lead, change).await
-    })
-}
-
 /// Contacts: none twice.
 pub fn contact<'a>(
     tx: &'a mut Tx,
@@ -133,10 +122,24 @@ pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBo
             return Err(already_converted());
         }
         none_or_invalid(abandonment(change).into_iter().collect())?;
+        by_hand::admit(tx, ctx, change).await?;
         // Whatever may refuse the lead comes before what is noted for it.
         let campaign = campaigns::named(tx, ctx, change).await?;
         gate::admit(tx, ctx, &LEAD, change).await?;
         campaigns::note(tx, ctx, change, campaign).await
+    })
+}
+
+/// Leads once written: scored first, since rules of assignment read the score; then whether the pool has them.
+pub fn after_lead<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    change: &'a mut Change,
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        scoring::after_lead(tx, ctx, change).await?;
+        follow::after_lead(tx, ctx, change).await?;
+        pool::hooks::written(tx, ctx, pool::Kind::Lead, change).await
     })
 }
 

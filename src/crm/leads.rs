@@ -12,7 +12,7 @@ use crate::platform::reply::Reply;
 use actix_web::{post, web};
 use chrono::NaiveDate;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
@@ -23,8 +23,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(qualify)
         .service(nurture)
         .service(disqualify)
-        .service(reopen)
-        .service(assign);
+        .service(reopen);
 }
 
 /// How far a lead is qualified.
@@ -52,15 +51,6 @@ struct DisqualifyLead {
     /// The reason.
     #[schema(min_length = 1, max_length = 500, example = "没有预算")]
     reason: String,
-}
-
-/// To whom a lead is given.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct AssignLead {
-    /// The new owner, within your reach.
-    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
-    owner_id: Uuid,
 }
 
 /// Begin to work a lead
@@ -123,24 +113,6 @@ async fn take(db: &Db, ctx: &Ctx, id: Uuid, step: Step, verb: &'static str) -> A
         lead.extend(state.as_object().cloned().unwrap_or_default());
         let written = store::save_as(tx, ctx, &LEAD, id, &locked, lead, verb).await?;
         written_reply(&LEAD, ctx, 200, written)
-    })
-    .await
-}
-
-/// Give a lead to somebody
-///
-/// Both its present and its new owner must be within the reach of your permission; a lead that nobody owns can be given by
-/// whoever sees it.
-#[utoipa::path(tag = "leads", operation_id = "assign_lead", security(("bearer" = ["lead.assign"])), request_body = AssignLead, responses((status = 200, description = "The lead", body = ref("#/components/schemas/Lead"))))]
-#[post("/v1/leads/{id}/assign")]
-async fn assign(db: web::Data<Db>, id: Id, command: Command<AssignLead>) -> AppResult<Reply> {
-    let (Command { ctx, input }, Id(id)) = (command, id);
-    db.write(&ctx, async |tx| {
-        let locked = store::lock(tx, &ctx, &LEAD, id, For::Assignment("lead.assign")).await?;
-        let mut lead = locked.record()?;
-        lead.insert("owner_id".to_owned(), json!(input.owner_id));
-        let written = store::save_as(tx, &ctx, &LEAD, id, &locked, lead, "assigned").await?;
-        written_reply(&LEAD, &ctx, 200, written)
     })
     .await
 }

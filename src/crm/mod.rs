@@ -1,5 +1,6 @@
 //! Rooms 2 and 3: accounts, contacts, leads, their sources, and the company's own fields.
 
+pub mod assignment;
 mod attached;
 pub mod campaigns;
 pub mod duplicates;
@@ -7,11 +8,13 @@ pub mod external_ids;
 pub mod field_index;
 pub mod grading;
 pub mod hand_over;
+pub mod handover;
 pub mod hooks;
 pub mod intake;
 pub mod lead_states;
 pub mod leads;
 pub mod merging;
+pub mod owners;
 pub mod participants;
 pub mod pool;
 pub mod resources;
@@ -42,6 +45,9 @@ pub const RESOURCES: &[&Resource] = &[
     &pool::resources::POOL_LEAD,
     &pool::resources::POOL_ACCOUNT,
     &pool::resources::POOL_RULE,
+    &assignment::resources::ASSIGNMENT_RULE,
+    &assignment::resources::USER_ABSENCE,
+    &handover::resources::LEAD_HANDOVER,
 ];
 
 /// The commands of this area.
@@ -53,6 +59,8 @@ pub fn routes(config: &mut ServiceConfig) {
     intake::routes(config);
     scoring::routes(config);
     pool::routes(config);
+    assignment::routes(config);
+    handover::http::routes(config);
     duplicates::reviews::routes(config);
     merging::http::accounts::routes(config);
     merging::http::contacts::routes(config);
@@ -63,5 +71,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(timelines::list_account_timeline)
         .service(timelines::list_contact_timeline)
-        .service(timelines::list_lead_timeline);
+        .service(timelines::list_lead_timeline)
+        .service(owners::list_account_owners)
+        .service(owners::list_lead_owners);
 }

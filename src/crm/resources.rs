@@ -14,6 +14,16 @@ const OVERRIDE_DUPLICATES: Member = Member::json(
 )
 .instruction();
 
+/// Lets a lead go to somebody who is full.
+const OVERRIDE_CAPACITY: Member = Member::json(
+    "override_capacity",
+    "null",
+    r#"{"type":"object","additionalProperties":false,"required":["reason"],"properties":{"reason":{"type":"string","minLength":1,"maxLength":500,"description":"Why they get it all the same.","examples":["老客户指定"]}}}"#,
+    "Gives the lead to its new owner although they hold as many open leads as they may. Kept with the event.",
+    r#"{"reason":"老客户指定"}"#,
+)
+.instruction();
+
 pub static ACCOUNT: Resource = Resource {
     singular: "account",
     plural: "accounts",
@@ -175,7 +185,7 @@ pub static LEAD: Resource = Resource {
         Member::to(
             "owner_id",
             &USER,
-            "Who works it; you, when not given; nobody for what a source delivered.",
+            "Who works it. When not given: whom the assignment rules say; else you, and nobody for what a source delivered.",
         ),
         Member::choice(
             "status",
@@ -207,6 +217,7 @@ pub static LEAD: Resource = Resource {
         Member::id("converted_opportunity_id", "The opportunity it became.").read_only(),
         Member::instant("converted_at", "When it was converted.").read_only(),
         OVERRIDE_DUPLICATES,
+        OVERRIDE_CAPACITY,
         Member::tags(),
         Member::custom(),
         Member::text("description", 5000, "Notes.", "null").search(),

@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod feed;
+pub mod owners;
 pub mod sequencer;
 pub mod timeline;
 pub mod view;

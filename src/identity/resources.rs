@@ -44,6 +44,16 @@ pub static USER: Resource = Resource {
             &USER,
             "Who decides approvals for them while they are away.",
         ),
+        Member {
+            is_range: false,
+            ..Member::int(
+                "lead_capacity",
+                0,
+                100_000,
+                "Most open leads that they hold; the company's number when not given.",
+                "50",
+            )
+        },
         Member::json(
             "role_ids",
             "[]",

@@ -33,6 +33,10 @@ pub const PERMISSIONS: &[(&str, &str)] = &[
         "Accept or reject candidates for sales qualification",
     ),
     ("lead.override_score", "Set a lead's score by hand"),
+    ("assignment.read", "Read assignment rules and settings"),
+    ("assignment.write", "Maintain assignment rules and settings"),
+    ("absence.read", "See when people are away"),
+    ("absence.write", "Enter and change absences"),
     ("scoring.read", "Read scoring models and ideal customer profiles"),
     (
         "scoring.write",
@@ -139,6 +143,7 @@ const CONFIGURATION: &[&str] = &[
     "process.read",
     "scoring.read",
     "pool_rule.read",
+    "assignment.read",
     "user.read",
     "team.read",
     "role.read",
@@ -159,6 +164,8 @@ fn sells(permission: &str, scope: Scope) -> Option<Scope> {
         "lead.read",
         "lead.write",
         "lead.convert",
+        "absence.read",
+        "absence.write",
         "opportunity.read",
         "opportunity.write",
         "opportunity.advance",
@@ -243,6 +250,7 @@ pub const SHIPPED_ROLES: &[ShippedRole] = &[
             | "scoring.write"
             | "scoring.publish"
             | "pool_rule.write"
+            | "assignment.write"
             | "catalog.write"
             | "catalog.read_cost"
             | "source.write"

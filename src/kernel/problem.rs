@@ -38,6 +38,7 @@ pub enum Code {
     NotInPool,
     QuotaReached,
     CoolingDown,
+    OverCapacity,
     Frozen,
     NotSandbox,
     Stale,
@@ -311,6 +312,13 @@ impl Code {
                 "冷却期内不可领取",
                 "Whoever released a record, or lost it because nobody tended it, cannot claim it for the days that the company sets.",
                 "`claimable_from` says from when on; others may claim it meanwhile.",
+            ),
+            Code::OverCapacity => page(
+                409,
+                "They hold as many leads as they may",
+                "已达线索持有上限",
+                "The new owner already holds as many open leads as their own capacity, or the company's, allows; `capacity` has both numbers.",
+                "Choose somebody else, or send `override_capacity` with a reason.",
             ),
             Code::Frozen => page(
                 409,

@@ -15,6 +15,7 @@ mod lapse;
 pub mod merging;
 pub mod migration;
 pub mod moves;
+pub mod owners;
 mod part_hooks;
 pub mod parts;
 pub mod resources;
@@ -116,5 +117,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(history::list_opportunity_transitions)
         .service(history::list_opportunity_cycles)
         .service(convert::convert_lead);
-    config.service(timeline::list_opportunity_timeline);
+    config
+        .service(timeline::list_opportunity_timeline)
+        .service(owners::list_opportunity_owners);
 }

@@ -232,6 +232,7 @@ impl Db {
             events: Vec::new(),
             wrote_events: false,
             touched: BTreeSet::new(),
+            later: Vec::new(),
         };
         let reply = match work(&mut tx, seen).await {
             Ok(reply) => reply,
@@ -347,6 +348,7 @@ pub struct Tx {
     events: Vec<events::Event>,
     wrote_events: bool,
     touched: BTreeSet<Uuid>,
+    later: Vec<(&'static str, Uuid)>,
 }
 
 impl Tx {
@@ -384,6 +386,17 @@ impl Tx {
         self.touched.contains(&id)
     }
 
+    /// Notes a record for a later step of this transaction, which takes all of that name at once.
+    pub fn leave_for_later(&mut self, step: &'static str, id: Uuid) {
+        self.later.push((step, id));
+    }
+
+    /// What was noted for this step so far, each once noted, once taken.
+    pub fn take_for(&mut self, step: &'static str) -> Vec<Uuid> {
+        let taken = self.later.extract_if(.., |(name, _)| *name == step);
+        taken.map(|(_, id)| id).collect()
+    }
+
     /// Runs a part of the work that may be refused without undoing the rest: the inner error is its refusal, and nothing of
     /// it is left; the outer one (an outage, a bug) ends the transaction.
     ///
@@ -395,6 +408,7 @@ impl Tx {
     ) -> AppResult<Result<T, Box<Refusal>>> {
         let events = std::mem::take(&mut self.events);
         let touched = self.touched.clone();
+        let later = self.later.clone();
         self.batch_execute("SAVEPOINT apart").await?;
         match work(self).await {
             Ok(done) => {
@@ -412,6 +426,7 @@ impl Tx {
                     .await?;
                 self.events = events;
                 self.touched = touched;
+                self.later = later;
                 Ok(Err(refusal))
             }
             Err(error) => Err(error),
@@ -422,6 +437,7 @@ impl Tx {
     pub fn forget(&mut self) {
         self.events.clear();
         self.touched.clear();
+        self.later.clear();
     }
 }
 

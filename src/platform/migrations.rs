@@ -56,6 +56,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000016_transfers",
     "2026-11-22-000017_policies_checked",
     "2026-11-22-000018_calendar",
+    "2026-11-22-000019_assignment",
     "2026-11-22-000020_public_pool",
     "2026-11-22-000021_search",
     "2026-11-22-000022_sources",

@@ -6,6 +6,7 @@ use super::plan::{Draft, ImportMode, ImportOnError, ImportOptions, Plan};
 use super::records::{self, Did};
 use super::targets::TransferSubject;
 use super::text::{self, Layout, Row};
+use crate::crm::assignment::follow;
 use crate::jobs::{JobKind, JobRun, Progress, RowError, Step};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
@@ -141,7 +142,12 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         let is_retry = tally.is_read;
         let rows = reading.next_rows(tx, ctx, &plan, &mut tally).await?;
         errors.extend(work(tx, ctx, &plan, rows, is_retry, &mut tally).await?);
+        let has_assigned = follow::imported(tx, ctx).await?;
         tx.flush_events(ctx).await?;
+        if has_assigned {
+            // Others wait for the lock under which it was done.
+            break;
+        }
     }
     let progress = Progress {
         done: tally.done(),

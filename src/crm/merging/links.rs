@@ -30,6 +30,10 @@ pub static LINKS: &[Link] = &[
         unless: "t.status = 'open'",
         ..Link::records(LEAD, "lead_reviews", "lead_id", "lead_review")
     },
+    Link {
+        unless: "t.status = 'open'",
+        ..Link::records(LEAD, "lead_handovers", "lead_id", "lead_handover")
+    },
     Link::rows("participants", SUPPORTS_ALREADY),
     Link::rows("external_ids", "FALSE"),
 ];

@@ -3,6 +3,7 @@
 use super::model::AsOf;
 use super::rules::{self, Passage, Score, Standing, points_text};
 use super::standing::{self, Known, Scorer};
+use crate::crm::assignment::follow;
 use crate::crm::lead_states::Status;
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
@@ -97,7 +98,15 @@ pub async fn apply(
     for subject in &subjects {
         tell(tx, scorer, subject, occasion);
     }
-    Ok(subjects.into_iter().map(|subject| subject.moved).collect())
+    let moved = subjects
+        .into_iter()
+        .map(|subject| subject.moved)
+        .collect::<Vec<_>>();
+    // A lead that is being written is followed once it is.
+    if occasion != Occasion::Written {
+        follow::stepped(tx, ctx, &moved).await?;
+    }
+    Ok(moved)
 }
 
 /// What scoring by that version, a draft too, would do to these leads. Writes nothing.

@@ -84,9 +84,12 @@ async fn record(tx: &mut Tx, ctx: &Ctx, lead_id: Uuid, input: &RecordBehaviour) 
             Event::new("lead_behaviour.recorded", LEAD_BEHAVIOUR.singular, id, about)
                 .and_on("lead", Some(lead_id)),
         );
+    }
+    // Read before the lead is scored: a rule may then give it to somebody whose leads the caller does not see.
+    let row = store::find(&mut &**tx, ctx, &LEAD_BEHAVIOUR, id, Some(lead_id)).await?;
+    if is_new {
         apply::apply(tx, ctx, &[lead], Occasion::Happened("lead.scored")).await?;
     }
-    let row = store::find(&mut &**tx, ctx, &LEAD_BEHAVIOUR, id, Some(lead_id)).await?;
     let status = if is_new { 201 } else { 200 };
     Ok(Reply::raw(status, row.doc)
         .with_version(row.version)

@@ -3,9 +3,10 @@
 use super::apply::{self, Occasion};
 use super::document::Points;
 use super::explain::{self, LeadScore};
+use crate::crm::assignment;
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::AppResult;
+use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::gatekeeper::{Command, Id};
@@ -61,8 +62,9 @@ pub async fn override_lead_score(
             json!({ "by_hand": score, "reason": input.reason }),
         ));
         apply::apply(tx, &ctx, &[lead], Occasion::Happened("lead.score_overridden")).await?;
-        let row = store::find(&mut &**tx, &ctx, &LEAD, id.0, None).await?;
-        Reply::ok(&explain::explain(&mut &**tx, &ctx, &row.doc).await?)
+        let (_, lead) = assignment::apply::record(&mut &**tx, &ctx, id.0).await?;
+        let lead = serde_json::to_string(&lead).map_err(AppError::internal)?;
+        Reply::ok(&explain::explain(&mut &**tx, &ctx, &lead).await?)
     })
     .await
 }

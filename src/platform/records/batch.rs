@@ -17,6 +17,7 @@ use crate::platform::{input, problem};
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Most items of one request.
@@ -32,10 +33,14 @@ pub struct Batch {
     items: Vec<Item>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// What one refusal means for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Mode {
+#[schema(as = BatchMode, example = "each")]
+pub enum Mode {
+    /// It undoes and refuses everything.
     AllOrNothing,
+    /// Every item stands or falls by itself.
     Each,
 }
 
@@ -85,15 +90,7 @@ pub(super) async fn batch(
 ) -> AppResult<Reply> {
     let parent = http::parent_id(resource, &request)?;
     let Command { ctx, input } = command;
-    if ctx.if_match.is_some() {
-        return Err(AppError::refuse(
-            Code::BadHeader,
-            say(
-                "A batch takes no If-Match; each item has its if_match",
-                "批量请求不支持 If-Match 头;请在各项中使用 if_match",
-            ),
-        ));
-    }
+    refuse_if_match(&ctx)?;
     http::require_parent(&db, &ctx, resource, parent).await?;
     let collection = request.path().trim_end_matches("/batch");
     let faults = Form::of(resource, &shared.contract, collection)?.faults_of(&input.items)?;
@@ -103,14 +100,15 @@ pub(super) async fn batch(
         items: &input.items,
         faults: &faults,
     };
-    let reply = db
+    let answer = db
         .write(&ctx, async |tx| {
             let outcomes = job.run(tx, &ctx).await?;
-            job.reply(&ctx, input.mode, outcomes)
+            let ids = input.items.iter().map(|item| item.id).collect::<Vec<_>>();
+            reply(&ctx, input.mode, &ids, outcomes)
         })
         .await?;
     http::forget_rights(resource, Some(&shared));
-    Ok(reply)
+    Ok(answer)
 }
 
 /// What items must look like: the schemas of the requests that they stand for.
@@ -192,7 +190,8 @@ struct Job<'a> {
     faults: &'a [Vec<Fault>],
 }
 
-type Done = Result<(u16, Written), Refusal>;
+/// What became of one item: the status of its answer and the record, or why it was refused.
+pub type Done = Result<(u16, Written), Refusal>;
 
 impl Job<'_> {
     /// Does one item after the other; what is refused leaves nothing behind.
@@ -253,39 +252,68 @@ impl Job<'_> {
         }
         refusal
     }
+}
 
-    fn reply(&self, ctx: &Ctx, mode: Mode, done: Vec<Done>) -> AppResult<Reply> {
-        let failed = done.iter().filter(|done| done.is_err()).count();
-        if mode == Mode::AllOrNothing && failed > 0 {
-            return Err(refused(done));
-        }
-        let asked = problem::Asked {
-            request_id: ctx.request_id.clone(),
-            lang: ctx.lang,
-        };
-        let results = done.into_iter().zip(self.items).map(|(done, item)| match done {
-            Ok((status, mut written)) => {
-                add_warnings(&mut written.body, &written.warnings, ctx.lang);
-                Outcome {
-                    status,
-                    id: Some(written.id),
-                    body: Some(written.body),
-                    problem: None,
-                }
-            }
-            Err(refusal) => Outcome {
-                status: refusal.code.status(),
-                id: item.id,
-                body: None,
-                problem: Some(problem::document(&refusal, &asked)),
-            },
-        });
-        Reply::ok(&Outcomes {
-            succeeded: self.items.len() - failed,
-            failed,
-            results: results.collect(),
-        })
+/// The answer to a batch: what became of each item, in order. `ids`: the records that the items name.
+///
+/// # Errors
+/// With `all_or_nothing` the refusal of the whole, as soon as one item was refused.
+pub fn reply(ctx: &Ctx, mode: Mode, ids: &[Option<Uuid>], done: Vec<Done>) -> AppResult<Reply> {
+    let failed = done.iter().filter(|done| done.is_err()).count();
+    if mode == Mode::AllOrNothing && failed > 0 {
+        return Err(refused(done));
     }
+    let asked = problem::Asked {
+        request_id: ctx.request_id.clone(),
+        lang: ctx.lang,
+    };
+    let results = done.into_iter().zip(ids).map(|(done, id)| match done {
+        Ok((status, mut written)) => {
+            add_warnings(&mut written.body, &written.warnings, ctx.lang);
+            Outcome {
+                status,
+                id: Some(written.id),
+                body: Some(written.body),
+                problem: None,
+            }
+        }
+        Err(refusal) => Outcome {
+            status: refusal.code.status(),
+            id: *id,
+            body: None,
+            problem: Some(problem::document(&refusal, &asked)),
+        },
+    });
+    Reply::ok(&Outcomes {
+        succeeded: ids.len() - failed,
+        failed,
+        results: results.collect(),
+    })
+}
+
+/// A batch has no version of its own.
+///
+/// # Errors
+/// `bad_header` when the caller sent If-Match.
+pub fn refuse_if_match(ctx: &Ctx) -> AppResult<()> {
+    if ctx.if_match.is_none() {
+        return Ok(());
+    }
+    Err(AppError::refuse(
+        Code::BadHeader,
+        say(
+            "A batch takes no If-Match; each item has its if_match",
+            "批量请求不支持 If-Match 头;请在各项中使用 if_match",
+        ),
+    ))
+}
+
+/// A refusal of the item at that place: its faults point there.
+pub fn at_item(mut refusal: Refusal, index: usize) -> Refusal {
+    let at = format!("/items/{index}");
+    let faults = refusal.faults.into_iter();
+    refusal.faults = faults.map(|fault| under(fault, &at)).collect();
+    refusal
 }
 
 /// The refusal of the whole: the first item's code, with the faults of all that were refused.

@@ -5,6 +5,7 @@ pub mod cast;
 pub mod db;
 pub mod filter_trees;
 pub mod make_approvals;
+pub mod make_assignment;
 pub mod make_crm;
 pub mod make_deals;
 pub mod make_events;
