@@ -170,9 +170,9 @@ async fn look_at(tx: &mut Tx, ctx: &Ctx, kind: Kind, ids: &[Uuid], deals: Deals)
     let mut kept = Vec::new();
     for mut record in records {
         let known: Option<&DealsOf> = deals.get(&record.id).copied();
-        let Some((rule, Some(due))) = record.judged(ctx, &rules, known) else {
-            let judged = record.judged(ctx, &rules, known);
-            kept.extend(entry(&record, judged));
+        let judged = record.judged(ctx, &rules, known);
+        let Some((rule, Some(due))) = judged else {
+            kept.push(entry(&record, judged));
             continue;
         };
         let today = ctx.today();
@@ -182,11 +182,11 @@ async fn look_at(tx: &mut Tx, ctx: &Ctx, kind: Kind, ids: &[Uuid], deals: Deals)
             if let Some((rule, Some(due))) = judged {
                 warn(tx, ctx, kind, &record, rule, &due);
             }
-            kept.extend(entry(&record, judged));
+            kept.push(entry(&record, judged));
         } else if due.due_on <= today {
             take(tx, ctx, kind, record.id, rule).await?;
         } else {
-            kept.extend(entry(&record, Some((rule, Some(due)))));
+            kept.push(entry(&record, judged));
         }
     }
     schedule::write(tx, ctx, kind, kept).await

@@ -144,17 +144,17 @@ pub(super) async fn schedule(
     let tended = tended(&mut &**tx, ctx.tenant, kind, ids).await?;
     let entries = tended.iter().filter_map(|record| {
         let judged = record.judged(ctx, rules, None);
-        entry(record, judged).filter(|_| record.has_clock || judged.is_some())
+        (record.has_clock || judged.is_some()).then(|| entry(record, judged))
     });
     let entries = entries.collect::<Vec<_>>();
     write(tx, ctx, kind, entries).await
 }
 
 /// The clock of a record by what was found out.
-pub(super) fn entry(record: &Tended, judged: Option<(&Rule, Option<Due>)>) -> Option<Value> {
+pub(super) fn entry(record: &Tended, judged: Option<(&Rule, Option<Due>)>) -> Value {
     let due = judged.and_then(|(_, due)| due);
     let owner = record.owner_id;
-    Some(json!({
+    json!({
         "record_id": record.id,
         "owner_id": owner,
         "owned_since": owner.map(|_| record.owned_since()),
@@ -162,7 +162,7 @@ pub(super) fn entry(record: &Tended, judged: Option<(&Rule, Option<Due>)>) -> Op
         "due_on": due.map(|due| due.due_on),
         "warned_on": due.filter(|due| due.is_warned).and(record.warned_on),
         "look_on": due.map(|due| due.look_on()),
-    }))
+    })
 }
 
 /// Writes clocks in one statement; what was followed up stays.
