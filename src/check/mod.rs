@@ -3,9 +3,9 @@
 //! 1 nothing of one company is linked to another's; 2 a deal stands where its last transition says; 3 nothing left a gated
 //! stage with its gate closed; 4 an approval's outcome follows from its acts; 6 every changed record has its event, and
 //! the history is whole; 8 no two live records of a kind have one exact key, and what was merged is named by nothing;
-//! scores are what their models give. Those of rooms that are not there yet (5: contracts, receivables, payments) have
-//! nothing to check; 7 is
-//! shown by the others holding after a crash.
+//! scores are what their models give; sources stand in a tree, what waits at them is whole, every week has working time.
+//! Those of rooms that are not there yet (5: contracts, receivables, payments) have nothing to check; 7 is shown by the
+//! others holding after a crash.
 
 mod approvals;
 mod deals;
