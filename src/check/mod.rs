@@ -4,8 +4,9 @@
 //! stage with its gate closed; 4 an approval's outcome follows from its acts; 6 every changed record has its event, and
 //! the history is whole; 8 no two live records of a kind have one exact key, and what was merged is named by nothing;
 //! 9 what is in the pool has no owner, and an account without one is there; scores are what their models give; a running
-//! hand-over is of whoever has the lead; search knows every record by what it says now. Those of rooms that are not there
-//! yet (5: contracts, receivables, payments) have nothing to check; 7 is shown by the others holding after a crash.
+//! hand-over is of whoever has the lead; search knows every record by what it says now; sources stand in a tree, what waits
+//! at them is whole, every week has working time. Those of rooms that are not there yet (5: contracts, receivables,
+//! payments) have nothing to check; 7 is shown by the others holding after a crash.
 
 mod approvals;
 mod assignment;
