@@ -111,6 +111,7 @@ fn why(kind: &str, how: Option<&str>) -> OwnerChangeReason {
         (Some("undo"), _) => OwnerChangeReason::Undo,
         (_, "created" | "imported") => OwnerChangeReason::Created,
         (_, "claimed") => OwnerChangeReason::Claim,
+        (_, "returned") => OwnerChangeReason::Undo,
         (_, "released") => OwnerChangeReason::Release,
         (_, "handed_over") => OwnerChangeReason::Leaver,
         (_, "merged" | "absorbed") => OwnerChangeReason::Merge,

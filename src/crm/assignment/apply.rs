@@ -4,6 +4,8 @@ use super::bench::Bench;
 use super::decide::{Asking, Subject, Verdict, decide};
 use super::rules::{self, Rule, Terms, Trigger};
 use super::{pool, settings};
+use crate::crm::pool::stays::{self, Ended};
+use crate::crm::pool::{Kind, reschedule};
 use crate::crm::resources::LEAD;
 use crate::crm::scoring::model::AsOf;
 use crate::kernel::ctx::Ctx;
@@ -11,6 +13,7 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::expression::Truth;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
+use crate::platform::records::entry;
 use crate::platform::records::sql::{self, Bind, Sql};
 use chrono::SecondsFormat;
 use diesel::sql_types::{Integer, Jsonb, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
@@ -48,6 +51,13 @@ pub struct Outcome {
     pub terms: Terms,
     /// What the history says of it.
     pub note: Value,
+}
+
+impl Outcome {
+    /// Whether anything is to be written: a lead that nobody had, and nobody can take, goes to the pool all the same.
+    fn is_change(&self) -> bool {
+        self.after != self.before || (self.after.is_none() && matches!(self.verdict, Verdict::Nobody { .. }))
+    }
 }
 
 #[derive(QueryableByName)]
@@ -262,7 +272,7 @@ fn note(rule: Option<&Rule>, how: &str) -> Value {
 
 async fn write(tx: &mut Tx, ctx: &Ctx, outcomes: &[Outcome], is_own_change: bool) -> AppResult<()> {
     let mut given = Vec::new();
-    for outcome in outcomes.iter().filter(|outcome| outcome.after != outcome.before) {
+    for outcome in outcomes.iter().filter(|outcome| outcome.is_change()) {
         let (lead, before, note) = (outcome.lead.id, outcome.before, outcome.note.clone());
         match outcome.after {
             Some(after) => given.push(Given {
@@ -316,6 +326,12 @@ pub async fn give(tx: &mut Tx, ctx: &Ctx, given: &[Given], is_own_change: bool) 
     .bind::<Integer, _>(i32::from(is_own_change))
     .bind::<Timestamptz, _>(ctx.now);
     Cached(query).execute(&mut **tx).await?;
+    let leads = given.iter().map(|one| one.lead).collect::<Vec<_>>();
+    entry::follow_owners(&mut **tx, ctx.tenant, LEAD.singular, LEAD.table, &leads).await?;
+    for one in given.iter().filter(|one| one.before.is_none()) {
+        stays::end(tx, ctx, Kind::Lead, one.lead, Ended::Assigned, Some(one.after)).await?;
+    }
+    reschedule(tx, ctx, Kind::Lead, &leads).await?;
     for one in given {
         let data = json!({
             "changes": { "owner_id": { "before": one.before, "after": one.after } },

@@ -107,6 +107,7 @@ pub fn give(strategy: Strategy, candidates: &mut [Candidate], chosen: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::Strategy;
     use super::*;
     use proptest::prelude::*;
 

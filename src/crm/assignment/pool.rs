@@ -1,10 +1,12 @@
 //! The one way from here into the public pool.
 
+use crate::crm::pool::{self, Kind};
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
+use crate::platform::records::entry;
 use diesel::sql_query;
 use diesel::sql_types::{Integer, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
@@ -22,14 +24,27 @@ pub struct Leaving {
     pub is_own_change: bool,
 }
 
-/// Takes a lead from its owner into the pool: whoever may see what nobody owns sees it from now on.
+/// Puts a locked lead into the public pool, from its owner where it has one.
 ///
 /// # Errors
 /// Database errors.
 pub async fn release(tx: &mut Tx, ctx: &Ctx, leaving: Leaving) -> AppResult<()> {
-    if leaving.owner.is_none() {
-        return Ok(());
+    if leaving.owner.is_some() {
+        take(tx, ctx, &leaving).await?;
     }
+    let Some(stay) = pool::stays::entered(tx, ctx, Kind::Lead, leaving.lead, leaving.owner).await? else {
+        return Ok(());
+    };
+    let mut data = json!({ "assignment": leaving.note, "pool": stay });
+    if leaving.owner.is_some() {
+        data["changes"] = json!({ "owner_id": { "before": leaving.owner, "after": null } });
+    }
+    let event = Event::new("lead.pooled", LEAD.singular, leaving.lead, data);
+    tx.record(event.and_on("user", leaving.owner));
+    Ok(())
+}
+
+async fn take(tx: &mut Tx, ctx: &Ctx, leaving: &Leaving) -> AppResult<()> {
     let query = sql_query(
         "UPDATE leads SET owner_id = NULL, version = version + $3, \
             updated_at = CASE WHEN $3 > 0 THEN $4 ELSE updated_at END WHERE tenant_id = $1 AND id = $2",
@@ -39,10 +54,5 @@ pub async fn release(tx: &mut Tx, ctx: &Ctx, leaving: Leaving) -> AppResult<()> 
     .bind::<Integer, _>(i32::from(leaving.is_own_change))
     .bind::<Timestamptz, _>(ctx.now);
     Cached(query).execute(&mut **tx).await?;
-    let data = json!({
-        "changes": { "owner_id": { "before": leaving.owner, "after": null } },
-        "assignment": leaving.note,
-    });
-    tx.record(Event::new("lead.recycled", LEAD.singular, leaving.lead, data));
-    Ok(())
+    entry::follow_owners(&mut **tx, ctx.tenant, LEAD.singular, LEAD.table, &[leaving.lead]).await
 }

@@ -1,6 +1,6 @@
 //! Coming into the pool and leaving it. The record's row lock guards its stay.
 
-use super::{Kind, Why, contacts, unbound};
+use super::{Kind, Why, contacts, schedule, unbound};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
@@ -157,6 +157,30 @@ pub(super) async fn begin(
     .bind::<Nullable<SqlUuid>, _>(ctx.actor_id);
     let begun: Option<IdRow> = Cached(query).get_result(&mut **tx).await.optional()?;
     Ok(begun.map(|row| row.id))
+}
+
+/// Notes that a record which the caller has locked, and from whose owner it was taken by the caller's own statement, is in
+/// the pool since nobody could take it. What the event says of it; `None` when it was there.
+///
+/// # Errors
+/// Database errors.
+pub async fn entered(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    kind: Kind,
+    id: Uuid,
+    last_owner: Option<Uuid>,
+) -> AppResult<Option<Value>> {
+    let why = match last_owner {
+        Some(_) => Why::HandedOver,
+        None => Why::NeverOwned,
+    };
+    let Some(stay) = begin(tx, ctx, kind, id, last_owner, why, &Grounds::default()).await? else {
+        return Ok(None);
+    };
+    schedule::reschedule(tx, ctx, kind, &[id]).await?;
+    let why: &'static str = why.into();
+    Ok(Some(json!({ "stay_id": stay, "why": why, "last_owner_id": last_owner })))
 }
 
 /// Notes that somebody lost the record by their own doing: it cools down for them. What was taken over from somebody who
