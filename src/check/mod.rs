@@ -16,8 +16,8 @@ mod history;
 mod links;
 mod pool;
 mod scores;
-mod sources;
 mod search;
+mod sources;
 
 use crate::kernel::error::AppResult;
 use crate::platform::db::Db;

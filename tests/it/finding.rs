@@ -217,14 +217,19 @@ async fn nobody_finds_what_they_may_not_see() {
 }
 
 #[tokio::test]
-async fn the_pool_is_found_by_whoever_sees_it() {
+async fn what_is_in_the_pool_is_found_by_who_sees_all_and_by_who_claims_it() {
     let company = company().await;
     let admin = &company.administrator;
     let rep = company.member("销售甲", "sales_representative").await;
     let pooled = lead(admin, "无主线索").await;
-    assert_eq!(names(&find(&rep, "无主").await).len(), 0);
+    let release = json!({ "reason": "无人跟进" });
     admin
-        .patch(&format!("/v1/leads/{pooled}"), json!({ "owner_id": null }))
+        .post(&format!("/v1/leads/{pooled}/release"), release)
+        .await
+        .expect(200);
+    assert_eq!(names(&find(admin, "无主").await), ["无主线索"]);
+    assert_eq!(names(&find(&rep, "无主").await).len(), 0);
+    rep.post(&format!("/v1/pool/leads/{pooled}/claim"), json!({}))
         .await
         .expect(200);
     assert_eq!(names(&find(&rep, "无主").await), ["无主线索"]);

@@ -384,7 +384,7 @@ async fn a_source_archived_while_its_deliveries_arrive_loses_nothing_that_was_ac
     }
     assert_eq!(total(admin, "/v1/leads").await, made);
     assert_eq!(total(admin, "/v1/intakes").await, made);
-    // What waits of an archived source can be replayed all the same, and a source that was archived comes back.
+    // What waits at an archived source is kept, and goes on once the source is restored.
     admin
         .post(&format!("{path}/restore"), json!({}))
         .await
@@ -392,10 +392,14 @@ async fn a_source_archived_while_its_deliveries_arrive_loses_nothing_that_was_ac
     let waiting = website.deliver("late", &json!({ "who": "x" })).await.expect(202);
     admin.delete(&path).await.expect(200);
     let replay = format!("/v1/intakes/{}/replay", waiting["intake_id"].as_str().unwrap());
+    let corrected = json!({ "body": { "name": "王芳" } });
+    let refused = admin.post(&replay, corrected.clone()).await;
+    assert_eq!(refused.refused(409), "archived");
     admin
-        .post(&replay, json!({ "body": { "name": "王芳" } }))
+        .post(&format!("{path}/restore"), json!({}))
         .await
         .expect(200);
+    admin.post(&replay, corrected).await.expect(200);
 }
 
 #[tokio::test]

@@ -327,7 +327,7 @@ pub async fn give(tx: &mut Tx, ctx: &Ctx, given: &[Given], is_own_change: bool) 
     .bind::<Timestamptz, _>(ctx.now);
     Cached(query).execute(&mut **tx).await?;
     let leads = given.iter().map(|one| one.lead).collect::<Vec<_>>();
-    entry::follow_owners(&mut **tx, ctx.tenant, LEAD.singular, LEAD.table, &leads).await?;
+    entry::follow_owners(tx, ctx.tenant, LEAD.singular, LEAD.table, &leads).await?;
     for one in given.iter().filter(|one| one.before.is_none()) {
         stays::end(tx, ctx, Kind::Lead, one.lead, Ended::Assigned, Some(one.after)).await?;
     }

@@ -54,5 +54,5 @@ async fn take(tx: &mut Tx, ctx: &Ctx, leaving: &Leaving) -> AppResult<()> {
     .bind::<Integer, _>(i32::from(leaving.is_own_change))
     .bind::<Timestamptz, _>(ctx.now);
     Cached(query).execute(&mut **tx).await?;
-    entry::follow_owners(&mut **tx, ctx.tenant, LEAD.singular, LEAD.table, &[leaving.lead]).await
+    entry::follow_owners(tx, ctx.tenant, LEAD.singular, LEAD.table, &[leaving.lead]).await
 }

@@ -49,7 +49,8 @@ struct ReplayIntake {
 /// Replay a rejected intake
 ///
 /// Reads the delivery again by the source's present mapping, corrected if you like, and makes its lead. When it still
-/// cannot be read, answers 422 with the faults and changes nothing. An accepted intake is refused with 409.
+/// cannot be read, answers 422 with the faults and changes nothing. An accepted intake is refused with 409, and so is one
+/// of an archived source, until that is restored.
 #[utoipa::path(tag = "leads", operation_id = "replay_intake", security(("bearer" = ["intake.replay"])), request_body = Option<ReplayIntake>, responses((status = 200, description = "The intake, accepted", body = ref("#/components/schemas/Intake"))))]
 #[post("/v1/intakes/{id}/replay")]
 async fn replay(db: web::Data<Db>, id: Id, command: Command<Option<ReplayIntake>>) -> AppResult<Reply> {
@@ -287,7 +288,8 @@ async fn again(tx: &mut Tx, ctx: &Ctx, id: Uuid, corrected: Option<&Map<String, 
     Ok(lead)
 }
 
-/// The source of an intake as it is now, open, closed or archived.
+/// The source of an intake as it is now, open or closed. An archived one has nothing new: what waits at it keeps waiting
+/// until the source is restored.
 async fn source_of(
     tx: &mut Tx,
     ctx: &Ctx,
@@ -299,6 +301,15 @@ async fn source_of(
     let id = id.ok_or_else(|| AppError::internal("an intake without a source"))?;
     let row = store::find(&mut &**tx, &on_behalf(ctx), &LEAD_SOURCE, id, None).await?;
     let source: Value = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
+    if !source["archived_at"].is_null() {
+        return Err(AppError::refuse(
+            Code::Archived,
+            say(
+                "Its source is archived; restore the source first",
+                "其来源已归档,请先恢复来源",
+            ),
+        ));
+    }
     let reading = Reading::new(source["mapping"].clone(), source["required_members"].clone())
         .map_err(AppError::internal)?;
     Ok((id, reading, owner_of(&source)))

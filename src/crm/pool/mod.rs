@@ -117,13 +117,9 @@ pub struct DealsOf {
 /// Finds out about the deals of accounts, as the opportunities' room registers it in `app.rs`. Accounts that never had one
 /// may be missing from the answer.
 #[derive(Clone, Copy)]
-pub struct Deals(
-    pub  for<'a> fn(
-        &'a mut &AsyncPgConnection,
-        &'a Ctx,
-        Vec<Uuid>,
-    ) -> LocalBoxFuture<'a, AppResult<Vec<DealsOf>>>,
-);
+pub struct Deals(pub for<'a> fn(&'a mut &AsyncPgConnection, &'a Ctx, Vec<Uuid>) -> FoundDeals<'a>);
+
+type FoundDeals<'a> = LocalBoxFuture<'a, AppResult<Vec<DealsOf>>>;
 
 /// The same command with every right and without preconditions: what follows from it is not asked of the caller again.
 fn unbound(ctx: &Ctx) -> Ctx {

@@ -180,7 +180,9 @@ pub async fn entered(
     };
     schedule::reschedule(tx, ctx, kind, &[id]).await?;
     let why: &'static str = why.into();
-    Ok(Some(json!({ "stay_id": stay, "why": why, "last_owner_id": last_owner })))
+    Ok(Some(
+        json!({ "stay_id": stay, "why": why, "last_owner_id": last_owner }),
+    ))
 }
 
 /// Notes that somebody lost the record by their own doing: it cools down for them. What was taken over from somebody who

@@ -29,9 +29,11 @@ fn value_schema(member: &Member) -> Map<String, Value> {
         Kind::Day => json!({ "type": "string", "format": "date" }),
         Kind::Instant => json!({ "type": "string", "format": "date-time" }),
         Kind::Money => Value::Object(decimal_schema(15, 4, false)),
-        Kind::Decimal(places) => {
-            Value::Object(decimal_schema(if places > 4 { 10 } else { 15 }, places, member.least < 0))
-        }
+        Kind::Decimal(places) => Value::Object(decimal_schema(
+            if places > 4 { 10 } else { 15 },
+            places,
+            member.least < 0,
+        )),
         Kind::Share => json!({ "type": "string", "pattern": "^(0(\\.\\d{1,4})?|1(\\.0{1,4})?)$" }),
         Kind::Currency => json!({ "type": "string", "pattern": "^[A-Z]{3}$" }),
         Kind::Choice => json!({ "type": "string", "enum": member.choices }),

@@ -218,7 +218,7 @@ fn written(shifts: Result<Vec<Shift>, Vec<Fault>>, faults: &mut Vec<Fault>) -> V
     }
 }
 
-/// What a deadline is asked by: exactly one of the spans.
+/// What a deadline is asked by: one of the spans at most; without any it is when work goes on.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(
@@ -287,14 +287,17 @@ impl Asked {
                 "须在 2000 年至 2999 年之间",
             ));
         }
+        if spans.is_empty() {
+            spans.push(Span::WorkingMinutes(0));
+        }
         let one = <[Span; 1]>::try_from(spans);
         match one {
             Ok([span]) if faults.is_empty() => return Ok(Asked { from, span }),
             Ok(_) => {}
             Err(_) => faults.push(Fault::invalid(
                 "?working_minutes",
-                "give exactly one of clock_minutes, working_minutes and working_days",
-                "clock_minutes、working_minutes、working_days 须且只能给出一个",
+                "give one of clock_minutes, working_minutes and working_days only",
+                "clock_minutes、working_minutes、working_days 只能给出一个",
             )),
         }
         Err(bad_parameters(faults))
