@@ -31,8 +31,6 @@ pub struct OwnerChange {
     /// Whose it became; null: nobody's.
     #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2c")]
     pub to_user_id: Option<Uuid>,
-    /// Why.
-    #[schema(inline)]
     pub why: OwnerChangeReason,
     /// What whoever gave it said.
     #[schema(example = "熟悉该行业")]

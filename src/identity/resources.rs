@@ -133,7 +133,7 @@ pub static ROLE: Resource = Resource {
         Member::json(
             "grants",
             "{}",
-            r#"{"type":"object","additionalProperties":{"type":"string","enum":["own","team","team_tree","all"]},"propertyNames":{"pattern":"^[a-z]+\\.[a-z_]+$"},"maxProperties":200}"#,
+            r#"{"type":"object","additionalProperties":{"type":"string","enum":["own","team","team_tree","all"]},"propertyNames":{"pattern":"^[a-z_]+\\.[a-z_]+$"},"maxProperties":200}"#,
             "Permission to data scope.",
             r#"{"opportunity.read":"team_tree"}"#,
         ),

@@ -62,8 +62,6 @@ pub struct ConsideredRule {
     /// Its name.
     #[schema(example = "华东制造业")]
     pub name: String,
-    /// The moment to which it belongs.
-    #[schema(inline)]
     pub trigger: Trigger,
     pub outcome: RuleOutcome,
     /// Members that are not known, on which it depends; or why it cannot be computed.
@@ -85,8 +83,6 @@ pub struct ConsideredPerson {
     /// Whether it would be them.
     #[schema(example = true)]
     pub is_chosen: bool,
-    /// Whether they can take it, or why not.
-    #[schema(inline)]
     pub standing: Standing,
     /// Open leads that they hold.
     #[schema(minimum = 0, example = 12)]

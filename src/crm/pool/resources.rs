@@ -48,7 +48,9 @@ pub static POOL_LEAD: Resource = Resource {
             "\"new\"",
         )
         .required(),
-        Member::decimal("score", 4, "Its score; null without one.", "\"72.5\"").sort(),
+        Member::decimal("score", 4, "Its score; null without one.", "\"72.5\"")
+            .signed()
+            .sort(),
         Member::flag("has_phone", "false", "Whether a phone is known."),
         Member::flag("has_email", "false", "Whether an e-mail is known."),
         SINCE,
