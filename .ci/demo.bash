@@ -1,4 +1,4 @@
-# Sourced: starts the demo server as the README says, on a free port and in a folder of its own, and stops it as a
+# Sourced: starts the demo server as the README says, unoptimised, on a free port and in a folder of its own, and stops it as a
 # person would.
 #   start_demo         sets demo_pid, demo_log, PENSTOCK_LISTEN and PENSTOCK_DATA_DIR (the last two exported)
 #   stop_demo          Ctrl-C; fails unless the server ends with 0 and leaves no process behind
@@ -24,7 +24,7 @@ start_demo() {
 
     # With job control the server does not inherit "ignore SIGINT", which a script's background jobs do.
     set -m
-    cargo run --quiet --locked --release -- demo >"$demo_log" 2>&1 </dev/null &
+    cargo run --quiet --locked -- demo >"$demo_log" 2>&1 </dev/null &
     demo_pid=$!
     set +m
 
