@@ -145,6 +145,21 @@ pub async fn advance(tx: &mut Tx, ctx: &Ctx, handlers: Handlers, target: DateTim
     Ok(moved)
 }
 
+/// Fires the next timer that is due where the clock of a sandbox company stands, under the lock with which it is moved.
+/// Says whether there was one.
+///
+/// # Errors
+/// `not_sandbox` when it lives by real time; database errors.
+pub(super) async fn fire_next(tx: &mut Tx, ctx: &Ctx, handlers: Handlers) -> AppResult<bool> {
+    let now = lock_clock(tx, ctx).await?;
+    let Some(timer) = next_due(tx, ctx, now).await? else {
+        return Ok(false);
+    };
+    let terms = terms(&ctx.principal.company, ctx.tenant, now, &timer);
+    fire_apart(tx, &terms, handlers, &timer).await?;
+    Ok(true)
+}
+
 fn too_much() -> AppError {
     AppError::refuse(
         Code::Conflict,
@@ -156,7 +171,7 @@ fn too_much() -> AppError {
 }
 
 async fn lock_clock(tx: &mut Tx, ctx: &Ctx) -> AppResult<DateTime<Utc>> {
-    let row = sql_query("SELECT sandbox_now FROM tenants WHERE tenant_id = $1 FOR UPDATE")
+    let row = sql_query("SELECT sandbox_now FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE")
         .bind::<SqlUuid, _>(ctx.tenant)
         .get_result::<ClockRow>(&mut **tx)
         .await

@@ -3,7 +3,9 @@
 use crate::support::app::{SECRET, company, sandbox};
 use crate::support::make_events::Own;
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel_async::SimpleAsyncConnection;
 use futures::future::join_all;
+use futures::join;
 use penstock::config::Config;
 use penstock::kernel::error::{AppError, AppResult};
 use penstock::platform::clock::real_now;
@@ -16,9 +18,11 @@ use penstock::time::timer::{self, Handlers, Timer};
 use penstock::time::{clock, engine, maintenance};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// `ring` leaves an event; `ring_daily` also sets itself anew a day later, `ring_out` cancels itself; `break` fails.
+/// `ring` leaves an event; `ring_daily` also sets itself anew a day later, `ring_out` cancels itself; `break` fails;
+/// `ring_when_free` waits for whoever holds the lock of [`HOLD`].
 static HANDLERS: Handlers = &[
     ("ring", |tx, _, timer| Box::pin(async move { ring(tx, timer) })),
     ("ring_daily", |tx, ctx, timer| {
@@ -32,6 +36,12 @@ static HANDLERS: Handlers = &[
         Box::pin(async move {
             ring(tx, timer)?;
             timer::cancel(tx, ctx, &timer.kind, ("note", timer.subject_id)).await
+        })
+    }),
+    ("ring_when_free", |tx, _, timer| {
+        Box::pin(async move {
+            tx.batch_execute(HOLD).await?;
+            ring(tx, timer)
         })
     }),
     ("break", |tx, _, timer| {
@@ -73,6 +83,8 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
+const HOLD: &str = "SELECT pg_advisory_xact_lock(1)";
+const WAITING: &str = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 const RANG: &str = "SELECT count(*) AS number FROM events WHERE kind = 'note.rang'";
 const TIMERS: &str = "SELECT count(*) AS number FROM timers";
 
@@ -172,6 +184,40 @@ async fn timers_on_the_way_fire_in_order_each_at_its_own_due_time() {
         ('2024-03-16T09:00:00Z', '2024-03-16T11:00:00Z', '2024-03-17T09:00:00Z', '2024-03-17T12:00:00Z', '2024-03-18T09:00:00Z')";
     assert_eq!((own.number(RANG).await, own.number(at_due).await), (5, 5));
     assert_eq!(own.number(TIMERS).await, 2);
+}
+
+#[tokio::test]
+async fn who_moves_the_clock_waits_for_a_timer_that_is_being_fired_and_passes_over_none() {
+    let own = Own::new(Some("2024-03-15T08:00:00Z")).await;
+    let (first, then) = (Uuid::now_v7(), Uuid::now_v7());
+    let (held, is_free) = (Notify::new(), Notify::new());
+    let hold = own.db.bookkeep(async |conn| {
+        conn.batch_execute(HOLD).await?;
+        held.notify_one();
+        is_free.notified().await;
+        Ok(())
+    });
+    let play = async {
+        held.notified().await;
+        set(&own, "ring_when_free", first, at("2024-03-15T08:00:00Z")).await;
+        set(&own, "ring", then, at("2024-03-16T09:00:00Z")).await;
+        let engine = engine::spawn(&own.url, HANDLERS).unwrap();
+        own.until(WAITING, 1).await;
+        let release = async {
+            own.until(WAITING, 2).await;
+            is_free.notify_one();
+        };
+        let (moved, ()) = join!(advance(&own, "2024-03-17T00:00:00Z"), release);
+        engine.stop().await;
+        moved.unwrap()
+    };
+    let (hold, moved) = join!(hold, play);
+    hold.unwrap();
+    assert_eq!((&moved["fired_count"], own.number(RANG).await), (&json!(1), 2));
+    let in_order = format!(
+        "SELECT count(*) AS number FROM events a JOIN events b ON b.subject_id = '{then}' AND b.id > a.id WHERE a.subject_id = '{first}'"
+    );
+    assert_eq!(own.number(&in_order).await, 1);
 }
 
 #[tokio::test]
