@@ -342,6 +342,8 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
     ];
     for statement in statements {
         client.batch_execute(&statement).await?;
+        // The checks of foreign keys are planned once a session: by what the tables have become, not for empty ones.
+        client.batch_execute("ANALYZE").await?;
     }
     Ok(())
 }
