@@ -2,6 +2,7 @@
 
 use crate::app;
 use crate::config::Config;
+use crate::crm::duplicates::{self, IDENTITY_KEYS};
 use crate::platform::auth::Auth;
 use crate::platform::contract::Contract;
 use crate::platform::db::Db;
@@ -9,9 +10,10 @@ use crate::platform::duty::Duty;
 use crate::platform::gatekeeper::Platform;
 use crate::platform::limits::{Limits, SignIns};
 use crate::platform::metrics::Metrics;
-use crate::platform::records::entry;
+use crate::platform::records::catch_up;
+use crate::platform::records::entry::SEARCH_ENTRIES;
 use crate::platform::tokens::Secrets;
-use crate::{crm, event, jobs, search, time};
+use crate::{event, jobs, search, time};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use std::net::{SocketAddr, TcpListener};
@@ -74,8 +76,8 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
         event::sequencer::spawn(url)?,
         time::engine::spawn(url, app::TIMERS)?,
         time::maintenance::spawn(url, platform.clone())?,
-        crm::duplicates::catch_up::spawn(url)?,
-        entry::catch_up::spawn(url, search::RESOURCES.to_vec())?,
+        catch_up::spawn(url, &IDENTITY_KEYS, duplicates::RESOURCES.to_vec())?,
+        catch_up::spawn(url, &SEARCH_ENTRIES, search::RESOURCES.to_vec())?,
         jobs::worker::spawn(url, app::JOBS)?,
     ];
     let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);

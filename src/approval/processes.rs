@@ -11,7 +11,7 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
-use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
+use crate::platform::records::{Access, Hooks, Member, Resource, Verbs, versions};
 use crate::schema::{approval_process_versions, approval_processes, roles, teams};
 use chrono::{DateTime, Utc};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
@@ -331,14 +331,8 @@ fn stays(head: &Head, document: &ProcessDocument) -> AppResult<()> {
 /// A version that is still a draft.
 async fn draft(tx: &mut Tx, ctx: &Ctx, process: Uuid, number: i32) -> AppResult<VersionRow> {
     let found = version(&mut &**tx, ctx.tenant, process, number).await?;
-    if found.state == "draft" {
-        return Ok(found);
-    }
-    let detail = say(
-        "This version was published; begin a new draft",
-        "该版本已发布,请新建草稿",
-    );
-    Err(AppError::refuse(Code::VersionPublished, detail))
+    versions::require_draft(number, &found.state)?;
+    Ok(found)
 }
 
 /// Publishes a draft: from now on new requests freeze it, those that run keep theirs.

@@ -13,7 +13,8 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::events::{Event, to_hex};
-use crate::platform::records::store::{self, For};
+use crate::platform::records::store::For;
+use crate::platform::records::versions;
 use diesel_async::AsyncPgConnection;
 use serde_json::json;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ pub async fn new_draft(
     document: Option<PipelineDocument>,
     from_number: Option<i32>,
 ) -> AppResult<Version> {
-    let key = lock_pipeline(tx, ctx, pipeline, For::Write).await?;
+    let key = versions::lock_head(tx, ctx, &PIPELINE, pipeline, For::Write).await?;
     let conn = &mut &**tx;
     if let Some(draft) = queries::version_in(conn, ctx.tenant, pipeline, "draft").await? {
         let number = draft.number;
@@ -123,7 +124,7 @@ pub async fn new_draft(
             .ok_or_else(|| AppError::invalid(vec![Fault::required("/from_number")]))?
             .document()?,
     };
-    same_key(&key, &document)?;
+    versions::require_key(&key, &document.key)?;
     add_draft(tx, ctx, pipeline, &document).await
 }
 
@@ -139,9 +140,9 @@ pub async fn edit(
     number: i32,
     document: &PipelineDocument,
 ) -> AppResult<Version> {
-    let key = lock_pipeline(tx, ctx, pipeline, For::Write).await?;
+    let key = versions::lock_head(tx, ctx, &PIPELINE, pipeline, For::Write).await?;
     let draft = draft(tx, ctx, pipeline, number).await?;
-    same_key(&key, document)?;
+    versions::require_key(&key, &document.key)?;
     let edited = queries::update_draft(tx, ctx, draft.id, document).await?;
     let hashes = json!({ "before": to_hex(&draft.document_hash), "after": to_hex(&edited.document_hash) });
     let changes = json!({ "number": number, "changes": { "document_hash": hashes } });
@@ -165,7 +166,7 @@ pub async fn publish(
     pipeline: Uuid,
     number: i32,
 ) -> AppResult<Version> {
-    lock_pipeline(tx, ctx, pipeline, For::Action("pipeline.publish")).await?;
+    versions::lock_head(tx, ctx, &PIPELINE, pipeline, For::Action("pipeline.publish")).await?;
     let draft = draft(tx, ctx, pipeline, number).await?;
     let document = draft.document()?;
     let faults = document.faults(&Known::load(&mut &**tx, subjects, ctx.tenant).await?);
@@ -230,44 +231,14 @@ fn not_publishable(faults: Vec<Fault>) -> AppError {
     AppError::refuse(Code::NotPublishable, detail).with_faults(faults)
 }
 
-/// Locks a pipeline, gives its key. If-Match is about the version, not about the pipeline.
-async fn lock_pipeline(tx: &mut Tx, ctx: &Ctx, id: Uuid, purpose: For<'_>) -> AppResult<String> {
-    let ctx = Ctx {
-        if_match: None,
-        ..ctx.clone()
-    };
-    let locked = store::lock(tx, &ctx, &PIPELINE, id, purpose).await?;
-    let record = locked.record()?;
-    Ok(record["key"].as_str().unwrap_or_default().to_owned())
-}
-
 /// The draft of that number, as the caller knows it; its pipeline is locked.
 async fn draft(tx: &mut Tx, ctx: &Ctx, pipeline: Uuid, number: i32) -> AppResult<Version> {
     let version = queries::version(&mut &**tx, ctx.tenant, pipeline, number)
         .await?
         .or_not_found()?;
     ctx.if_match(version.version)?;
-    if version.is_draft() {
-        return Ok(version);
-    }
-    Err(AppError::refuse(
-        Code::VersionPublished,
-        say(
-            format!("Version {number} is {}; it never changes", version.state),
-            format!("版本 {number} 已发布，不可再更改"),
-        ),
-    ))
-}
-
-fn same_key(key: &str, document: &PipelineDocument) -> AppResult<()> {
-    if document.key == key {
-        return Ok(());
-    }
-    Err(AppError::invalid(vec![Fault::invalid(
-        "/document/key",
-        format!("must be the pipeline's key, {key}"),
-        format!("必须是该销售流程的标识 {key}"),
-    )]))
+    versions::require_draft(number, &version.state)?;
+    Ok(version)
 }
 
 async fn add_draft(

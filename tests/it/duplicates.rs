@@ -427,8 +427,9 @@ async fn a_queued_pair_is_asked_once_and_what_was_said_is_remembered() {
 #[tokio::test]
 async fn records_entered_behind_the_services_back_get_their_keys_in_time() {
     use diesel_async::SimpleAsyncConnection;
-    use penstock::crm::duplicates::catch_up;
+    use penstock::crm::duplicates::IDENTITY_KEYS;
     use penstock::crm::resources::CONTACT;
+    use penstock::platform::records::catch_up;
     let company = company().await;
     let admin = &company.administrator;
     let made = id(&admin
@@ -452,7 +453,9 @@ async fn records_entered_behind_the_services_back_get_their_keys_in_time() {
     );
     let mut position = Some(catch_up::Position::default());
     while let Some(after) = position {
-        position = catch_up::batch(&db, &CONTACT, after).await.unwrap();
+        position = catch_up::batch(&db, &IDENTITY_KEYS, &CONTACT, after)
+            .await
+            .unwrap();
     }
     assert_eq!(
         kinds(&admin.post("/v1/contacts/duplicates", body).await.expect(200)),

@@ -6,7 +6,8 @@ use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
 use penstock::check;
 use penstock::crm::resources::ACCOUNT;
-use penstock::platform::records::entry::catch_up;
+use penstock::platform::records::catch_up;
+use penstock::platform::records::entry::SEARCH_ENTRIES;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -401,7 +402,9 @@ async fn records_that_were_never_entered_are_entered_by_and_by() {
     assert_eq!(breaches(&company).await.len(), 1);
     let mut position = Some((company.tenant, uuid::Uuid::nil()));
     while let Some(after) = position.filter(|(tenant, _)| *tenant == company.tenant) {
-        position = catch_up::batch(&db, &ACCOUNT, after).await.unwrap();
+        position = catch_up::batch(&db, &SEARCH_ENTRIES, &ACCOUNT, after)
+            .await
+            .unwrap();
     }
     assert_eq!(names(&find(admin, "补录").await), ["补录公司"]);
     assert_eq!(breaches(&company).await, [""; 0]);

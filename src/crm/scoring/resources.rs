@@ -2,6 +2,7 @@
 
 use super::{profiles, versions};
 use crate::crm::resources::LEAD;
+use crate::platform::records::versions::MEMBERS as VERSION_MEMBERS;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
 const PART_OF_LEAD: Access = Access::Part {
@@ -82,31 +83,7 @@ pub static SCORING_VERSION: Resource = Resource {
         closed_sql: None,
     },
     verbs: Verbs::READ,
-    members: &[
-        Member {
-            is_range: false,
-            ..Member::int("number", 1, 1_000_000, "Counts from 1.", "1")
-        }
-        .required()
-        .sort(),
-        Member::choice(
-            "state",
-            &["draft", "published", "retired"],
-            "State of the version.",
-            "\"published\"",
-        )
-        .required(),
-        Member::text("document_hash", 64, "SHA-256 of the document.", "\"…\"")
-            .computed("encode(t.document_hash, 'hex')"),
-        Member {
-            is_range: false,
-            ..Member::instant("published_at", "When it was published.")
-        },
-        Member {
-            is_filter: false,
-            ..Member::id("published_by", "Who published it.")
-        },
-    ],
+    members: VERSION_MEMBERS,
     default_sort: "-number",
     hooks: Hooks::NONE,
 };

@@ -12,8 +12,8 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::{Event, content_hash, to_hex};
-use crate::platform::records::store::{self, For};
-use crate::platform::records::{Act, Change};
+use crate::platform::records::store::For;
+use crate::platform::records::{Act, Change, versions};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Bytea, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
@@ -199,7 +199,7 @@ pub async fn new_draft(
     document: Option<ScoringDocument>,
     from_number: Option<i32>,
 ) -> AppResult<Version> {
-    let key = lock_model(tx, ctx, model, For::Write).await?;
+    let key = versions::lock_head(tx, ctx, &SCORING_MODEL, model, For::Write).await?;
     let latest = newest(&mut &**tx, ctx.tenant, model).await?;
     if let Some(draft) = latest.as_ref().filter(|latest| latest.is_draft()) {
         let number = draft.number;
@@ -219,7 +219,7 @@ pub async fn new_draft(
             .document()?,
         (None, None) => latest.or_not_found()?.document()?,
     };
-    same_key(&key, &document)?;
+    versions::require_key(&key, &document.key)?;
     require_sound(tx, ctx, &document, "/document").await?;
     add_draft(tx, ctx, model, &document).await
 }
@@ -236,9 +236,9 @@ pub async fn edit(
     number: i32,
     document: &ScoringDocument,
 ) -> AppResult<Version> {
-    let key = lock_model(tx, ctx, model, For::Write).await?;
+    let key = versions::lock_head(tx, ctx, &SCORING_MODEL, model, For::Write).await?;
     let draft = draft(tx, ctx, model, number).await?;
-    same_key(&key, document)?;
+    versions::require_key(&key, &document.key)?;
     require_sound(tx, ctx, document, "/document").await?;
     let document = serde_json::to_value(document).map_err(AppError::internal)?;
     let hash = content_hash(&document);
@@ -276,7 +276,7 @@ pub async fn publish(tx: &mut Tx, ctx: &Ctx, model: Uuid, number: i32) -> AppRes
     )
     .execute(&mut **tx)
     .await?;
-    lock_model(tx, ctx, model, For::Action("scoring.publish")).await?;
+    versions::lock_head(tx, ctx, &SCORING_MODEL, model, For::Action("scoring.publish")).await?;
     let draft = draft(tx, ctx, model, number).await?;
     let faults = check(tx, ctx, &draft.document()?, "").await?;
     if !faults.is_empty() {
@@ -362,44 +362,14 @@ async fn point(tx: &mut Tx, ctx: &Ctx, published: &Version, retired: Option<&Ver
     Ok(())
 }
 
-/// Locks a model, gives its key. If-Match is about the version, not about the model.
-async fn lock_model(tx: &mut Tx, ctx: &Ctx, id: Uuid, purpose: For<'_>) -> AppResult<String> {
-    let ctx = Ctx {
-        if_match: None,
-        ..ctx.clone()
-    };
-    let locked = store::lock(tx, &ctx, &SCORING_MODEL, id, purpose).await?;
-    let record = locked.record()?;
-    Ok(record["key"].as_str().unwrap_or_default().to_owned())
-}
-
 /// The draft of that number, as the caller knows it; its model is locked.
 async fn draft(tx: &mut Tx, ctx: &Ctx, model: Uuid, number: i32) -> AppResult<Version> {
     let version = version(&mut &**tx, ctx.tenant, model, number)
         .await?
         .or_not_found()?;
     ctx.if_match(version.version)?;
-    if version.is_draft() {
-        return Ok(version);
-    }
-    Err(AppError::refuse(
-        Code::VersionPublished,
-        say(
-            format!("Version {number} is {}; it never changes", version.state),
-            format!("版本 {number} 已发布，不可再更改"),
-        ),
-    ))
-}
-
-fn same_key(key: &str, document: &ScoringDocument) -> AppResult<()> {
-    if document.key == key {
-        return Ok(());
-    }
-    Err(AppError::invalid(vec![Fault::invalid(
-        "/document/key",
-        format!("must be the model's key, {key}"),
-        format!("必须是该评分模型的标识 {key}"),
-    )]))
+    versions::require_draft(number, &version.state)?;
+    Ok(version)
 }
 
 /// The model by which leads are scored is not archived.

@@ -3,12 +3,14 @@
 
 pub mod batch;
 pub mod bulk;
+pub mod catch_up;
 pub mod custom;
 pub mod docs;
 pub mod entry;
 pub mod fields;
 pub mod http;
 mod many_docs;
+mod member;
 pub mod merged;
 pub mod query;
 pub mod rules;
@@ -18,6 +20,7 @@ pub mod sql;
 pub mod store;
 pub mod together;
 pub mod tree;
+pub mod versions;
 pub mod vocabulary;
 
 pub use spec::{Access, Act, Change, Embed, Hooks, Kind, Member, Resource, Verbs};

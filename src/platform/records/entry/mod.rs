@@ -1,10 +1,11 @@
 //! By what a record is found: one row beside it in `search_entries`, made from the members that its declaration marks for
 //! search, and written by the statement that writes the record.
 
-pub mod catch_up;
+mod catch_up;
 mod condition;
 mod write;
 
+pub use catch_up::SEARCH_ENTRIES;
 pub use condition::{condition, fault, is_searched, marks, read};
 pub use write::{clause, enter, follow_owners, forget};
 

@@ -1,0 +1,91 @@
+//! What resources with versions have in common (pipelines, scoring models, approval processes): a version is a draft until
+//! it is published, and never changes afterwards; its document bears the key of what it is a version of.
+
+use super::store::{self, For};
+use super::{Member, Resource};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
+use crate::platform::db::Tx;
+use uuid::Uuid;
+
+/// The members of a version in lists, of a table with `number`, `state`, `document_hash`, `published_at`, `published_by`.
+pub const MEMBERS: &[Member] = &[
+    Member {
+        is_range: false,
+        ..Member::int("number", 1, 1_000_000, "Counts from 1.", "1")
+    }
+    .required()
+    .sort(),
+    Member::choice(
+        "state",
+        &["draft", "published", "retired"],
+        "State of the version.",
+        "\"published\"",
+    )
+    .required(),
+    Member::text("document_hash", 64, "SHA-256 of the document.", "\"…\"")
+        .computed("encode(t.document_hash, 'hex')"),
+    Member {
+        is_range: false,
+        ..Member::instant("published_at", "When it was published.")
+    },
+    Member {
+        is_filter: false,
+        ..Member::id("published_by", "Who published it.")
+    },
+];
+
+/// Locks what the version is one of, gives its key. If-Match is about the version, not about that.
+///
+/// # Errors
+/// As [`store::lock`], the conditions of the request apart.
+pub async fn lock_head(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    head: &'static Resource,
+    id: Uuid,
+    purpose: For<'_>,
+) -> AppResult<String> {
+    let ctx = Ctx {
+        if_match: None,
+        ..ctx.clone()
+    };
+    let locked = store::lock(tx, &ctx, head, id, purpose).await?;
+    let record = locked.record()?;
+    Ok(record["key"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Only a draft changes.
+///
+/// # Errors
+/// `version_published`.
+pub fn require_draft(number: i32, state: &str) -> AppResult<()> {
+    if state == "draft" {
+        return Ok(());
+    }
+    Err(AppError::refuse(
+        Code::VersionPublished,
+        say(
+            format!("Version {number} is {state}; it never changes, begin a new draft"),
+            format!("版本 {number} 已发布，不可再更改，请新建草稿"),
+        ),
+    ))
+}
+
+/// A document bears the key of what it is a version of.
+///
+/// # Errors
+/// `invalid` at `/document/key`.
+pub fn require_key(kept: &str, given: &str) -> AppResult<()> {
+    if given == kept {
+        return Ok(());
+    }
+    Err(AppError::invalid(vec![Fault::invalid(
+        "/document/key",
+        format!("must stay {kept}"),
+        format!("必须保持为 {kept}"),
+    )]))
+}
