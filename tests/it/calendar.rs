@@ -1,6 +1,6 @@
 //! Room 17: the working calendar, and the deadlines that go by it.
 
-use crate::support::app::{Answer, Company, Person, id, sandbox};
+use crate::support::app::{Answer, Company, Person, id, move_clock, sandbox};
 use crate::support::make_approvals::{Ask, ask, process, published, step};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -30,14 +30,6 @@ async fn with_holidays(now: &str) -> Company {
 async fn due(person: &Person, from: &str, span: &str) -> Value {
     let path = format!("/v1/calendar/deadline?from={from}&{span}");
     person.get(&path).await.expect(200)["due_at"].clone()
-}
-
-async fn move_clock(company: &Company, now: &str) {
-    company
-        .administrator
-        .post("/v1/company/clock", json!({ "now": now }))
-        .await
-        .expect(200);
 }
 
 #[tokio::test]

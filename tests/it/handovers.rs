@@ -1,7 +1,7 @@
 //! Room 3: the hand-over clock, by the working hours 9–12 and 13–18 in Shanghai. 2024-03-15 is a Friday.
 
-use crate::support::app::{Company, Person, id, sandbox};
-use crate::support::make_assignment::{check, lead_with, move_clock, people, rule, settings};
+use crate::support::app::{Company, Person, id, move_clock, sandbox};
+use crate::support::make_assignment::{check, lead_with, people, rule, settings};
 use serde_json::{Value, json};
 
 /// Friday, 9:00.

@@ -1,10 +1,10 @@
 //! Rooms 2 and 3: the public pool. Releasing, looking, claiming, quotas, cooling down.
 
-use crate::support::app::{Answer, account, company, id, sandbox};
+use crate::support::app::{Answer, account, company, id, move_clock, sandbox};
 use crate::support::make_crm::{lead, source};
 use crate::support::make_deals::deal;
 use crate::support::make_pipelines::published;
-use crate::support::make_pool::{claim, move_clock, pooled_account, pooled_lead, quotas, release, times};
+use crate::support::make_pool::{claim, pooled_account, pooled_lead, quotas, release, times};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;

@@ -1,10 +1,10 @@
 //! Rooms 2 and 3: what nobody tends goes to the pool, by rule, to the day, after a warning.
 
-use crate::support::app::{account, id, sandbox};
+use crate::support::app::{account, id, move_clock, sandbox};
 use crate::support::make_crm::lead;
 use crate::support::make_deals::plain;
 use crate::support::make_pipelines::published;
-use crate::support::make_pool::{claim, move_clock, release, rule, standing, times};
+use crate::support::make_pool::{claim, release, rule, standing, times};
 use serde_json::json;
 
 #[tokio::test]

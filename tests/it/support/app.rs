@@ -271,3 +271,14 @@ pub async fn account(person: &Person, name: &str) -> String {
         .await
         .expect(CREATED))
 }
+
+/// Moves the sandbox company's clock.
+pub async fn move_clock(company: &Company, now: &str) -> Value {
+    let moved = company
+        .administrator
+        .post("/v1/company/clock", json!({ "now": now }))
+        .await;
+    let moved = moved.expect(200);
+    assert_eq!(moved["failed_count"], 0, "{moved}");
+    moved
+}

@@ -59,15 +59,6 @@ pub fn owned(leads: &[Value], people: &[Person]) -> Vec<usize> {
     people.iter().map(of).collect()
 }
 
-pub async fn move_clock(company: &Company, now: &str) {
-    let moved = company
-        .administrator
-        .post("/v1/company/clock", json!({ "now": now }))
-        .await
-        .expect(200);
-    assert_eq!(moved["failed_count"], 0, "{moved}");
-}
-
 /// Nothing breaks an invariant in this company.
 pub async fn check(company: &Company) {
     let found = penstock::check::run(&super::app::server().await.url)

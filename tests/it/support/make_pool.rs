@@ -63,17 +63,6 @@ pub async fn standing(person: &Person, plural: &str, record: &str) -> Value {
         .expect(200)
 }
 
-/// Moves the sandbox company's clock.
-pub async fn move_clock(company: &Company, now: &str) -> Value {
-    let moved = company
-        .administrator
-        .post("/v1/company/clock", json!({ "now": now }))
-        .await;
-    let moved = moved.expect(200);
-    assert_eq!(moved["failed_count"], 0, "{moved}");
-    moved
-}
-
 /// How often that happened to a record, by its timeline.
 pub async fn times(company: &Company, plural: &str, record: &str, kind: &str) -> usize {
     let timeline = company

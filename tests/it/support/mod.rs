@@ -13,4 +13,5 @@ pub mod make_identity;
 pub mod make_migrations;
 pub mod make_pipelines;
 pub mod make_pool;
+pub mod make_scoring;
 pub mod make_transfers;
