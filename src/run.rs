@@ -43,7 +43,7 @@ pub fn logging(config: &Config) -> WorkerGuard {
 
 /// The OpenAPI document as it is committed.
 pub fn openapi() -> String {
-    Contract::new(app::document()).text
+    Contract::new(&app::document()).text
 }
 
 /// Where the database is, and the server to stop at the end if we started it.

@@ -54,7 +54,7 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
     let secrets = Secrets::new(secret, config.previous_secret.as_deref())?;
     Ok(web::Data::new(Platform {
         auth: Auth::new(Arc::new(secrets)),
-        contract: Contract::new(app::document()),
+        contract: Contract::new(&app::document()),
         limits: Limits::new(config.rate_per_user, config.rate_per_tenant),
         sign_ins: SignIns::default(),
         hand_overs: app::hand_overs(),

@@ -104,13 +104,15 @@ fn read_head(head: &[u8]) -> Result<(u16, usize), Failure> {
 
 /// The bytes of a request. `headers` are whole lines, each with its line end.
 pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    typed(method, path, headers, "application/json", body)
+}
+
+/// The bytes of a request whose body is of another type.
+pub fn typed(method: &str, path: &str, headers: &str, media_type: &str, body: &str) -> Vec<u8> {
     let body_headers = if body.is_empty() {
         String::new()
     } else {
-        format!(
-            "content-type: application/json\r\ncontent-length: {}\r\n",
-            body.len()
-        )
+        format!("content-type: {media_type}\r\ncontent-length: {}\r\n", body.len())
     };
     format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{body_headers}\r\n{body}").into_bytes()
 }

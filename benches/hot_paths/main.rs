@@ -4,6 +4,7 @@
 mod data;
 mod database;
 mod http;
+mod import;
 mod load;
 mod machine;
 mod operations;
@@ -32,12 +33,13 @@ const WARMING: usize = 50;
 const MOST_MOVES: i64 = 6000;
 
 /// From the environment: `BENCH_SECONDS` of each run, `BENCH_RUNS` whose median counts, `BENCH_CONNECTIONS` such as
-/// `1,8,32`, `BENCH_ONLY` such as `read,list`; `DATABASE_URL` (with `BENCH_POSTGRES_LOG`) instead of a private Postgres.
+/// `1,8,32`, `BENCH_ONLY` such as `read,list`, `BENCH_IMPORT` rows that are imported (0: none); `DATABASE_URL` (with `BENCH_POSTGRES_LOG`) instead of a private Postgres.
 struct Settings {
     seconds: u64,
     runs: usize,
     connections: Vec<usize>,
     operations: Vec<Operation>,
+    import_rows: usize,
 }
 
 fn setting(name: &str, default: &str) -> String {
@@ -57,6 +59,7 @@ impl Settings {
             seconds: setting("BENCH_SECONDS", "5").parse()?,
             runs: setting("BENCH_RUNS", "5").parse::<usize>()?.max(1),
             connections: connections.collect::<Result<_, _>>()?,
+            import_rows: setting("BENCH_IMPORT", "100000").parse()?,
             operations: Operation::ALL.into_iter().filter(is_chosen).collect(),
         })
     }
@@ -88,6 +91,11 @@ async fn benchmark(settings: &Settings, databases: &Databases) -> Result<(), Fai
     let mut report = Report::new(settings.seconds, settings.runs);
     let server = bench.time_start(&mut report).await?;
     bench.measure(&server, &scripts, &mut report).await?;
+    if settings.import_rows > 0 {
+        eprintln!("import of {} leads …", settings.import_rows);
+        let urls = (databases.url.as_str(), databases.copy_url.as_str());
+        report.import = Some(import::measure(&server, urls, settings.import_rows).await?);
+    }
     server.stop().await?;
     report.check = databases.check().await;
     println!("{report}");

@@ -1,5 +1,6 @@
 //! The figures as Markdown.
 
+use crate::import::Import;
 use crate::machine;
 use crate::operations::Operation;
 use crate::{load, pgbench};
@@ -56,6 +57,7 @@ pub struct Report {
     /// In megabytes.
     pub resident_at_rest: f64,
     pub cells: Vec<Cell>,
+    pub import: Option<Import>,
     /// What `penstock check` said afterwards.
     pub check: String,
 }
@@ -68,6 +70,7 @@ impl Report {
             starts: Vec::new(),
             resident_at_rest: 0.0,
             cells: Vec::new(),
+            import: None,
             check: String::new(),
         }
     }
@@ -93,6 +96,9 @@ impl fmt::Display for Report {
         writeln!(f, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         for cell in &self.cells {
             row(f, cell)?;
+        }
+        if let Some(import) = &self.import {
+            writeln!(f, "\n{import}")?;
         }
         let start = median(self.starts.iter().map(Duration::as_secs_f64).collect());
         let under_load = self.cells.iter().flat_map(|cell| &cell.server);

@@ -7,7 +7,7 @@ use crate::platform::parameters::{self, Parameter};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// One operation of the document.
 pub struct Operation {
@@ -20,17 +20,98 @@ pub struct Operation {
     parameters: Vec<Parameter>,
     /// Whether its list is also filtered by the company's own fields, `custom.KEY`.
     takes_own_fields: bool,
-    body_schema: Option<Value>,
+    body: Option<Schema>,
     /// Whether its body is a file: anything but JSON.
     pub takes_file: bool,
     /// Whether the body may be left out.
     pub is_body_optional: bool,
+}
+
+/// A schema of the document whose validator is compiled on first use. What it refers to is kept once for all.
+pub struct Schema {
+    /// Without descriptions and examples.
+    own: Value,
+    /// The document's component schemas, likewise.
+    components: Arc<Value>,
     validator: OnceLock<Option<Validator>>,
+}
+
+impl Schema {
+    /// `components` went through [`bare`].
+    pub fn new(schema: &Value, components: &Arc<Value>) -> Schema {
+        Schema {
+            own: bare(schema),
+            components: Arc::clone(components),
+            validator: OnceLock::new(),
+        }
+    }
+
+    /// `None` when it does not compile: a bug that the contract tests catch.
+    pub fn validator(&self) -> Option<&Validator> {
+        let compiled = self
+            .validator
+            .get_or_init(|| compile(&whole(&self.own, &self.components)).ok());
+        compiled.as_ref()
+    }
+}
+
+/// A schema as far as it says what is valid: what it tells its reader is most of its size.
+fn bare(schema: &Value) -> Value {
+    let Value::Object(members) = schema else {
+        return match schema {
+            Value::Array(items) => Value::Array(items.iter().map(bare).collect()),
+            other => other.clone(),
+        };
+    };
+    let says = |name: &&String| !["description", "title", "example", "examples"].contains(&name.as_str());
+    let kept = members.iter().filter(|(name, _)| says(name));
+    let kept = kept.map(|(name, member)| {
+        let member = match (name.as_str(), member) {
+            ("properties" | "patternProperties" | "$defs", Value::Object(named)) => each_bare(named),
+            ("enum" | "const" | "default", literal) => literal.clone(),
+            (_, member) => bare(member),
+        };
+        (name.clone(), member)
+    });
+    Value::Object(kept.collect())
+}
+
+/// Schemas by name: a name is never one of the words of a schema.
+fn each_bare(named: &Map<String, Value>) -> Value {
+    let each = named.iter().map(|(name, schema)| (name.clone(), bare(schema)));
+    Value::Object(each.collect())
+}
+
+/// A schema that stands by itself, with the components it refers to.
+fn whole(schema: &Value, components: &Value) -> Value {
+    let mut schemas = Map::new();
+    gather(schema, components, &mut schemas);
+    json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema], "components": { "schemas": schemas } })
+}
+
+/// Collects the component schemas that a schema refers to, theirs too, and no others: a validator keeps a copy.
+fn gather(schema: &Value, known: &Value, found: &mut Map<String, Value>) {
+    match schema {
+        Value::Object(members) => {
+            let name = members
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|reference| reference.rsplit('/').next());
+            if let Some((name, target)) = name.and_then(|name| Some((name, known.get(name)?)))
+                && !found.contains_key(name)
+            {
+                found.insert(name.to_owned(), target.clone());
+                gather(target, known, found);
+            }
+            members.values().for_each(|member| gather(member, known, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| gather(item, known, found)),
+        _ => {}
+    }
 }
 
 /// All operations of a document.
 pub struct Contract {
-    pub document: Value,
     pub text: String,
     operations: Vec<Operation>,
     /// Places of the operations by the start of their paths, then by the count of their segments.
@@ -40,15 +121,12 @@ pub struct Contract {
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 impl Contract {
-    pub fn new(document: Value) -> Contract {
+    pub fn new(document: &Value) -> Contract {
         let mut operations = Vec::new();
-        let components = document.get("components").cloned().unwrap_or(Value::Null);
-        let paths = document
-            .get("paths")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default();
-        for (template, item) in &paths {
+        let components = document["components"]["schemas"].as_object();
+        let components = Arc::new(components.map_or(Value::Null, each_bare));
+        let paths = document["paths"].as_object();
+        for (template, item) in paths.into_iter().flatten() {
             for method in METHODS {
                 if let Some(operation) = item.get(method) {
                     operations.push(Operation::new(template, method, operation, &components));
@@ -62,10 +140,9 @@ impl Contract {
             by_length.resize_with(by_length.len().max(length + 1), Vec::new);
             by_length[length].push(index);
         }
-        let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
         text.push('\n');
         Contract {
-            document,
             text,
             operations,
             by_start,
@@ -117,16 +194,16 @@ fn start<T: AsRef<str>>(segments: &[T]) -> &str {
 }
 
 impl Operation {
-    fn new(template: &str, method: &str, operation: &Value, components: &Value) -> Operation {
+    fn new(template: &str, method: &str, operation: &Value, components: &Arc<Value>) -> Operation {
         let permission = operation
             .get("x-permission")
             .and_then(Value::as_str)
             .map(str::to_owned);
         let content = operation.get("requestBody").and_then(|body| body.get("content"));
-        let body_schema = content
+        let body = content
             .and_then(|content| content.get("application/json"))
             .and_then(|media| media.get("schema"))
-            .map(|schema| parameters::whole(schema, components));
+            .map(|schema| Schema::new(schema, components));
         Operation {
             id: operation
                 .get("operationId")
@@ -143,12 +220,11 @@ impl Operation {
             permission,
             parameters: Parameter::all(operation, components),
             takes_own_fields: operation.get("x-own-fields").is_some(),
-            takes_file: content.is_some() && body_schema.is_none(),
-            body_schema,
+            takes_file: content.is_some() && body.is_none(),
+            body,
             is_body_optional: operation
                 .get("requestBody")
                 .is_some_and(|body| body.get("required") != Some(&json!(true))),
-            validator: OnceLock::new(),
         }
     }
 
@@ -178,7 +254,7 @@ impl Operation {
     }
 
     pub fn has_body(&self) -> bool {
-        self.body_schema.is_some()
+        self.body.is_some()
     }
 
     /// The validator of this operation's body, compiled on first use.
@@ -186,12 +262,8 @@ impl Operation {
     /// # Errors
     /// When the document has no schema for it: a bug that the contract tests catch.
     pub fn validator(&self) -> AppResult<&Validator> {
-        let compiled = self
-            .validator
-            .get_or_init(|| self.body_schema.as_ref().and_then(|schema| compile(schema).ok()));
-        compiled
-            .as_ref()
-            .ok_or_else(|| AppError::internal(format!("{} has no body schema that compiles", self.id)))
+        let validator = self.body.as_ref().and_then(Schema::validator);
+        validator.ok_or_else(|| AppError::internal(format!("{} has no body schema that compiles", self.id)))
     }
 }
 

@@ -1,15 +1,14 @@
 //! The query of each operation, checked at the front door against the document, as bodies are: every unknown, misspelt or
 //! ill-formed parameter is named at once.
 
-use super::contract::compile;
+use super::contract::Schema;
 use super::input;
 use super::records::query;
 use crate::kernel::error::AppResult;
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
-use jsonschema::Validator;
-use serde_json::{Map, Value, json};
-use std::sync::OnceLock;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// What the text of a parameter stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,19 +27,18 @@ pub struct Parameter {
     is_instant: bool,
     /// For a list from a closed set: the names it takes.
     choices: Option<String>,
-    schema: Value,
-    validator: OnceLock<Option<Validator>>,
+    schema: Schema,
 }
 
 impl Parameter {
     /// The query parameters of an operation of the document. `components` are the document's.
-    pub fn all(operation: &Value, components: &Value) -> Vec<Parameter> {
+    pub fn all(operation: &Value, components: &Arc<Value>) -> Vec<Parameter> {
         let listed = operation.get("parameters").and_then(Value::as_array);
         let inside = listed.into_iter().flatten().filter(|one| one["in"] == "query");
         inside.map(|one| Parameter::new(one, components)).collect()
     }
 
-    fn new(parameter: &Value, components: &Value) -> Parameter {
+    fn new(parameter: &Value, components: &Arc<Value>) -> Parameter {
         let (name, schema) = (&parameter["name"], &parameter["schema"]);
         let is_list = is(schema, "array");
         let single = if is_list { &schema["items"] } else { schema };
@@ -58,15 +56,14 @@ impl Parameter {
             is_list,
             is_instant: single["format"] == "date-time",
             choices: pattern.and_then(choices_of),
-            schema: whole(schema, components),
+            schema: Schema::new(schema, components),
             name,
-            validator: OnceLock::new(),
         }
     }
 
     fn check(&self, values: &[&str], faults: &mut Vec<Fault>) {
         let typed = values.iter().map(|value| self.typed(value));
-        let Some(validator) = self.validator.get_or_init(|| compile(&self.schema).ok()) else {
+        let Some(validator) = self.schema.validator() else {
             return;
         };
         let sent = if self.is_list {
@@ -128,34 +125,6 @@ fn choices_of(pattern: &str) -> Option<String> {
     Some(names.replace('|', ", "))
 }
 
-/// A schema that stands by itself, with the components it refers to.
-pub fn whole(schema: &Value, components: &Value) -> Value {
-    let mut schemas = Map::new();
-    gather(schema, &components["schemas"], &mut schemas);
-    json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema], "components": { "schemas": schemas } })
-}
-
-/// Collects the component schemas that a schema refers to, theirs too, and no others: a validator keeps a copy.
-fn gather(schema: &Value, known: &Value, found: &mut Map<String, Value>) {
-    match schema {
-        Value::Object(members) => {
-            let name = members
-                .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(|reference| reference.rsplit('/').next());
-            if let Some((name, target)) = name.and_then(|name| Some((name, known.get(name)?)))
-                && !found.contains_key(name)
-            {
-                found.insert(name.to_owned(), target.clone());
-                gather(target, known, found);
-            }
-            members.values().for_each(|member| gather(member, known, found));
-        }
-        Value::Array(items) => items.iter().for_each(|item| gather(item, known, found)),
-        _ => {}
-    }
-}
-
 /// Checks a query against the parameters that its operation takes.
 ///
 /// # Errors
@@ -206,7 +175,7 @@ mod tests {
             { "name": "sort", "in": "query", "schema": { "type": "string", "pattern": "^-?(name|amount)(,-?(name|amount)){0,2}$" } },
             { "name": "If-Match", "in": "header", "schema": { "type": "string" } }
         ]});
-        Parameter::all(&operation, &Value::Null)
+        Parameter::all(&operation, &Arc::new(Value::Null))
     }
 
     fn faults(query: &str) -> Vec<(String, String)> {

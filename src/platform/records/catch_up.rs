@@ -86,6 +86,10 @@ async fn run(db: Db, mut stop: Stop, companion: &'static Companion, resources: V
         }
         stop.pause(INTERVAL).await;
     }
+    let given_back = db.bookkeep(async |conn| lease.give_back(conn).await).await;
+    if let Err(error) = given_back {
+        tracing::debug!(duty = companion.name, %error, "the lease was not given back; it runs out by itself");
+    }
 }
 
 /// How far a round has come: company and record.

@@ -1,0 +1,135 @@
+//! An import of leads, with dedupe and scoring on, beside `COPY` of the same rows into the same table.
+
+use crate::http;
+use crate::server::Server;
+use crate::{Failure, database};
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::fmt::{self, Write};
+use std::time::{Duration, Instant};
+
+/// Longer than any import of a benchmark takes.
+const MOST_WAITING: Duration = Duration::from_secs(1800);
+const FILE_TYPE: &str = "text/csv";
+
+/// How long both took.
+pub struct Import {
+    rows: usize,
+    import: Duration,
+    copy: Duration,
+    /// Memory of the server afterwards, in megabytes.
+    pub resident: f64,
+}
+
+impl fmt::Display for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let per_second = |took: Duration| self.rows as f64 / took.as_secs_f64();
+        write!(
+            f,
+            "Import of {} leads with dedupe and scoring: {:.0} rows/s; `COPY` of the same rows into the same table: {:.0} rows/s; ratio {:.3}. Memory of the server afterwards: {:.0} MB.",
+            self.rows,
+            per_second(self.import),
+            per_second(self.copy),
+            self.copy.as_secs_f64() / self.import.as_secs_f64(),
+            self.resident
+        )
+    }
+}
+
+/// Leads none of which is like another.
+fn file(rows: usize) -> Result<String, fmt::Error> {
+    let mut text = "姓名,公司,职务,电话,邮箱,行业,需求,预算\n".to_owned();
+    let titles = ["采购总监", "总经理", "IT 经理", "厂长", "财务总监"];
+    let industries = ["制造业", "信息技术", "医疗", "教育", "零售"];
+    for n in 0..rows {
+        let pick = |list: [&'static str; 5]| list.get(n % 5).copied().unwrap_or_default();
+        writeln!(
+            text,
+            "联系人{n},来源{n}号实业有限公司,{},138{n:08},lead{n}@import.example,{},生产线设备数据监控,{}",
+            pick(titles),
+            pick(industries),
+            50_000 + n % 500_000
+        )?;
+    }
+    Ok(text)
+}
+
+/// Has the server import that many leads, then copies them into the other database.
+pub async fn measure(server: &Server, urls: (&str, &str), rows: usize) -> Result<Import, Failure> {
+    let bearer = http::bearer(
+        &server
+            .sign_in("admin@bench.example", crate::data::PASSWORD)
+            .await?,
+    );
+    let mut connection = server.connect().await?;
+    let mut ask = async |method: &str, path: String, body: Value, status: u16| {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let request = http::request(method, &path, &bearer, &body);
+        connection.ask(&request, status).await
+    };
+    let model = ask(
+        "POST",
+        "/v1/scoring-models".to_owned(),
+        json!({ "template": "b2b" }),
+        201,
+    )
+    .await?;
+    let model = model["id"].as_str().ok_or("no model")?;
+    ask(
+        "POST",
+        format!("/v1/scoring-models/{model}/versions/1/publish"),
+        Value::Null,
+        200,
+    )
+    .await?;
+    let sent = http::typed(
+        "POST",
+        "/v1/import-files?name=leads.csv",
+        &bearer,
+        FILE_TYPE,
+        &file(rows)?,
+    );
+    let sent = server.connect().await?.ask(&sent, 201).await?;
+    let begun = Instant::now();
+    let order = json!({ "file_id": sent["id"], "resource": "lead" });
+    let job = ask("POST", "/v1/imports".to_owned(), order, 202).await?;
+    let job = job["id"].as_str().ok_or("no job")?.to_owned();
+    loop {
+        let seen = ask("GET", format!("/v1/jobs/{job}"), Value::Null, 200).await?;
+        match seen["state"].as_str() {
+            Some("done") if seen["result"]["created"] == json!(rows) => break,
+            Some("queued" | "running") if begun.elapsed() < MOST_WAITING => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            _ => return Err(format!("the import ended otherwise: {seen}").into()),
+        }
+    }
+    let import = begun.elapsed();
+    Ok(Import {
+        rows,
+        import,
+        copy: copy(urls).await?,
+        resident: crate::machine::resident_megabytes(server.pid()),
+    })
+}
+
+const IMPORTED: &str = "COPY (SELECT * FROM leads WHERE email LIKE 'lead%@import.example') TO STDOUT";
+
+/// How long the other database takes for the same rows.
+async fn copy((from, into): (&str, &str)) -> Result<Duration, Failure> {
+    let rows = database::connect(from).await?.copy_out(IMPORTED).await?;
+    let rows = Box::pin(rows).collect::<Vec<_>>().await;
+    let client = database::connect(into).await?;
+    client.batch_execute("CHECKPOINT").await?;
+    let begun = Instant::now();
+    let mut sink = Box::pin(client.copy_in("COPY leads FROM STDIN").await?);
+    for row in rows {
+        sink.send(row?).await?;
+    }
+    sink.as_mut().finish().await?;
+    Ok(begun.elapsed())
+}
