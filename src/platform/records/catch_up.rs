@@ -6,17 +6,20 @@ use crate::kernel::error::AppResult;
 use crate::platform::db::Db;
 use crate::platform::duty::{Duty, Stop};
 use crate::platform::leases::Lease;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Json, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::future::LocalBoxFuture;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(3600);
+/// How soon it tries again what failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 const LEASE_SECONDS: i32 = 120;
 
 /// Enters the rows of these records of one company; one that somebody entered meanwhile is entered the same way again.
@@ -81,10 +84,12 @@ pub fn spawn(
 async fn run(db: Db, mut stop: Stop, companion: &'static Companion, resources: Vec<&'static Resource>) {
     let lease = Lease::new(companion.name, LEASE_SECONDS);
     while !stop.is_asked() {
-        if let Err(error) = round(&db, &lease, &stop, companion, &resources).await {
+        let outcome = round(&db, &lease, &stop, companion, &resources).await;
+        if let Err(error) = &outcome {
             tracing::warn!(duty = companion.name, %error, "records could not be entered; trying again");
         }
-        stop.pause(INTERVAL).await;
+        stop.pause(if outcome.is_ok() { INTERVAL } else { PATIENCE })
+            .await;
     }
     let given_back = db.bookkeep(async |conn| lease.give_back(conn).await).await;
     if let Err(error) = given_back {
@@ -116,16 +121,20 @@ async fn round(
 }
 
 #[derive(QueryableByName)]
-struct Looked {
+struct Place {
     #[diesel(sql_type = SqlUuid)]
     tenant_id: Uuid,
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
-    #[diesel(sql_type = Bool)]
-    is_behind: bool,
 }
 
-/// Looks at the records after a position, so many at a time that no statement is long, and enters those of one company
+#[derive(QueryableByName)]
+struct Known {
+    #[diesel(sql_type = SqlUuid)]
+    record_id: Uuid,
+}
+
+/// Looks at the records of one company after a position, so many at a time that no statement is long, and enters those
 /// that lack their row; answers the next position, or none at the end.
 ///
 /// # Errors
@@ -137,47 +146,69 @@ pub async fn batch(
     after: Position,
 ) -> AppResult<Option<Position>> {
     db.bookkeep(async |conn| {
-        let looked = window(conn, companion, resource, after).await?;
-        let Some(first) = looked.iter().find(|row| row.is_behind) else {
-            return Ok(looked.last().map(|row| (row.tenant_id, row.id)));
+        let places = window(conn, companion, resource, after).await?;
+        let Some(tenant) = places.iter().map(|place| place.tenant_id).next() else {
+            return Ok(None);
         };
-        let behind = looked
-            .iter()
-            .filter(|row| row.is_behind && row.tenant_id == first.tenant_id);
-        let ids = behind.map(|row| row.id).take(companion.batch).collect::<Vec<_>>();
-        let last = ids.last().copied().unwrap_or(first.id);
-        let rows = records(conn, resource, first.tenant_id, ids).await?;
-        (companion.enter)(conn, resource, first.tenant_id, &rows).await?;
-        Ok(Some((first.tenant_id, last)))
+        let of_one = places.iter().filter(|place| place.tenant_id == tenant);
+        let looked: Vec<Uuid> = of_one.map(|place| place.id).collect();
+        let known = known(conn, companion, resource, tenant, &looked).await?;
+        let lacking = looked.iter().filter(|id| !known.contains(id)).copied();
+        let lacking: Vec<Uuid> = lacking.take(companion.batch).collect();
+        let is_full = lacking.len() == companion.batch;
+        let last = if is_full { lacking.last() } else { looked.last() };
+        let next = last.map(|id| (tenant, *id));
+        if !lacking.is_empty() {
+            let rows = records(conn, resource, tenant, lacking).await?;
+            (companion.enter)(conn, resource, tenant, &rows).await?;
+        }
+        Ok(next)
     })
     .await
 }
 
-/// The records after a position, and whether they lack their row.
+/// The next records after a position.
 async fn window(
     conn: &mut AsyncPgConnection,
     companion: &Companion,
     resource: &Resource,
     after: Position,
-) -> AppResult<Vec<Looked>> {
-    let is_current = if companion.form.is_some() {
-        "k.form >= $5"
-    } else {
-        "$5 IS NULL"
-    };
+) -> AppResult<Vec<Place>> {
     let query = sql_query(format!(
-        "SELECT t.tenant_id, t.id, \
-            NOT EXISTS (SELECT 1 FROM {} k WHERE k.tenant_id = t.tenant_id AND k.record_kind = $4 AND k.record_id = t.id AND {is_current}) \
-            AND NOT EXISTS (SELECT 1 FROM merged_records m WHERE m.tenant_id = t.tenant_id AND m.record_kind = $4 AND m.record_id = t.id) AS is_behind \
-         FROM {} t WHERE (t.tenant_id, t.id) > ($1, $2) ORDER BY t.tenant_id, t.id LIMIT $3",
-        companion.table, resource.table
+        "SELECT t.tenant_id, t.id FROM {} t WHERE (t.tenant_id, t.id) > ($1, $2) ORDER BY t.tenant_id, t.id LIMIT $3",
+        resource.table
     ))
     .bind::<SqlUuid, _>(after.0)
     .bind::<SqlUuid, _>(after.1)
-    .bind::<BigInt, _>(companion.window)
-    .bind::<Text, _>(resource.singular)
-    .bind::<Nullable<Integer>, _>(companion.form);
+    .bind::<BigInt, _>(companion.window);
     Ok(query.load(conn).await?)
+}
+
+/// Which of them have their row, or are merged away and need none. Asked for by their ids: a join would be planned by what
+/// the companion's table held when it was last analysed, which was nothing while it is being filled.
+async fn known(
+    conn: &mut AsyncPgConnection,
+    companion: &Companion,
+    resource: &Resource,
+    tenant: Uuid,
+    ids: &[Uuid],
+) -> AppResult<HashSet<Uuid>> {
+    let is_current = if companion.form.is_some() {
+        "form >= $4"
+    } else {
+        "$4 IS NULL"
+    };
+    let query = sql_query(format!(
+        "SELECT record_id FROM {} WHERE tenant_id = $1 AND record_kind = $2 AND record_id = ANY($3) AND {is_current} \
+         UNION ALL SELECT record_id FROM merged_records WHERE tenant_id = $1 AND record_kind = $2 AND record_id = ANY($3)",
+        companion.table
+    ))
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Text, _>(resource.singular)
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Nullable<Integer>, _>(companion.form);
+    let known: Vec<Known> = query.load(conn).await?;
+    Ok(known.into_iter().map(|known| known.record_id).collect())
 }
 
 /// The records themselves, locked.
