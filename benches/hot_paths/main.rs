@@ -153,7 +153,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    async fn asker(&self, server: &Server, operation: Operation, seed: u64) -> Result<Asker, Failure> {
+    async fn asker(&self, server: &Server, operation: Operation, number: u64) -> Result<Asker, Failure> {
         let token = server
             .sign_in(&data::email(operation.person()), data::PASSWORD)
             .await?;
@@ -162,7 +162,7 @@ impl Bench<'_> {
             Arc::clone(&self.data),
             bearer,
             Arc::clone(&self.movers),
-            seed,
+            number,
         ))
     }
 
@@ -199,7 +199,7 @@ impl Bench<'_> {
         client: &tokio_postgres::Client,
         log: &Path,
     ) -> Result<String, Failure> {
-        let asker = self.asker(server, operation, 1).await?;
+        let asker = self.asker(server, operation, 0).await?;
         let mut connection = server.connect().await?;
         let mut caught = async |noise: &BTreeSet<String>| -> Result<(i64, Vec<Statement>), Failure> {
             let (n, request) = asker.next(operation)?.ok_or("no deal is left")?;
@@ -289,7 +289,7 @@ impl Bench<'_> {
         if operation == Operation::Advance {
             self.make_ready().await?;
         }
-        let asker = self.asker(server, operation, number << 32).await?;
+        let asker = self.asker(server, operation, number).await?;
         let target = Target {
             address: server.address,
             server_pid: server.pid(),

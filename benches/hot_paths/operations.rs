@@ -163,15 +163,22 @@ pub struct Asker {
     pub bearer: String,
     pub movers: Arc<Movers>,
     draws: Arc<AtomicU64>,
+    /// The next person who is delivered as a lead.
+    people: Arc<AtomicU64>,
 }
 
+/// People that the load of one number delivers at most: each load has its own.
+const PEOPLE: u64 = 100_000;
+
 impl Asker {
-    pub fn new(data: Arc<DataSet>, bearer: String, movers: Arc<Movers>, seed: u64) -> Asker {
+    /// `number`: another one for each load.
+    pub fn new(data: Arc<DataSet>, bearer: String, movers: Arc<Movers>, number: u64) -> Asker {
         Asker {
             data,
             bearer,
             movers,
-            draws: Arc::new(AtomicU64::new(seed)),
+            draws: Arc::new(AtomicU64::new(number << 32)),
+            people: Arc::new(AtomicU64::new(number * PEOPLE)),
         }
     }
 
@@ -219,7 +226,7 @@ impl Asker {
         })
     }
 
-    /// A signed delivery of somebody new.
+    /// A signed delivery of somebody new, who works for one of as many companies as there are accounts.
     fn delivery(&self, draw: i64) -> Result<Vec<u8>, Failure> {
         let pick =
             |list: [&'static str; 5], by: i64| list[usize::try_from(draw / by % 5).unwrap_or_default()];
@@ -229,13 +236,15 @@ impl Asker {
             pick(["芳", "伟", "秀英", "敏", "建国"], 5)
         );
         let company = format!(
-            "{}{}有限公司",
+            "{}{}{}有限公司",
             pick(["华东", "华南", "北方", "中原", "滨海"], 25),
+            draw / 625 % data::ACCOUNTS,
             pick(["制造", "电子", "医疗器械", "物流", "软件"], 125)
         );
+        let person = self.people.fetch_add(1, Ordering::Relaxed);
         let body = json!({
             "name": name, "company": company, "job_title": pick(["采购总监", "总经理", "IT 经理", "厂长", "财务总监"], 625),
-            "phone": format!("139{:08}", draw % 100_000_000), "email": format!("buyer{}@example.com", draw % 1_000_000_000),
+            "phone": format!("139{:08}", person % 100_000_000), "email": format!("buyer{person}@example.com"),
             "industry": pick(["制造业", "信息技术", "医疗", "教育", "零售"], 3125), "need": "生产线设备数据监控，希望三个月内上线",
             "budget_amount": format!("{}.00", 50_000 + draw % 500_000),
         })
