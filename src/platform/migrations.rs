@@ -60,6 +60,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000020_public_pool",
     "2026-11-22-000021_search",
     "2026-11-22-000022_sources",
+    "2026-11-22-000030_gin_at_once",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.
