@@ -233,7 +233,8 @@ fn varying(text: &str, ids: &mut Ids<'_>, of_type: Option<&str>) -> String {
         // A text of its own, such as the id of a delivery, stays different; figures may repeat.
         let is_text = matches!(kind, Some("text") | None) && text.parse::<f64>().is_err();
         return match is_text {
-            true => format!("{} || '-' || {}", literal(text), counter()),
+            // Not the counter itself, whose zeros would make every name like every other.
+            true => format!("{} || '-' || left(md5({}), 12)", literal(text), counter()),
             false => literal(text),
         };
     }
