@@ -6,8 +6,8 @@ WORKDIR /build
 
 # The dependencies first, under an empty program: this layer lasts until Cargo.toml or Cargo.lock change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it benches \
- && for program in src/main.rs tests/it/main.rs benches/hot_paths.rs; do echo 'fn main() {}' >"$program"; done \
+RUN mkdir -p src tests/it benches/hot_paths \
+ && for program in src/main.rs tests/it/main.rs benches/hot_paths/main.rs; do echo 'fn main() {}' >"$program"; done \
  && touch src/lib.rs \
  && cargo build --release --locked \
  && rm -rf src tests benches
