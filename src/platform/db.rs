@@ -3,6 +3,7 @@
 
 use super::events;
 use super::idempotency;
+use super::reader::Reader;
 use super::records::sql::{DocRow, Sql};
 use super::records::together::Together;
 use super::reply::Reply;
@@ -17,8 +18,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
-use std::cell::RefCell;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
@@ -50,11 +50,12 @@ impl<Q: Query> Query for Cached<Q> {
     type SqlType = Q::SqlType;
 }
 
-/// Adds the time limits that every call to the database has.
+/// Adds the time limits that every call to the database has, in seconds where they bear no unit; a peer that does not
+/// acknowledge is given up within ten.
 pub fn with_limits(url: &str) -> String {
     let joint = if url.contains('?') { '&' } else { '?' };
     format!(
-        "{url}{joint}connect_timeout=5&application_name=penstock&options=-c%20statement_timeout%3D5s%20-c%20lock_timeout%3D2s%20-c%20idle_in_transaction_session_timeout%3D10s%20-c%20timezone%3DUTC"
+        "{url}{joint}connect_timeout=5&tcp_user_timeout=10&keepalives_idle=5&keepalives_interval=2&keepalives_retries=3&application_name=penstock&options=-c%20statement_timeout%3D5s%20-c%20lock_timeout%3D2s%20-c%20idle_in_transaction_session_timeout%3D10s%20-c%20timezone%3DUTC"
     )
 }
 
@@ -63,40 +64,6 @@ pub struct Db {
     pool: Pool<AsyncPgConnection>,
     reader: Rc<Reader>,
     together: Together,
-}
-
-/// A worker's shared, pipelined connection for single reads.
-pub struct Reader {
-    url: String,
-    connection: RefCell<Option<Rc<AsyncPgConnection>>>,
-}
-
-impl Reader {
-    async fn connection(&self) -> AppResult<Rc<AsyncPgConnection>> {
-        if let Some(connection) = self.connection.borrow().as_ref() {
-            return Ok(Rc::clone(connection));
-        }
-        let fresh = AsyncPgConnection::establish(&self.url)
-            .await
-            .map_err(|error| unavailable(error.into()))?;
-        let fresh = Rc::new(fresh);
-        *self.connection.borrow_mut() = Some(Rc::clone(&fresh));
-        Ok(fresh)
-    }
-
-    /// # Errors
-    /// As [`Db::read`].
-    pub async fn read<T>(&self, work: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>) -> AppResult<T> {
-        let connection = self.connection().await?;
-        match work(&mut &*connection).await {
-            Err(error) if error.code() == Code::Unavailable => {
-                self.connection.borrow_mut().take();
-                let connection = self.connection().await?;
-                work(&mut &*connection).await
-            }
-            outcome => outcome,
-        }
-    }
 }
 
 impl Db {
@@ -115,10 +82,7 @@ impl Db {
             .build()?;
         Ok(Db {
             pool,
-            reader: Rc::new(Reader {
-                url,
-                connection: RefCell::new(None),
-            }),
+            reader: Rc::new(Reader::new(url)),
             together: Together::default(),
         })
     }
@@ -128,7 +92,7 @@ impl Db {
     }
 
     /// Runs one read-only statement in autocommit on this worker's shared, pipelined connection. When that connection
-    /// turns out to be dead, a fresh one is tried once.
+    /// turns out to be lost, a fresh one is tried once: see [`Reader`].
     ///
     /// # Errors
     /// What the closure answers, and outages.
@@ -474,7 +438,8 @@ pub fn is_outage(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::RequestInProgress)
 }
 
-fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> AppError {
+/// The refusal of whatever the database could not do just now; logged with its source.
+pub(super) fn unavailable(source: Box<dyn std::error::Error + Send + Sync>) -> AppError {
     tracing::error!(error = %source, "the database is not available");
     AppError::refuse(
         Code::Unavailable,

@@ -21,6 +21,7 @@ pub mod pages;
 pub mod parameters;
 pub mod postgres;
 pub mod problem;
+pub mod reader;
 pub mod records;
 pub mod reply;
 pub mod tokens;

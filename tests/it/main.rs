@@ -45,6 +45,7 @@ mod pool_recycling;
 mod postgres;
 mod roles;
 mod scoring;
+mod reads;
 mod scoring_models;
 mod search;
 mod sign_in;

@@ -3,7 +3,7 @@
 
 use super::sql::{DocRow, Sql};
 use crate::kernel::error::{AppError, AppResult};
-use crate::platform::db::Reader;
+use crate::platform::reader::Reader;
 use diesel::QueryableByName;
 use diesel::sql_types::{Integer, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
