@@ -122,6 +122,18 @@ impl Config {
         check_secret(secret).map_err(|error: SecretError| fault("PENSTOCK_SECRET", error.to_string()))?;
         Ok(secret)
     }
+
+    /// The secret before a rotation, if it is to stay good for a while.
+    ///
+    /// # Errors
+    /// When it could be guessed: whoever holds it can sign in as anybody just as with the present one.
+    pub fn strong_previous_secret(&self) -> Result<Option<&str>, ConfigError> {
+        let Some(secret) = self.previous_secret.as_deref() else {
+            return Ok(None);
+        };
+        check_secret(secret).map_err(|error| fault("PENSTOCK_SECRET_PREVIOUS", error.to_string()))?;
+        Ok(Some(secret))
+    }
 }
 
 #[cfg(test)]
@@ -175,5 +187,19 @@ mod tests {
         assert_eq!(with(None), Err("PENSTOCK_SECRET"));
         assert_eq!(with(Some("changeme")), Err("PENSTOCK_SECRET"));
         assert!(with(Some("qwertzuiop-asdfghjkl-yxcvbnm-1234567890")).is_ok());
+    }
+
+    #[test]
+    fn a_weak_secret_does_not_serve_as_the_previous_one_either() {
+        let with = |secret: &'static str| {
+            let config =
+                Config::read(move |name| (name == "PENSTOCK_SECRET_PREVIOUS").then(|| secret.to_owned()));
+            let config = config.unwrap();
+            let previous = config.strong_previous_secret();
+            previous.map(|_| ()).map_err(|error| error.variable)
+        };
+        assert_eq!(with("changeme"), Err("PENSTOCK_SECRET_PREVIOUS"));
+        assert_eq!(with("qwertzuiop-asdfghjkl-yxcvbnm-1234567890"), Ok(()));
+        assert_eq!(with(""), Ok(()));
     }
 }

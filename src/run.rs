@@ -153,6 +153,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
 
 /// Checks the database, migrates it, and starts the server.
 async fn prepare(config: &Config, url: &str, secret: &str) -> Result<Running, Failure> {
+    config.strong_previous_secret()?;
     require_durable(url).await?;
     migrate_as_owner(config, url).await?;
     server::start(config, url, server::platform(config, secret)?).await

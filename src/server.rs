@@ -3,6 +3,7 @@
 use crate::app;
 use crate::config::Config;
 use crate::crm::duplicates::{self, IDENTITY_KEYS};
+use crate::crm::intake::resealing;
 use crate::platform::auth::Auth;
 use crate::platform::contract::Contract;
 use crate::platform::db::Db;
@@ -51,7 +52,7 @@ impl Running {
 /// # Errors
 /// When a secret or a figure's definition cannot be used.
 pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Failure> {
-    let secrets = Secrets::new(secret, config.previous_secret.as_deref())?;
+    let secrets = Secrets::new(secret, config.strong_previous_secret()?)?;
     Ok(web::Data::new(Platform {
         auth: Auth::new(Arc::new(secrets)),
         contract: Contract::new(&app::document()),
@@ -72,7 +73,7 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
 pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) -> Result<Running, Failure> {
     let listener = TcpListener::bind(config.listen)?;
     let address = listener.local_addr()?;
-    let duties = vec![
+    let mut duties = vec![
         event::sequencer::spawn(url)?,
         time::engine::spawn(url, app::TIMERS)?,
         time::maintenance::spawn(url, platform.clone())?,
@@ -80,6 +81,9 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
         catch_up::spawn(url, &SEARCH_ENTRIES, search::RESOURCES.to_vec())?,
         jobs::worker::spawn(url, app::JOBS)?,
     ];
+    if platform.auth.secrets.has_previous() {
+        duties.push(resealing::spawn(url, Arc::clone(&platform.auth.secrets))?);
+    }
     let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
     // A first pool proves here that the settings are possible; the workers make their own, on their own runtimes.
     Db::new(&url, connections)?;

@@ -55,13 +55,39 @@ struct Signer {
     public: Vec<u8>,
 }
 
-/// Everything that is derived from the server's secret.
-pub struct Secrets {
+/// Everything that is derived from one secret.
+struct Keys {
     signer: Signer,
-    previous: Option<Signer>,
-    cursor_key: [u8; 32],
-    token_key: [u8; 32],
-    seal_key: [u8; 32],
+    cursor: [u8; 32],
+    token: [u8; 32],
+    seal: [u8; 32],
+}
+
+impl Keys {
+    fn of(secret: &str) -> Result<Keys, SecretError> {
+        check_secret(secret)?;
+        Ok(Keys {
+            signer: Signer::new(secret)?,
+            cursor: derive(secret, "cursor")?,
+            token: derive(secret, "token")?,
+            seal: derive(secret, "seal")?,
+        })
+    }
+}
+
+/// Everything that is derived from the server's secret, and from the one before it while that is still good: the present
+/// one makes, both are accepted.
+pub struct Secrets {
+    present: Keys,
+    previous: Option<Keys>,
+}
+
+/// What was in a sealed secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsealed {
+    pub plain: Vec<u8>,
+    /// Whether the previous secret sealed it, so that it is to be sealed anew before that one goes.
+    pub is_by_previous: bool,
 }
 
 struct Bytes32;
@@ -145,22 +171,25 @@ impl Secrets {
     /// # Errors
     /// When a secret is too weak or cannot be used.
     pub fn new(secret: &str, previous: Option<&str>) -> Result<Secrets, SecretError> {
-        check_secret(secret)?;
         Ok(Secrets {
-            signer: Signer::new(secret)?,
-            previous: previous.map(Signer::new).transpose()?,
-            cursor_key: derive(secret, "cursor")?,
-            token_key: derive(secret, "token")?,
-            seal_key: derive(secret, "seal")?,
+            present: Keys::of(secret)?,
+            previous: previous.map(Keys::of).transpose()?,
         })
+    }
+
+    /// The keys that are good, the present ones first.
+    fn good(&self) -> impl Iterator<Item = &Keys> {
+        std::iter::once(&self.present).chain(self.previous.as_ref())
+    }
+
+    /// Whether there is a secret before this one that still counts.
+    pub fn has_previous(&self) -> bool {
+        self.previous.is_some()
     }
 
     /// The public keys, present and previous, as a JWK set.
     pub fn jwks(&self) -> Value {
-        let keys = std::iter::once(&self.signer)
-            .chain(self.previous.as_ref())
-            .map(Signer::jwk)
-            .collect::<Vec<_>>();
+        let keys = self.good().map(|keys| keys.signer.jwk()).collect::<Vec<_>>();
         json!({ "keys": keys })
     }
 
@@ -174,7 +203,7 @@ impl Secrets {
         now: DateTime<Utc>,
     ) -> Result<String, SecretError> {
         let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(self.signer.kid.clone());
+        header.kid = Some(self.present.signer.kid.clone());
         let claims = Claims {
             sub: user,
             tenant,
@@ -184,15 +213,16 @@ impl Secrets {
             aud: AUDIENCE.to_owned(),
             sid: session,
         };
-        jsonwebtoken::encode(&header, &claims, &self.signer.encoding)
+        jsonwebtoken::encode(&header, &claims, &self.present.signer.encoding)
             .map_err(|error| SecretError::Unusable(error.to_string()))
     }
 
     /// The claims of a token that one of our keys signed and that is in force; only EdDSA, only our issuer and audience.
     pub fn verify_access(&self, token: &str) -> Option<Claims> {
         let header = jsonwebtoken::decode_header(token).ok()?;
-        let signer = std::iter::once(&self.signer)
-            .chain(self.previous.as_ref())
+        let signer = self
+            .good()
+            .map(|keys| &keys.signer)
             .find(|signer| header.kid.as_deref() == Some(&signer.kid))?;
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
@@ -220,7 +250,7 @@ impl Secrets {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(tenant.as_bytes());
         bytes.extend_from_slice(id.as_bytes());
-        bytes.extend_from_slice(&self.mac(&self.token_key, &[b"refresh", tenant.as_bytes(), id.as_bytes()]));
+        bytes.extend_from_slice(&self.mac(&self.present.token, &refresh_parts(&tenant, &id)));
         format!("psr_{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
@@ -231,9 +261,11 @@ impl Secrets {
             Uuid::from_slice(bytes.get(..16)?).ok()?,
             Uuid::from_slice(bytes.get(16..32)?).ok()?,
         );
-        let expected = self.mac(&self.token_key, &[b"refresh", tenant.as_bytes(), id.as_bytes()]);
-        aws_lc_rs::constant_time::verify_slices_are_equal(bytes.get(32..)?, &expected).ok()?;
-        Some((tenant, id))
+        let tag = bytes.get(32..)?;
+        let is_ours = self
+            .good()
+            .any(|keys| is_equal(tag, &self.mac(&keys.token, &refresh_parts(&tenant, &id))));
+        is_ours.then_some((tenant, id))
     }
 
     /// A new API key: the text shown once, its visible prefix, the hash kept.
@@ -270,35 +302,30 @@ impl Secrets {
         Sha256::digest(secret).to_vec()
     }
 
-    /// Encrypts a secret that must be read again (a webhook's), bound to its place.
+    /// Encrypts what must be read again (a webhook's secret), bound to its place.
     ///
     /// # Errors
     /// When the cipher fails.
-    pub fn seal(&self, place: Uuid, plain: &str) -> Result<Vec<u8>, SecretError> {
+    pub fn seal(&self, place: &[u8], plain: &[u8]) -> Result<Vec<u8>, SecretError> {
         let failed = |_| SecretError::Unusable("sealing failed".to_owned());
-        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.seal_key).map_err(failed)?);
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.present.seal).map_err(failed)?);
         let mut nonce = [0_u8; NONCE_LEN];
         rand::fill(&mut nonce).map_err(failed)?;
-        let mut sealed = plain.as_bytes().to_vec();
-        key.seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(place.as_bytes()),
-            &mut sealed,
-        )
-        .map_err(failed)?;
+        let mut sealed = plain.to_vec();
+        let place = Aad::from(place);
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), place, &mut sealed)
+            .map_err(failed)?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
     /// Decrypts what `seal` made for the same place.
-    pub fn unseal(&self, place: Uuid, sealed: &[u8]) -> Option<String> {
-        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
-        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.seal_key).ok()?);
-        let mut sealed = sealed.to_vec();
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let plain = key
-            .open_in_place(nonce, Aad::from(place.as_bytes()), &mut sealed)
-            .ok()?;
-        String::from_utf8(plain.to_vec()).ok()
+    pub fn unseal(&self, place: &[u8], sealed: &[u8]) -> Option<Unsealed> {
+        self.good().enumerate().find_map(|(age, keys)| {
+            Some(Unsealed {
+                plain: unseal(&keys.seal, place, sealed)?,
+                is_by_previous: age > 0,
+            })
+        })
     }
 
     /// Signs a cursor for one list: `binding` names tenant, caller, path, filters and sort.
@@ -306,7 +333,7 @@ impl Secrets {
         let text = position.to_string();
         let mut parts = vec![text.as_bytes()];
         parts.extend_from_slice(binding);
-        let tag = self.mac(&self.cursor_key, &parts);
+        let tag = self.mac(&self.present.cursor, &parts);
         URL_SAFE_NO_PAD.encode([&tag[..16], text.as_bytes()].concat())
     }
 
@@ -316,10 +343,29 @@ impl Secrets {
         let (tag, text) = bytes.split_at_checked(16)?;
         let mut parts = vec![text];
         parts.extend_from_slice(binding);
-        aws_lc_rs::constant_time::verify_slices_are_equal(tag, &self.mac(&self.cursor_key, &parts)[..16])
-            .ok()?;
-        serde_json::from_slice(text).ok()
+        let is_ours = self
+            .good()
+            .any(|keys| is_equal(tag, &self.mac(&keys.cursor, &parts)[..16]));
+        is_ours.then(|| serde_json::from_slice(text).ok())?
     }
+}
+
+fn refresh_parts<'a>(tenant: &'a Uuid, id: &'a Uuid) -> [&'a [u8]; 3] {
+    [b"refresh", tenant.as_bytes(), id.as_bytes()]
+}
+
+/// Compares without telling by the time it takes where they differ.
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
+}
+
+fn unseal(key: &[u8; 32], place: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
+    let mut sealed = sealed.to_vec();
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let plain = key.open_in_place(nonce, Aad::from(place), &mut sealed).ok()?;
+    Some(plain.to_vec())
 }
 
 #[cfg(test)]
@@ -328,8 +374,14 @@ mod tests {
 
     const SECRET: &str = "qwertzuiop-asdfghjkl-yxcvbnm-1234567890";
 
+    const OTHER: &str = "another-secret-0987654321-mnbvcxy-lkjhgfdsa";
+
     fn secrets() -> Secrets {
         Secrets::new(SECRET, None).unwrap()
+    }
+
+    fn rotated() -> Secrets {
+        Secrets::new(OTHER, Some(SECRET)).unwrap()
     }
 
     #[test]
@@ -359,14 +411,32 @@ mod tests {
         let token = secrets()
             .access_token(Uuid::nil(), Uuid::nil(), Uuid::nil(), now)
             .unwrap();
-        let other = "another-secret-0987654321-mnbvcxy-lkjhgfdsa";
-        assert!(
-            Secrets::new(other, Some(SECRET))
-                .unwrap()
-                .verify_access(&token)
-                .is_some()
-        );
-        assert!(Secrets::new(other, None).unwrap().verify_access(&token).is_none());
+        assert!(rotated().verify_access(&token).is_some());
+        assert!(Secrets::new(OTHER, None).unwrap().verify_access(&token).is_none());
+    }
+
+    #[test]
+    fn after_a_rotation_everything_that_the_previous_secret_made_is_still_good() {
+        let (place, tenant, id) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let (before, after) = (secrets(), rotated());
+        let sealed = before.seal(place.as_bytes(), b"whsec_x").unwrap();
+        let opened = after.unseal(place.as_bytes(), &sealed).unwrap();
+        assert!(opened.is_by_previous);
+        let anew = after.seal(place.as_bytes(), &opened.plain).unwrap();
+        assert!(!after.unseal(place.as_bytes(), &anew).unwrap().is_by_previous);
+        assert_eq!(before.unseal(place.as_bytes(), &anew), None);
+
+        let token = before.refresh_token(tenant, id);
+        assert_eq!(after.read_refresh_token(&token), Some((tenant, id)));
+        assert_ne!(after.refresh_token(tenant, id), token);
+        let cursor = before.sign_cursor(&json!(["1"]), &[b"leads"]);
+        assert_eq!(after.read_cursor(&cursor, &[b"leads"]), Some(json!(["1"])));
+        assert_eq!(after.read_cursor(&cursor, &[b"accounts"]), None);
+    }
+
+    #[test]
+    fn a_previous_secret_that_could_be_guessed_is_refused_too() {
+        assert!(Secrets::new(SECRET, Some("changeme")).is_err());
     }
 
     #[test]
@@ -397,9 +467,13 @@ mod tests {
     #[test]
     fn a_sealed_secret_opens_only_in_its_place() {
         let place = Uuid::now_v7();
-        let sealed = secrets().seal(place, "whsec_x").unwrap();
-        assert_eq!(secrets().unseal(place, &sealed).as_deref(), Some("whsec_x"));
-        assert_eq!(secrets().unseal(Uuid::now_v7(), &sealed), None);
+        let sealed = secrets().seal(place.as_bytes(), b"whsec_x").unwrap();
+        let opened = secrets().unseal(place.as_bytes(), &sealed).unwrap();
+        assert_eq!(
+            (opened.plain.as_slice(), opened.is_by_previous),
+            (&b"whsec_x"[..], false)
+        );
+        assert_eq!(secrets().unseal(Uuid::now_v7().as_bytes(), &sealed), None);
     }
 
     #[test]

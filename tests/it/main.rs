@@ -38,6 +38,7 @@ mod jobs;
 mod leads;
 mod merge;
 mod opportunities;
+mod new_secret;
 mod pipelines;
 mod platform;
 mod pool;

@@ -6,6 +6,7 @@ mod delivery;
 pub mod desk;
 pub mod mapping;
 mod replaying;
+pub mod resealing;
 pub mod resources;
 mod rotation;
 pub mod signature;

@@ -73,7 +73,7 @@ async fn rotate_secret(
     let sealed = shared
         .auth
         .secrets
-        .seal(id, &secret)
+        .seal(id.as_bytes(), secret.as_bytes())
         .map_err(AppError::internal)?;
     let reply = db
         .write(&ctx, async |tx| {

@@ -164,7 +164,8 @@ async fn load(db: &Db, secrets: &Secrets, address: Address) -> AppResult<Source>
     let row = row.or_not_found()?;
     let sealed = row.sealed_secret.or_not_found()?;
     let open = |sealed: &[u8]| {
-        let secret = secrets.unseal(address.id, sealed);
+        let secret = secrets.unseal(address.id.as_bytes(), sealed);
+        let secret = secret.and_then(|secret| String::from_utf8(secret.plain).ok());
         secret.and_then(|secret| signature::key(&secret)).ok_or_else(|| {
             AppError::internal("a source's secret does not open: was the server's secret changed?")
         })

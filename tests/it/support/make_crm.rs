@@ -4,7 +4,7 @@ use super::app::{Answer, Person, anonymous, id};
 use hmac::{Hmac, KeyInit, Mac};
 use penstock::crm::intake::signature;
 use penstock::platform::clock;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -92,14 +92,18 @@ impl Delivery {
     }
 
     pub async fn send(self) -> Answer {
+        let request = anonymous(Method::POST, &self.path).await;
+        Answer::of(self.put_into(request)).await
+    }
+
+    /// The request with this delivery in it, to whichever server it goes.
+    pub fn put_into(self, request: RequestBuilder) -> RequestBuilder {
         let signatures = self.signatures.clone().unwrap_or_else(|| self.signature());
-        let request = anonymous(Method::POST, &self.path)
-            .await
+        request
             .header("content-type", "application/json")
             .header("webhook-id", &self.id)
             .header("webhook-timestamp", self.at.to_string())
             .header("webhook-signature", signatures)
-            .body(self.body);
-        Answer::of(request).await
+            .body(self.body)
     }
 }
