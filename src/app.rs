@@ -23,6 +23,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
+use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -238,6 +239,7 @@ pub fn service(
         InitError = (),
     >,
 > {
+    let db = db.sealing_with(Arc::clone(&platform.auth.secrets));
     let app = App::new()
         .app_data(platform)
         .app_data(web::Data::new(db))

@@ -103,6 +103,7 @@ pub async fn create_api_key(
             expires_at: input.expires_at,
         };
         Ok(Reply::json(201, &fresh)?
+            .with_secret()
             .with_version(1)
             .with_location(format!("/v1/api-keys/{id}")))
     })

@@ -140,7 +140,7 @@ pub async fn login(
         .ok_or_else(bad_credentials)?;
     db.write(&ctx, async |tx| {
         hold_with_password(tx, &ctx, found.password_hash.as_deref()).await?;
-        Reply::ok(&sessions::open(tx, &ctx, &shared.auth.secrets).await?)
+        Ok(Reply::ok(&sessions::open(tx, &ctx, &shared.auth.secrets).await?)?.with_secret())
     })
     .await
 }
@@ -214,7 +214,7 @@ pub async fn refresh(db: web::Data<Db>, shared: Shared, Input(input): Input<Refr
             let turned = sessions::rotate(tx, &ctx, secrets, holder.family_id, id).await?;
             is_refused.set(turned.is_none());
             match turned {
-                Some(tokens) => Reply::ok(&tokens),
+                Some(tokens) => Ok(Reply::ok(&tokens)?.with_secret()),
                 None => Ok(Reply::no_content()),
             }
         })
@@ -320,7 +320,7 @@ pub async fn change_password(
         .write(&ctx, async |tx| {
             hold_with_password(tx, &ctx, old.as_deref()).await?;
             store_hash(tx, &ctx, ctx.user, &fresh).await?;
-            Reply::ok(&sessions::open(tx, &ctx, &shared.auth.secrets).await?)
+            Ok(Reply::ok(&sessions::open(tx, &ctx, &shared.auth.secrets).await?)?.with_secret())
         })
         .await?;
     shared.auth.forget_principals();

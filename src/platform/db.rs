@@ -7,6 +7,7 @@ use super::reader::Reader;
 use super::records::sql::{DocRow, Sql};
 use super::records::together::Together;
 use super::reply::Reply;
+use super::tokens::Secrets;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
@@ -22,6 +23,7 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -64,6 +66,7 @@ pub struct Db {
     pool: Pool<AsyncPgConnection>,
     reader: Rc<Reader>,
     together: Together,
+    secrets: Option<Arc<Secrets>>,
 }
 
 impl Db {
@@ -84,7 +87,15 @@ impl Db {
             pool,
             reader: Rc::new(Reader::new(url)),
             together: Together::default(),
+            secrets: None,
         })
+    }
+
+    /// The same, able to seal answers that show a secret where they are kept for repetitions.
+    #[must_use]
+    pub fn sealing_with(mut self, secrets: Arc<Secrets>) -> Db {
+        self.secrets = Some(secrets);
+        self
     }
 
     async fn connection(&self) -> AppResult<Object<AsyncPgConnection>> {
@@ -177,7 +188,7 @@ impl Db {
             None => open.begin_and(look).await?,
             Some(key) => {
                 open.begin("BEGIN").await?;
-                match idempotency::claim(open.connection()?, ctx, key).await {
+                match idempotency::claim(open.connection()?, ctx, key, self.secrets.as_deref()).await {
                     Ok(None) => look(&mut &*open.connection()?).await,
                     Ok(Some(replay)) => {
                         open.end("ROLLBACK").await?;
@@ -205,7 +216,7 @@ impl Db {
         let finished = async {
             tx.flush_events(ctx).await?;
             if let Some(key) = key {
-                idempotency::store(&mut tx, ctx, key, &reply).await?;
+                idempotency::store(&mut tx, ctx, key, self.secrets.as_deref(), &reply).await?;
             }
             AppResult::Ok(())
         }

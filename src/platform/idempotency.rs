@@ -1,7 +1,9 @@
-//! The stored first answer of a POST. The row is claimed first, so that a twin waits on the unique index; it commits with the work.
+//! The stored first answer of a POST. The row is claimed first, so that a twin waits on the unique index; it commits with the
+//! work. The body of an answer that shows a secret is stored sealed.
 
 use super::db::{Cached, Tx};
 use super::reply::Reply;
+use super::tokens::Secrets;
 use crate::kernel::ctx::{Ctx, IdempotencyKey};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
@@ -10,6 +12,57 @@ use diesel::sql_types::{Binary, Jsonb, SmallInt, Text, Timestamptz, Uuid as SqlU
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
+use std::borrow::Cow;
+
+/// What a sealed body begins with; JSON never does.
+const SEALED: u8 = 0;
+
+/// Where a body is sealed: it opens nowhere else.
+fn place(ctx: &Ctx, key: &IdempotencyKey) -> Vec<u8> {
+    let caller = ctx.actor_id.unwrap_or(ctx.user);
+    let parts: [&[u8]; 5] = [
+        ctx.tenant.as_bytes(),
+        caller.as_bytes(),
+        key.operation.as_bytes(),
+        &[0],
+        key.key.as_bytes(),
+    ];
+    parts.concat()
+}
+
+fn kept<'a>(
+    ctx: &Ctx,
+    key: &IdempotencyKey,
+    secrets: Option<&Secrets>,
+    reply: &'a Reply,
+) -> AppResult<Cow<'a, [u8]>> {
+    if !reply.has_secret {
+        return Ok(Cow::Borrowed(reply.body.as_ref()));
+    }
+    let secrets =
+        secrets.ok_or_else(|| AppError::internal("a secret is answered where nothing can seal it"))?;
+    let sealed = secrets.seal(&place(ctx, key), &reply.body);
+    let mut body = sealed.map_err(AppError::internal)?;
+    body.insert(0, SEALED);
+    Ok(Cow::Owned(body))
+}
+
+/// The body as it was answered, and whether it shows a secret.
+fn opened(
+    ctx: &Ctx,
+    key: &IdempotencyKey,
+    secrets: Option<&Secrets>,
+    body: Vec<u8>,
+) -> AppResult<(Vec<u8>, bool)> {
+    let Some((&SEALED, sealed)) = body.split_first() else {
+        return Ok((body, false));
+    };
+    let opened = secrets.and_then(|secrets| secrets.unseal(&place(ctx, key), sealed));
+    let opened = opened.ok_or_else(|| {
+        AppError::internal("a stored answer does not open: was the server's secret changed?")
+    })?;
+    Ok((opened.plain, true))
+}
 
 #[derive(QueryableByName)]
 struct Stored {
@@ -31,6 +84,7 @@ pub async fn claim(
     conn: &mut AsyncPgConnection,
     ctx: &Ctx,
     key: &IdempotencyKey,
+    secrets: Option<&Secrets>,
 ) -> AppResult<Option<Reply>> {
     let claimed = Cached(
         sql_query(
@@ -84,10 +138,12 @@ pub async fn claim(
     let headers =
         serde_json::from_value::<Vec<(String, String)>>(stored.headers).map_err(AppError::internal)?;
     let status = u16::try_from(stored.status).map_err(AppError::internal)?;
+    let (body, has_secret) = opened(ctx, key, secrets, stored.body)?;
     let reply = Reply {
         status,
         headers,
-        body: stored.body.into(),
+        body: body.into(),
+        has_secret,
     };
     Ok(Some(reply.with_header("idempotent-replayed", "true")))
 }
@@ -96,7 +152,14 @@ pub async fn claim(
 ///
 /// # Errors
 /// Database errors.
-pub async fn store(tx: &mut Tx, ctx: &Ctx, key: &IdempotencyKey, reply: &Reply) -> AppResult<()> {
+pub async fn store(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    key: &IdempotencyKey,
+    secrets: Option<&Secrets>,
+    reply: &Reply,
+) -> AppResult<()> {
+    let body = kept(ctx, key, secrets, reply)?;
     let status = i16::try_from(reply.status).map_err(AppError::internal)?;
     let headers = serde_json::to_value(&reply.headers).map_err(AppError::internal)?;
     Cached(
@@ -110,7 +173,7 @@ pub async fn store(tx: &mut Tx, ctx: &Ctx, key: &IdempotencyKey, reply: &Reply) 
         .bind::<Text, _>(&key.key)
         .bind::<SmallInt, _>(status)
         .bind::<Jsonb, _>(headers)
-        .bind::<Binary, _>(reply.body.as_ref()),
+        .bind::<Binary, _>(body.as_ref()),
     )
     .execute(&mut **tx)
     .await?;

@@ -16,6 +16,8 @@ pub struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
+    /// Whether the body shows a fresh secret, so that it is not to be kept as it is.
+    pub has_secret: bool,
 }
 
 impl Reply {
@@ -32,6 +34,7 @@ impl Reply {
             status,
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: body.into(),
+            has_secret: false,
         }
     }
 
@@ -52,7 +55,15 @@ impl Reply {
             status: 204,
             headers: Vec::new(),
             body: Bytes::new(),
+            has_secret: false,
         }
+    }
+
+    /// Marks an answer that shows a fresh secret (a key, a token): where it is kept for repetitions, it is sealed.
+    #[must_use]
+    pub fn with_secret(mut self) -> Reply {
+        self.has_secret = true;
+        self
     }
 
     #[must_use]

@@ -35,6 +35,7 @@ mod finding;
 mod handovers;
 mod intake;
 mod jobs;
+mod kept_answers;
 mod leads;
 mod merge;
 mod opportunities;

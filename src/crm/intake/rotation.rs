@@ -81,14 +81,15 @@ async fn rotate_secret(
             let until = replace(tx, &ctx, id, &sealed, until).await?;
             let data = json!({ "previous_secret_until": until });
             tx.record(Event::new("lead_source.secret_rotated", "lead_source", id, data));
-            Reply::ok(&SourceSecret {
+            let shown = SourceSecret {
                 secret: secret.clone(),
                 intake_path: locked.record()?["intake_path"]
                     .as_str()
                     .unwrap_or_default()
                     .to_owned(),
                 previous_secret_until: until,
-            })
+            };
+            Ok(Reply::ok(&shown)?.with_secret())
         })
         .await;
     source::forget(Address {
