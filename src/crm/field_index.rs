@@ -72,7 +72,8 @@ async fn follow(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
     if change.act == Act::Create {
         return Ok(());
     }
-    set(tx, ctx, change.id, ctx.recorded_at, &Step::Begin).await
+    let details = serde_json::to_value(Step::Begin).map_err(AppError::internal)?;
+    timer::set_by_real_time(tx, ctx, TIMER, (SUBJECT, change.id), ctx.recorded_at, details).await
 }
 
 async fn note(tx: &mut Tx, ctx: &Ctx, id: Uuid, indexed_at: Option<DateTime<Utc>>) -> AppResult<()> {
@@ -85,9 +86,9 @@ async fn note(tx: &mut Tx, ctx: &Ctx, id: Uuid, indexed_at: Option<DateTime<Utc>
     Ok(())
 }
 
-async fn set(tx: &mut Tx, ctx: &Ctx, id: Uuid, due_at: DateTime<Utc>, step: &Step) -> AppResult<()> {
+async fn again(tx: &mut Tx, ctx: &Ctx, timer: &Timer, due_at: DateTime<Utc>, step: &Step) -> AppResult<()> {
     let details = serde_json::to_value(step).map_err(AppError::internal)?;
-    timer::set_by_real_time(tx, ctx, TIMER, (SUBJECT, id), due_at, details).await
+    timer::again(tx, ctx, timer, due_at, details).await
 }
 
 #[derive(QueryableByName)]
@@ -112,7 +113,7 @@ pub async fn fire(tx: &mut Tx, ctx: &Ctx, timer: &Timer) -> AppResult<()> {
     if let Step::Wait { barrier } = &step
         && !is_past(tx, barrier).await?
     {
-        return set(tx, ctx, id, ctx.recorded_at + PAUSE, &step).await;
+        return again(tx, ctx, timer, ctx.recorded_at + PAUSE, &step).await;
     }
     let definition = sql_query(
         "SELECT resource, key, kind, is_filterable AND archived_at IS NULL AS is_on FROM field_definitions \
@@ -143,7 +144,7 @@ pub async fn fire(tx: &mut Tx, ctx: &Ctx, timer: &Timer) -> AppResult<()> {
         }
     };
     match next {
-        Some(step) => set(tx, ctx, id, ctx.recorded_at, &step).await,
+        Some(step) => again(tx, ctx, timer, ctx.recorded_at, &step).await,
         None => Ok(()),
     }
 }

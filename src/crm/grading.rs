@@ -35,9 +35,9 @@ pub async fn fire_daily(tx: &mut Tx, ctx: &Ctx, timer: &Timer) -> AppResult<()> 
     let due_at = if changed < BATCH {
         timer::next_midnight(ctx)
     } else {
-        timer.due_at
+        ctx.now
     };
-    timer::set(tx, ctx, DAILY, ("company", ctx.tenant), due_at, json!({})).await
+    timer::again(tx, ctx, timer, due_at, json!({})).await
 }
 
 #[derive(QueryableByName)]

@@ -2,7 +2,7 @@
 //! transaction of what it did. A handler that fails is tried again, later and later, and holds nothing else up.
 
 use super::clock;
-use super::timer::{self, COLUMNS, Handlers, Timer, back_off};
+use super::timer::{self, COLUMNS, Handlers, Overtaken, Timer, back_off};
 use crate::kernel::ctx::{ActorKind, Company, Ctx};
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::auth::{business_now, load_company};
@@ -36,7 +36,11 @@ pub fn spawn(url: &str, handlers: Handlers) -> Result<Duty, Box<dyn std::error::
 
 async fn run(db: Db, mut stop: Stop, handlers: Handlers) {
     while !stop.is_asked() {
-        if let Err(error) = fire_due(&db, &stop, handlers).await {
+        let fired = fire_due(&db, &stop, handlers).await;
+        if matches!(fired, Ok(true)) {
+            continue;
+        }
+        if let Err(error) = fired {
             tracing::warn!(%error, "timers could not be looked for; trying again");
         }
         stop.pause(INTERVAL).await;
@@ -57,7 +61,9 @@ UNION \
 SELECT t.tenant_id FROM tenants c JOIN timers t ON t.tenant_id = c.tenant_id AND t.due_at <= c.sandbox_now \
 WHERE c.sandbox_now IS NOT NULL AND NOT t.is_real_time AND (t.retry_at IS NULL OR t.retry_at <= $1)";
 
-async fn fire_due(db: &Db, stop: &Stop, handlers: Handlers) -> AppResult<()> {
+/// One turn: a batch of each company in which something is due, so that one with much to do holds no other up. Whether there
+/// may be more.
+async fn fire_due(db: &Db, stop: &Stop, handlers: Handlers) -> AppResult<bool> {
     let now = real_now();
     let tenants: Vec<TenantRow> = db
         .read(async |conn| {
@@ -67,52 +73,53 @@ async fn fire_due(db: &Db, stop: &Stop, handlers: Handlers) -> AppResult<()> {
                 .await?)
         })
         .await?;
+    let mut has_fired = false;
     for TenantRow { tenant_id } in tenants {
-        if let Err(error) = fire_in(db, stop, handlers, tenant_id).await {
-            tracing::warn!(%error, tenant = %tenant_id, "timers of a company could not be claimed");
-        }
-    }
-    Ok(())
-}
-
-/// Fires what is due in one company.
-async fn fire_in(db: &Db, stop: &Stop, handlers: Handlers, tenant: Uuid) -> AppResult<()> {
-    let Some(company) = load_company(db, tenant).await? else {
-        return Ok(());
-    };
-    let company = Arc::new(company);
-    if company.is_sandbox {
-        catch_up(db, stop, handlers, tenant, &company).await?;
-    }
-    while !stop.is_asked() {
-        let now = business_now(db, tenant, &company).await?;
-        let by_clock = (!company.is_sandbox).then_some(now);
-        let claimed = claim(db, tenant, by_clock, BATCH).await?;
-        if claimed.is_empty() {
+        if stop.is_asked() {
             break;
         }
-        for timer in &claimed {
-            fire_claimed(db, handlers, tenant, &company, now, timer).await;
+        match fire_in(db, stop, handlers, tenant_id).await {
+            Ok(fired) => has_fired |= fired,
+            Err(error) => {
+                tracing::warn!(%error, tenant = %tenant_id, "timers of a company could not be claimed");
+            }
         }
     }
-    Ok(())
+    Ok(has_fired)
 }
 
-/// Fires what is due where a sandbox company's clock stands, one timer a transaction. It is done under the lock with which
-/// the clock is moved, not by claims: whoever moves it meets no timer that is half fired and passes over none.
+/// Fires a batch of what is due in one company, and says whether it found any.
+async fn fire_in(db: &Db, stop: &Stop, handlers: Handlers, tenant: Uuid) -> AppResult<bool> {
+    let Some(company) = load_company(db, tenant).await? else {
+        return Ok(false);
+    };
+    let company = Arc::new(company);
+    let has_caught_up = company.is_sandbox && catch_up(db, stop, handlers, tenant, &company).await?;
+    let now = business_now(db, tenant, &company).await?;
+    let by_clock = (!company.is_sandbox).then_some(now);
+    let claimed = claim(db, tenant, by_clock, BATCH).await?;
+    for timer in &claimed {
+        fire_claimed(db, handlers, tenant, &company, now, timer).await;
+    }
+    Ok(has_caught_up || !claimed.is_empty())
+}
+
+/// Fires a batch of what is due where a sandbox company's clock stands, one timer a transaction, and says whether there was
+/// any. It is done under the lock with which the clock is moved, not by claims: whoever moves it meets no timer that is half
+/// fired and passes over none.
 async fn catch_up(
     db: &Db,
     stop: &Stop,
     handlers: Handlers,
     tenant: Uuid,
     company: &Arc<Company>,
-) -> AppResult<()> {
-    let has_more = Cell::new(true);
-    while has_more.get() && !stop.is_asked() {
+) -> AppResult<bool> {
+    for turn in 0..BATCH {
+        let was_any = Cell::new(true);
         let now = business_now(db, tenant, company).await?;
         let ctx = Ctx::system(Arc::clone(company), tenant, ActorKind::Timer, now, real_now());
         let fired = db.write(&ctx, async |tx| {
-            has_more.set(clock::fire_next(tx, &ctx, handlers).await?);
+            was_any.set(clock::fire_next(tx, &ctx, handlers).await?);
             Ok(Reply::no_content())
         });
         match tokio::time::timeout(PATIENCE, fired).await {
@@ -123,8 +130,11 @@ async fn catch_up(
                 tracing::error!(?kinds, "a timer took too long; it is tried again");
             }
         }
+        if !was_any.get() || stop.is_asked() {
+            return Ok(turn > 0);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Claims due timers, so many at most, for the length of the back-off; without the company's present only those that go by
@@ -166,11 +176,6 @@ pub(super) fn terms(company: &Arc<Company>, tenant: Uuid, now: DateTime<Utc>, ti
     ctx.cause = Some(format!("timer {}", timer.kind));
     ctx
 }
-
-/// Marks a transaction that is rolled back because the timer was no longer its to fire.
-#[derive(Debug, thiserror::Error)]
-#[error("the timer was cancelled, moved or claimed by another meanwhile")]
-struct Overtaken;
 
 async fn fire_claimed(
     db: &Db,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// What a timer does: called in the transaction that ends the timer. `ctx.now` is the company's clock; while a sandbox
 /// company's clock is moved past the timer, its due time. It must look at the state it finds, under the lock that commands
-/// on the subject take.
+/// on the subject take. It sets its own timer anew by [`again`] only, never by [`set`], and may [`cancel`] it.
 pub type Fire = for<'a> fn(&'a mut Tx, &'a Ctx, &'a Timer) -> LocalBoxFuture<'a, AppResult<()>>;
 
 /// What each kind of timer does.
@@ -55,7 +55,8 @@ pub(super) fn back_off(attempts: i32) -> TimeDelta {
     TimeDelta::seconds(doubled.min(3600))
 }
 
-/// Sets the timer of this kind for this subject, by the company's clock; one that is set already is moved.
+/// Sets the timer of this kind for this subject, by the company's clock; one that is set already is moved, and is another
+/// timer from then on: whoever is just firing it finds that it is no longer theirs.
 ///
 /// # Errors
 /// Database errors.
@@ -93,12 +94,12 @@ async fn put(
     is_real_time: bool,
     details: Value,
 ) -> AppResult<()> {
-    let set = sql_query(
+    sql_query(
         "INSERT INTO timers (tenant_id, id, kind, subject_kind, subject_id, due_at, details, is_real_time) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-         ON CONFLICT (tenant_id, kind, subject_kind, subject_id) DO UPDATE SET due_at = EXCLUDED.due_at, \
+         ON CONFLICT (tenant_id, kind, subject_kind, subject_id) DO UPDATE SET id = EXCLUDED.id, due_at = EXCLUDED.due_at, \
          is_real_time = EXCLUDED.is_real_time, details = EXCLUDED.details, attempts = EXCLUDED.attempts, \
-         retry_at = EXCLUDED.retry_at RETURNING id",
+         retry_at = EXCLUDED.retry_at",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<SqlUuid, _>(Uuid::now_v7())
@@ -108,11 +109,45 @@ async fn put(
     .bind::<Timestamptz, _>(due_at)
     .bind::<Jsonb, _>(details)
     .bind::<Bool, _>(is_real_time)
-    .get_result::<TimerId>(&mut **tx)
+    .execute(&mut **tx)
     .await?;
-    tx.touch(set.id);
     Ok(())
 }
+
+/// Sets the timer that is firing anew, by the same clock. Fails, so that everything its handler did is rolled back, when the
+/// timer was set, cancelled or claimed by another meanwhile: what they said stands.
+///
+/// # Errors
+/// That it is no longer theirs; database errors.
+pub async fn again(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    timer: &Timer,
+    due_at: DateTime<Utc>,
+    details: Value,
+) -> AppResult<()> {
+    let query = sql_query(
+        "UPDATE timers SET id = $5, due_at = $6, details = $7, attempts = 0, retry_at = NULL \
+         WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND due_at = $4",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(timer.id)
+    .bind::<Integer, _>(timer.attempts)
+    .bind::<Timestamptz, _>(timer.due_at)
+    .bind::<SqlUuid, _>(Uuid::now_v7())
+    .bind::<Timestamptz, _>(due_at)
+    .bind::<Jsonb, _>(details);
+    if Cached(query).execute(&mut **tx).await? == 0 {
+        return Err(AppError::internal(Overtaken));
+    }
+    tx.touch(timer.id);
+    Ok(())
+}
+
+/// Why what a timer did is rolled back when it was no longer its to fire.
+#[derive(Debug, thiserror::Error)]
+#[error("the timer was cancelled, moved or claimed by another meanwhile")]
+pub(super) struct Overtaken;
 
 /// Sets the timer of this kind for this subject unless it is set already; whenever that one is due, it stays so.
 ///
@@ -181,8 +216,7 @@ struct TimerId {
 }
 
 /// Does what the timer says and ends it. False, and everything is to be rolled back, when it was cancelled, moved or
-/// claimed by another meanwhile. A handler may set the same timer anew, or cancel it; so
-/// it then is.
+/// claimed by another meanwhile. A handler may set its timer [`again`], or cancel it; so it then is.
 ///
 /// # Errors
 /// What the handler answers; when there is none for its kind.
@@ -194,7 +228,11 @@ pub(super) async fn fire(tx: &mut Tx, ctx: &Ctx, handlers: Handlers, timer: &Tim
             timer.kind
         )));
     };
-    handler(tx, ctx, timer).await?;
+    match handler(tx, ctx, timer).await {
+        Err(AppError::Internal(error)) if error.is::<Overtaken>() => return Ok(false),
+        outcome => outcome?,
+    }
+    // The handler itself ended it: it set it again, which looked for others, or cancelled it for good.
     if tx.has_touched(timer.id) {
         return Ok(true);
     }

@@ -1,7 +1,7 @@
 //! Timers, the engine that fires them, a sandbox company's clock, and what expires.
 
 use crate::support::app::{SECRET, company, sandbox};
-use crate::support::make_events::Own;
+use crate::support::make_events::{Own, make_company};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel_async::SimpleAsyncConnection;
 use futures::future::join_all;
@@ -9,7 +9,7 @@ use futures::join;
 use penstock::config::Config;
 use penstock::kernel::error::{AppError, AppResult};
 use penstock::platform::clock::real_now;
-use penstock::platform::db::Tx;
+use penstock::platform::db::{Db, Tx};
 use penstock::platform::events::Event;
 use penstock::platform::leases::Lease;
 use penstock::platform::reply::Reply;
@@ -17,19 +17,20 @@ use penstock::server;
 use penstock::time::timer::{self, Handlers, Timer};
 use penstock::time::{clock, engine, maintenance};
 use serde_json::{Value, json};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// `ring` leaves an event; `ring_daily` also sets itself anew a day later, `ring_out` cancels itself; `break` fails;
-/// `ring_when_free` waits for whoever holds the lock of [`HOLD`].
+/// `ring_when_free` waits for whoever holds the lock of [`HOLD`]; `ring_again_when_free` too, and sets itself anew once;
+/// `ring_for_ever` always does.
 static HANDLERS: Handlers = &[
     ("ring", |tx, _, timer| Box::pin(async move { ring(tx, timer) })),
     ("ring_daily", |tx, ctx, timer| {
         Box::pin(async move {
             ring(tx, timer)?;
-            let due = timer.due_at + TimeDelta::days(1);
-            timer::set(tx, ctx, &timer.kind, ("note", timer.subject_id), due, json!({})).await
+            timer::again(tx, ctx, timer, timer.due_at + TimeDelta::days(1), json!({})).await
         })
     }),
     ("ring_out", |tx, ctx, timer| {
@@ -44,6 +45,24 @@ static HANDLERS: Handlers = &[
             ring(tx, timer)
         })
     }),
+    ("ring_again_when_free", |tx, ctx, timer| {
+        Box::pin(async move {
+            BEGUN.lock().unwrap().push(timer.subject_id);
+            tx.batch_execute(HOLD).await?;
+            ring(tx, timer)?;
+            let is_first = timer.details["again"].is_null();
+            match is_first {
+                true => timer::again(tx, ctx, timer, ctx.now, json!({ "again": true })).await,
+                false => Ok(()),
+            }
+        })
+    }),
+    ("ring_for_ever", |tx, ctx, timer| {
+        Box::pin(async move {
+            ring(tx, timer)?;
+            timer::again(tx, ctx, timer, ctx.now, json!({})).await
+        })
+    }),
     ("break", |tx, _, timer| {
         Box::pin(async move {
             ring(tx, timer)?;
@@ -51,6 +70,9 @@ static HANDLERS: Handlers = &[
         })
     }),
 ];
+
+/// What `ring_again_when_free` began with, whatever became of it.
+static BEGUN: Mutex<Vec<Uuid>> = Mutex::new(Vec::new());
 
 fn ring(tx: &mut Tx, timer: &Timer) -> AppResult<()> {
     tx.record(Event::new(
@@ -218,6 +240,71 @@ async fn who_moves_the_clock_waits_for_a_timer_that_is_being_fired_and_passes_ov
         "SELECT count(*) AS number FROM events a JOIN events b ON b.subject_id = '{then}' AND b.id > a.id WHERE a.subject_id = '{first}'"
     );
     assert_eq!(own.number(&in_order).await, 1);
+}
+
+/// A timer is being fired when a command sets it, in the very same terms; how often it began to ring and how often it rang.
+async fn set_while_it_fires(own: &Own, due: DateTime<Utc>) -> (usize, i64) {
+    let subject = Uuid::now_v7();
+    let (held, is_free) = (Notify::new(), Notify::new());
+    let hold = own.db.bookkeep(async |conn| {
+        conn.batch_execute(HOLD).await?;
+        held.notify_one();
+        is_free.notified().await;
+        Ok(())
+    });
+    let play = async {
+        held.notified().await;
+        set(own, "ring_again_when_free", subject, due).await;
+        let engine = engine::spawn(&own.url, HANDLERS).unwrap();
+        own.until(WAITING, 1).await;
+        set(own, "ring_again_when_free", subject, due).await;
+        is_free.notify_one();
+        own.until(TIMERS, 0).await;
+        engine.stop().await;
+    };
+    join!(hold, play).0.unwrap();
+    let begun = BEGUN.lock().unwrap().clone();
+    let begun = begun.into_iter().filter(|begun| *begun == subject).count();
+    (begun, own.number(RANG).await)
+}
+
+#[tokio::test]
+async fn what_a_command_sets_while_a_timer_fires_is_not_overwritten_by_the_timer_that_sets_itself_anew() {
+    // The first firing counts for nothing; what the command set rings, and once more as the timer then says itself.
+    let own = Own::new(None).await;
+    let due = real_now() - TimeDelta::hours(1);
+    assert_eq!(set_while_it_fires(&own, due).await, (3, 2));
+    let own = Own::new(Some("2024-03-15T08:00:00Z")).await;
+    assert_eq!(set_while_it_fires(&own, at("2024-03-15T08:00:00Z")).await, (3, 2));
+}
+
+#[tokio::test]
+async fn a_company_whose_timers_never_end_holds_no_other_company_up() {
+    for now in [None, Some("2024-03-15T08:00:00Z")] {
+        let busy = Own::new(now).await;
+        for _ in 0..6 {
+            let due = busy.ctx().await.now - TimeDelta::hours(1);
+            set(&busy, "ring_for_ever", Uuid::now_v7(), due).await;
+        }
+        let engine = engine::spawn(&busy.url, HANDLERS).unwrap();
+        let busily = format!(
+            "SELECT least(count(*), 10) AS number FROM events WHERE kind = 'note.rang' AND tenant_id = '{}'",
+            busy.tenant
+        );
+        busy.until(&busily, 10).await;
+        let db = Db::new(&busy.url, 2).unwrap();
+        let (tenant, administrator) = make_company(&db, None).await;
+        let other = Own {
+            url: busy.url.clone(),
+            db,
+            tenant,
+            administrator,
+        };
+        set(&other, "ring", Uuid::now_v7(), real_now() - TimeDelta::minutes(1)).await;
+        let rang = format!("{RANG} AND tenant_id = '{tenant}'");
+        other.until(&rang, 1).await;
+        engine.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -92,8 +92,7 @@ pub async fn fire_rules(tx: &mut Tx, ctx: &Ctx, timer: &Timer) -> AppResult<()> 
     let Some(last) = ids.last().copied().filter(|_| is_full) else {
         return Ok(());
     };
-    let round = json!(Round { after: Some(last) });
-    timer::set(tx, ctx, RULES, (all_of(kind), ctx.tenant), timer.due_at, round).await
+    timer::again(tx, ctx, timer, ctx.now, json!(Round { after: Some(last) })).await
 }
 
 #[derive(QueryableByName)]
@@ -134,13 +133,13 @@ pub async fn fire_daily(tx: &mut Tx, ctx: &Ctx, timer: &Timer, deals: Deals) -> 
     }
     let is_full = i64::try_from(due.len()).unwrap_or(i64::MAX) == BATCH;
     let due_at = if is_full {
-        timer.due_at
+        ctx.now
     } else if goes_on(tx, ctx).await? {
         timer::next_midnight(ctx)
     } else {
         return Ok(());
     };
-    timer::set(tx, ctx, DAILY, ("company", ctx.tenant), due_at, json!({})).await
+    timer::again(tx, ctx, timer, due_at, json!({})).await
 }
 
 async fn goes_on(tx: &mut Tx, ctx: &Ctx) -> AppResult<bool> {

@@ -44,11 +44,11 @@ pub async fn fire_daily(tx: &mut Tx, ctx: &Ctx, timer: &Timer) -> AppResult<()> 
     let locked = apply::lock(tx, ctx.tenant, leads).await?;
     apply::apply(tx, ctx, &locked, Occasion::Refreshed).await?;
     let due_at = match last {
-        Some(_) => timer.due_at,
+        Some(_) => ctx.now,
         None => timer::next_midnight(ctx),
     };
     let details = json!(Round { after: last });
-    timer::set(tx, ctx, DAILY, ("company", ctx.tenant), due_at, details).await
+    timer::again(tx, ctx, timer, due_at, details).await
 }
 
 #[derive(QueryableByName)]
