@@ -1,7 +1,7 @@
 //! The only door to Postgres: `read` (one statement), `snapshot` (several that must agree), `write` (one transaction
 //! that holds the idempotency key, the work, its events and the stored answer, retried whole when the database asks).
 
-use super::events;
+use super::events::{self, Noted};
 use super::idempotency;
 use super::reader::Reader;
 use super::records::sql::{DocRow, Sql};
@@ -204,7 +204,7 @@ impl Db {
         };
         let mut tx = Tx {
             open,
-            events: Vec::new(),
+            events: Noted::default(),
             wrote_events: false,
             touched: BTreeSet::new(),
             later: Vec::new(),
@@ -320,7 +320,7 @@ impl Drop for Open {
 /// One write transaction. Dereferences to its connection.
 pub struct Tx {
     open: Open,
-    events: Vec<events::Event>,
+    events: Noted,
     wrote_events: bool,
     touched: BTreeSet<Uuid>,
     later: Vec<(&'static str, Uuid)>,
@@ -329,15 +329,7 @@ pub struct Tx {
 impl Tx {
     /// Notes that a record changed; written with the transaction, one event a record.
     pub fn record(&mut self, event: events::Event) {
-        match self.events.iter_mut().find(|known| known.is_about(&event)) {
-            Some(known) => known.absorb(event),
-            None => self.events.push(event),
-        }
-    }
-
-    /// Notes that a record was made, of which this transaction has said nothing yet: spares the look for an earlier event.
-    pub fn record_new(&mut self, event: events::Event) {
-        self.events.push(event);
+        self.events.note(event);
     }
 
     /// Writes what was recorded so far under these terms: for a transaction that does more than one command's work, each
@@ -348,7 +340,7 @@ impl Tx {
     pub async fn flush_events(&mut self, ctx: &Ctx) -> AppResult<()> {
         let recorded = std::mem::take(&mut self.events);
         self.wrote_events |= !recorded.is_empty();
-        events::flush(self, ctx, recorded).await
+        events::flush(self, ctx, recorded.into_events()).await
     }
 
     /// Notes that this transaction itself changed or deleted a row, for a later step of it that would otherwise take the
@@ -392,7 +384,10 @@ impl Tx {
                 if self.events.is_empty() {
                     self.events = later;
                 } else {
-                    later.into_iter().for_each(|event| self.record(event));
+                    later
+                        .into_events()
+                        .into_iter()
+                        .for_each(|event| self.record(event));
                 }
                 Ok(Ok(done))
             }

@@ -8,6 +8,8 @@ use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -42,10 +44,6 @@ impl Event {
         }
     }
 
-    pub fn is_about(&self, other: &Event) -> bool {
-        self.subject_kind == other.subject_kind && self.subject_id == other.subject_id
-    }
-
     /// Takes in what the same command did to the same record afterwards: a command leaves one event for each record. The
     /// more telling kind stays; of a member changed twice, the first `before` and the last `after`.
     pub fn absorb(&mut self, later: Event) {
@@ -75,11 +73,10 @@ impl Event {
 fn merge(earlier: &mut Value, later: Value) {
     match (earlier, later) {
         (Value::Object(earlier), Value::Object(later)) => {
-            let is_change = earlier.contains_key("before") && later.contains_key("before");
+            if earlier.contains_key("before") && later.contains_key("before") {
+                return follow(earlier, later);
+            }
             for (name, value) in later {
-                if is_change && name == "before" {
-                    continue;
-                }
                 match earlier.get_mut(&name) {
                     Some(known) => merge(known, value),
                     None => {
@@ -89,6 +86,51 @@ fn merge(earlier: &mut Value, later: Value) {
             }
         }
         (earlier, later) => *earlier = later,
+    }
+}
+
+/// A member changed again: what it was before all stays, and what it is now takes the place of what it was in between, whole,
+/// since what was taken out of an object in the second step is no longer in it.
+fn follow(earlier: &mut Map<String, Value>, later: Map<String, Value>) {
+    let later = later.into_iter().filter(|(name, _)| name != "before");
+    earlier.extend(later);
+}
+
+/// What a transaction has noted and not yet written: one event a record, in the order of their first mention.
+#[derive(Default)]
+pub struct Noted {
+    events: Vec<Event>,
+    /// Where the event of a record stands.
+    places: HashMap<(&'static str, Uuid), usize>,
+}
+
+impl Noted {
+    /// Notes what happened to a record, in the event that it may have already.
+    pub fn note(&mut self, event: Event) {
+        match self.places.entry((event.subject_kind, event.subject_id)) {
+            Entry::Occupied(place) => {
+                if let Some(known) = self.events.get_mut(*place.get()) {
+                    known.absorb(event);
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert(self.events.len());
+                self.events.push(event);
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        self.events.clear();
+        self.places.clear();
+    }
+
+    pub fn into_events(self) -> Vec<Event> {
+        self.events
     }
 }
 
@@ -219,6 +261,39 @@ mod tests {
             event.data,
             json!({ "changes": { "level": { "before": 1, "after": 3 } } })
         );
+    }
+
+    #[test]
+    fn what_the_second_of_two_changes_took_out_of_an_object_is_not_told_as_still_in_it() {
+        let id = Uuid::now_v7();
+        let step = |before: Value, after: Value| {
+            let changes = json!({ "changes": { "custom": { "before": before, "after": after } } });
+            let mut event = Event::new("account.updated", "account", id, changes.clone());
+            event.sensitive.insert("x.read".to_owned(), changes);
+            event
+        };
+        let (first, second, third) = (
+            json!({ "size": 1 }),
+            json!({ "size": 1, "fleet": { "vans": 2 } }),
+            json!({ "fleet": {} }),
+        );
+        let mut event = step(first.clone(), second.clone());
+        event.absorb(step(second, third.clone()));
+        let expected = json!({ "changes": { "custom": { "before": first, "after": third } } });
+        assert_eq!((&event.data, &event.sensitive["x.read"]), (&expected, &expected));
+    }
+
+    #[test]
+    fn each_record_of_a_command_has_one_event_in_the_order_of_their_first_mention() {
+        let ids = [Uuid::now_v7(), Uuid::now_v7()];
+        let mut noted = Noted::default();
+        for (kind, id) in [("a", ids[0]), ("b", ids[0]), ("a", ids[1]), ("a", ids[0])] {
+            noted.note(Event::new(format!("{kind}.updated"), kind, id, json!({})));
+        }
+        let events = noted.into_events();
+        let told = events.iter().map(|event| (event.subject_kind, event.subject_id));
+        let expected = [("a", ids[0]), ("b", ids[0]), ("a", ids[1])];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     #[test]

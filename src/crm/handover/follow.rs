@@ -135,21 +135,19 @@ async fn take_back(tx: &mut Tx, ctx: &Ctx, step: &Step, open: &Handover) -> AppR
 /// # Errors
 /// Database errors.
 pub async fn handed_over(tx: &mut Tx, ctx: &Ctx, leads: &[Uuid], from: Uuid, to: Uuid) -> AppResult<()> {
-    for lead in leads {
-        if let Some(open) = record::open_of(&mut &**tx, ctx.tenant, *lead).await? {
-            let step = Step {
-                lead: *lead,
-                status: (Some(Status::SalesQualified), Status::SalesQualified),
-                owner: (Some(from), Some(to)),
-                reason: Reason::Leaver,
-                terms: Terms {
-                    goal: open.goal.clone(),
-                    rule_id: open.rule_id,
-                    ..Terms::default()
-                },
-            };
-            pass_on(tx, ctx, &step, open).await?;
-        }
+    for open in record::open_of_all(&mut &**tx, ctx.tenant, leads).await? {
+        let step = Step {
+            lead: open.lead_id,
+            status: (Some(Status::SalesQualified), Status::SalesQualified),
+            owner: (Some(from), Some(to)),
+            reason: Reason::Leaver,
+            terms: Terms {
+                goal: open.goal.clone(),
+                rule_id: open.rule_id,
+                ..Terms::default()
+            },
+        };
+        pass_on(tx, ctx, &step, open).await?;
     }
     Ok(())
 }

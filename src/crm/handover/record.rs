@@ -9,7 +9,7 @@ use crate::platform::events::Event;
 use crate::time::calendar::{Calendar, Span};
 use crate::time::timer;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value, json};
@@ -107,6 +107,24 @@ pub async fn open_of(conn: &mut &AsyncPgConnection, tenant: Uuid, lead: Uuid) ->
     .bind::<SqlUuid, _>(tenant)
     .bind::<SqlUuid, _>(lead);
     Ok(Cached(query).get_result(conn).await.optional()?)
+}
+
+/// The open hand-overs of these leads, which the caller has locked, in the order of the leads.
+///
+/// # Errors
+/// Database errors.
+pub async fn open_of_all(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    leads: &[Uuid],
+) -> AppResult<Vec<Handover>> {
+    let query = sql_query(format!(
+        "SELECT {COLUMNS} FROM lead_handovers h WHERE h.tenant_id = $1 AND h.lead_id = ANY($2) AND h.status = 'open' \
+         ORDER BY h.lead_id"
+    ))
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Array<SqlUuid>, _>(leads);
+    Ok(Cached(query).load(conn).await?)
 }
 
 /// The newest hand-over of a lead, ended or not.

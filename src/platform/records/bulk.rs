@@ -187,7 +187,7 @@ async fn write(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, changes: Vec
         if resource.member("custom").is_some() {
             custom::store(tx, ctx, resource.singular, &change).await?;
         }
-        tx.record_new(store::event(resource, &change));
+        tx.record(store::event(resource, &change));
         if let Some(after) = resource.hooks.after {
             after(tx, ctx, &mut change).await?;
         }
