@@ -17,14 +17,16 @@ use crate::kernel::text::{Lang, say};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, dev::Payload, web};
 use bytes::Bytes;
+use futures::FutureExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::future::{Ready, ready};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -84,18 +86,31 @@ pub async fn front_door(
     if method == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
-    let path = request.path().to_owned();
+    let visit = Visit {
+        begun,
+        asked: asked.clone(),
+        method: method.clone(),
+        path: request.path().to_owned(),
+    };
     let conditions = request.headers().get("if-none-match").cloned();
     let accepts_gzip =
         header(request.headers(), "accept-encoding").is_some_and(|accept| accept.contains("gzip"));
-    let (pattern, admitted) = admit(&platform, &request, &asked).await;
+    let admitted = unless_it_panics(admit(&platform, &request, &asked)).await;
+    let (pattern, admitted) = admitted.unwrap_or_else(|error| (String::from("other"), Err(error)));
     let response = match admitted {
         Ok(()) => {
-            let seconds = seconds_for(&platform, &request);
-            match tokio::time::timeout(Duration::from_secs(seconds), next.call(request)).await {
+            let limit = Duration::from_secs(seconds_for(&platform, &request));
+            match within(limit, next.call(request)).await {
                 Ok(Ok(response)) => response.map_into_boxed_body(),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(given_up(&asked)),
+                Ok(Err(error)) => {
+                    visit.note(&platform, &pattern, error.as_response_error().status_code());
+                    return Err(error);
+                }
+                Err(error) => {
+                    let answer = alone(&error, &asked);
+                    visit.note(&platform, &pattern, answer.status());
+                    return Err(InternalError::from_response("given up", answer).into());
+                }
             }
         }
         Err(error) => {
@@ -107,20 +122,49 @@ pub async fn front_door(
     if let Some(tags) = conditions.filter(|_| method == Method::GET || method == Method::HEAD) {
         response = not_modified(response, &tags);
     }
-    let status = response.status().as_u16();
-    platform
-        .metrics
-        .observe(&method, &pattern, status, begun.elapsed());
-    tracing::info!(target: "access", request_id = %asked.request_id, method = %method, path = %path, status, micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+    visit.note(&platform, &pattern, response.status());
     Ok(if accepts_gzip { zipped(response) } else { response })
 }
 
-/// The answer to a request that took too long. The request itself went with its handler, so the answer travels alone.
-fn given_up(asked: &Asked) -> actix_web::Error {
-    let slow = AppError::refuse(Code::Unavailable, say("It took too long", "处理超时")).retry_after(1);
-    let mut response = render_refusal(&slow.to_refusal(), asked);
+/// A request as figures and access log know it.
+struct Visit {
+    begun: Instant,
+    asked: Asked,
+    method: Method,
+    path: String,
+}
+
+impl Visit {
+    fn note(&self, platform: &Platform, pattern: &str, status: StatusCode) {
+        let (status, took) = (status.as_u16(), self.begun.elapsed());
+        platform.metrics.observe(&self.method, pattern, status, took);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(target: "access", request_id = %self.asked.request_id, method = %self.method, path = %self.path, status, micros);
+    }
+}
+
+/// What becomes of a request within its time; else, or when its handler panics, why it has no answer of its own.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> AppResult<T> {
+    let done = tokio::time::timeout(limit, unless_it_panics(work)).await;
+    done.unwrap_or_else(|_| {
+        Err(AppError::refuse(Code::Unavailable, say("It took too long", "处理超时")).retry_after(1))
+    })
+}
+
+/// A panic is a bug of ours: the caller gets the problem document of any other, and the log what it said.
+async fn unless_it_panics<T>(work: impl Future<Output = T>) -> AppResult<T> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let said = panic.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        AppError::internal(format!("a panic: {}", said.unwrap_or("without a word")))
+    })
+}
+
+/// The answer to a request that was given up. The request itself went with its handler, so the answer travels alone.
+fn alone(error: &AppError, asked: &Asked) -> HttpResponse {
+    let mut response = render_refusal(&error.to_refusal(), asked);
     stand(response.headers_mut(), asked);
-    InternalError::from_response("too slow", response).into()
+    response
 }
 
 fn seconds_for(platform: &Shared, request: &ServiceRequest) -> u64 {
@@ -584,6 +628,25 @@ pub fn too_large(error: actix_web::Error) -> AppError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[actix_web::test]
+    async fn a_handler_that_panics_is_answered_as_any_other_bug_and_one_that_is_slow_is_not_waited_for() {
+        let limit = Duration::from_millis(50);
+        assert_eq!(within(limit, async { 7 }).await.ok(), Some(7));
+        let panicking = async { Vec::<i32>::new()[std::hint::black_box(3)] };
+        let error = within(limit, panicking).await.unwrap_err();
+        assert_eq!(error.code(), Code::Internal);
+        let asked = asked(&HeaderMap::new());
+        let answer = alone(&error, &asked);
+        assert_eq!(answer.status(), 500);
+        assert_eq!(
+            answer.headers().get("content-type").unwrap(),
+            "application/problem+json"
+        );
+        assert_eq!(answer.headers().get("x-content-type-options").unwrap(), "nosniff");
+        let slow = within(limit, std::future::pending::<()>()).await;
+        assert_eq!(slow.unwrap_err().code(), Code::Unavailable);
+    }
 
     #[test]
     fn entity_tags_are_read_as_the_standard_writes_them() {

@@ -2,12 +2,16 @@
 
 use crate::support::app::{Answer, SECRET, anonymous, company, person};
 use crate::support::db;
+use actix_web::middleware::from_fn;
+use actix_web::test::{TestRequest, init_service, try_call_service};
+use actix_web::{App, HttpResponse, web};
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 use penstock::config::Config;
 use penstock::identity::bootstrap::{self, NewCompany, NewPerson};
 use penstock::platform::db::Db;
+use penstock::platform::gatekeeper::front_door;
 use penstock::platform::migrations;
 use penstock::server;
 use reqwest::Method;
@@ -98,6 +102,33 @@ async fn a_write_given_up_half_way_changes_nothing_and_its_connection_is_not_use
         .unwrap()
         .unwrap();
     assert_eq!(settings.name, "测试企业");
+}
+
+async fn panicking() -> HttpResponse {
+    panic!("on purpose")
+}
+
+#[actix_web::test]
+async fn a_handler_that_panics_answers_a_problem_document_and_is_counted() {
+    let platform = crate::support::app::server().await.platform.clone();
+    let app = App::new()
+        .app_data(platform.clone())
+        .wrap(from_fn(front_door))
+        .route("/docs/panic", web::get().to(panicking));
+    let app = init_service(app).await;
+    let request = TestRequest::get().uri("/docs/panic").to_request();
+    let answer = try_call_service(&app, request)
+        .await
+        .unwrap_err()
+        .error_response();
+    assert_eq!(answer.status(), 500);
+    assert_eq!(
+        answer.headers().get("content-type").unwrap(),
+        "application/problem+json"
+    );
+    assert!(answer.headers().contains_key("x-request-id"));
+    let figures = String::from_utf8(platform.metrics.text()).unwrap();
+    assert!(figures.contains("route=\"other\",status=\"500\""), "{figures}");
 }
 
 #[tokio::test]
