@@ -7,7 +7,7 @@ use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
-use crate::platform::db::Db;
+use crate::platform::db::{Cached, Db};
 use crate::platform::events::to_hex;
 use crate::platform::gatekeeper::Shared;
 use crate::platform::records::http::page_reply;
@@ -18,7 +18,7 @@ use actix_web::{HttpRequest, get, web};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use std::str::FromStr;
 use utoipa::{IntoParams, ToSchema};
@@ -26,6 +26,9 @@ use uuid::Uuid;
 
 /// Most positions that one request proves.
 const MOST_PROVED: i64 = 10_000;
+
+/// Most positions that one request with filters looks through.
+const MOST_LOOKED_THROUGH: i64 = 50_000;
 
 /// # Errors
 /// `forbidden` unless the whole company's events may be read.
@@ -155,13 +158,21 @@ impl Asked {
         }
     }
 
-    fn sql(&self, ctx: &Ctx, after: i64) -> Sql {
+    /// Whether events may be passed over. Without filters a page is full, or the last.
+    fn is_filtered(&self) -> bool {
+        !self.kinds.is_empty() || !self.conditions.is_empty()
+    }
+
+    fn sql(&self, ctx: &Ctx, after: i64, until: Option<i64>) -> Sql {
         let mut sql = Sql::of(ctx.tenant);
         sql.push(&format!(
             "SELECT {COLUMNS} FROM event_positions p JOIN events e ON e.tenant_id = $1 AND e.id = p.event_id \
              LEFT JOIN event_payloads d ON d.tenant_id = $1 AND d.event_id = e.id WHERE p.tenant_id = $1 AND p.seq > "
         ));
         sql.bind(Bind::Long(after));
+        if let Some(until) = until {
+            sql.push(" AND p.seq <= ").bind(Bind::Long(until));
+        }
         if !self.kinds.is_empty() {
             sql.push(" AND e.kind = ANY(")
                 .bind(Bind::Texts(self.kinds.clone()))
@@ -180,8 +191,10 @@ impl Asked {
 ///
 /// One event for every changed record of every committed command, in the company's one order (`seq`, from 1 without a
 /// gap). To go on where you stopped, follow `next_cursor`, or ask for `after` the last `seq` you have seen; an event
-/// appears here within a moment of its commit, and none ever appears before one that you have seen already. Needs the
-/// permission over the whole company; whoever has less reads the timelines.
+/// appears here within a moment of its commit, and none ever appears before one that you have seen already. With filters
+/// one request looks through 50,000 positions at most: a page may hold fewer events than `limit`, or none, and still have a
+/// `next_cursor`; only a page without one is the last. Needs the permission over the whole company; whoever has less reads
+/// the timelines.
 #[utoipa::path(tag = "events", operation_id = "list_events", params(FeedParameters), security(("bearer" = ["event.read"])), responses((status = 200, body = EventPage)))]
 #[get("/v1/events")]
 pub async fn list_events(
@@ -202,19 +215,35 @@ pub async fn list_events(
         Some(cursor) => cursors.open(cursor)?,
         None => asked.after,
     };
-    let sql = asked.sql(&ctx, after);
+    let until = match asked.is_filtered() {
+        true => end_of_stretch(&db, &ctx, after).await?,
+        false => None,
+    };
+    let sql = asked.sql(&ctx, after, until);
     let mut rows: Vec<EventRow> = db
         .read(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows
-        .last()
-        .filter(|_| has_more)
-        .and_then(|last| Some(cursors.sign(&last.seq?.to_string())));
+    let last = rows.last().filter(|_| has_more).and_then(|last| last.seq);
+    let next = last.or(until).map(|seq| cursors.sign(&seq.to_string()));
     let views = rows.into_iter().map(|row| row.view(&ctx)).collect();
     Ok(page_reply(&request, views, next, None)?.with_weak_tag())
+}
+
+/// Where a request that passes events over stops looking; none when there is nothing behind that. Asked for before the events
+/// are, so that all up to there have their places by then.
+async fn end_of_stretch(db: &Db, ctx: &Ctx, after: i64) -> AppResult<Option<i64>> {
+    let end = after.saturating_add(MOST_LOOKED_THROUGH);
+    let length = db.read(async |conn| length(conn, ctx.tenant).await).await?;
+    Ok((length > end).then_some(end))
+}
+
+async fn length(conn: &mut &AsyncPgConnection, tenant: Uuid) -> AppResult<i64> {
+    let query = sql_query("SELECT coalesce(max(seq), 0) AS length FROM event_positions WHERE tenant_id = $1")
+        .bind::<SqlUuid, _>(tenant);
+    Ok(Cached(query).get_result::<Length>(conn).await?.length)
 }
 
 /// The parameters of the proof.
@@ -315,12 +344,7 @@ pub async fn get_event_chain(request: HttpRequest, db: web::Data<Db>, ctx: Ctx) 
     let query = request.query_string();
     let view = db
         .snapshot(async |conn| {
-            let length =
-                sql_query("SELECT coalesce(max(seq), 0) AS length FROM event_positions WHERE tenant_id = $1")
-                    .bind::<SqlUuid, _>(ctx.tenant)
-                    .get_result::<Length>(conn)
-                    .await?
-                    .length;
+            let length = length(&mut &*conn, ctx.tenant).await?;
             let (from, to) = stretch(query, length)?;
             let last_hash = chain::hash_at(conn, ctx.tenant, length).await?;
             let from = from.min(length + 1);

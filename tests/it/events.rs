@@ -1,6 +1,7 @@
 //! The order of events, the feed, the timelines, the chain.
 
 use crate::support::app::{Company, Person, account, company};
+use crate::support::cast::execute;
 use crate::support::make_events::Own;
 use futures::future::join_all;
 use penstock::event::sequencer;
@@ -115,6 +116,34 @@ async fn the_feed_tells_before_and_after_in_order_and_goes_on_where_one_stopped(
         .await
         .expect(200);
     assert_eq!(after["data"], json!([told[1]]));
+}
+
+#[tokio::test]
+async fn a_rare_kind_is_found_beyond_the_stretch_that_one_request_looks_through() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let id = account(admin, "甲").await;
+    feed_with(admin, &id).await;
+    let far = "UPDATE event_positions SET seq = seq + 120000 WHERE tenant_id = $1 AND event_id IN \
+        (SELECT id FROM events WHERE tenant_id = $1 AND kind = $2)";
+    execute(&company, far, "account.created").await;
+    let mut pages = Vec::new();
+    let mut path = "/v1/events?kind=account.created".to_owned();
+    loop {
+        let page = admin.get(&path).await.expect(200);
+        pages.push(page["data"].as_array().unwrap().len());
+        match page["next_cursor"].as_str() {
+            Some(next) => path = format!("/v1/events?kind=account.created&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [0, 0, 1]);
+    let all = admin.get("/v1/events?limit=200").await.expect(200);
+    assert_eq!(
+        all["next_cursor"],
+        json!(null),
+        "what passes nothing over has one page"
+    );
 }
 
 #[tokio::test]
