@@ -229,7 +229,8 @@ fn about(outcome: Result<Outcome, Refusal>, person: &str) -> AppResult<Outcome> 
 
 /// Asks one more person
 ///
-/// In the step where you have yet to decide; an administrator may do it in any open step.
+/// In the step where you have yet to decide; an administrator may do it in any open step of what they neither requested nor
+/// own.
 #[utoipa::path(tag = "approvals", operation_id = "add_approver_to_approval_request", security(("bearer" = [])), request_body = AddApprover,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/add-approver")]

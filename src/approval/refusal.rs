@@ -14,7 +14,7 @@ pub enum Refusal {
     StepClosed,
     /// No seat is theirs.
     NotSeated,
-    /// They came to own the subject after they were asked.
+    /// They requested or own the subject, perhaps only since they were asked.
     OwnSubject,
     /// They decided in this step already.
     AlreadyDecided,
@@ -66,8 +66,8 @@ impl Refusal {
             ),
             Refusal::OwnSubject => refuse(
                 Code::NotYourDecision,
-                "You own what is decided on by now, and may not decide on it",
-                "您现为该对象的负责人,不得参与审批",
+                "You requested or own what is decided on, and may neither decide on it nor say who does",
+                "您是申请人或该对象现在的负责人,不得参与审批或指定审批人",
             ),
             Refusal::AlreadyDecided => refuse(
                 Code::Conflict,

@@ -243,7 +243,7 @@ pub fn delegate(
 }
 
 /// Asks one more person in an open step. Whoever has yet to decide there may do it; an administrator too, so that
-/// a step in which nobody is left can go on.
+/// a step in which nobody is left can go on, but not about what they requested or own: nobody chooses who decides on that.
 ///
 /// # Errors
 /// As [`delegate`].
@@ -257,9 +257,10 @@ pub fn add_approver(
 ) -> Result<Outcome, Refusal> {
     let step_id = match own_seat(state, setting, who, step) {
         Ok(seat) => seat.step_id,
-        Err(Refusal::NotSeated | Refusal::AlreadyDecided | Refusal::OwnSubject)
-            if setting.people.is_administrator(who) =>
-        {
+        Err(Refusal::NotSeated | Refusal::AlreadyDecided) if setting.people.is_administrator(who) => {
+            if state.parties.excluded(setting.process).contains(&who) {
+                return Err(Refusal::OwnSubject);
+            }
             only_open_step(state, step)?
         }
         Err(refusal) => return Err(refusal),

@@ -118,6 +118,20 @@ fn an_administrator_may_add_an_approver_where_nobody_is_left() {
     assert_eq!(case.waiting_for(), [SUN, WANG]);
 }
 
+#[test]
+fn an_administrator_says_nothing_about_who_decides_on_what_they_requested_or_own() {
+    for (requester_id, owner_id) in [(QIAN, None), (LI, Some(QIAN))] {
+        let mut case = Case::of(vec![step("s", 1, vec![users(&[SUN])])]);
+        case.state.parties = Parties {
+            requester_id,
+            owner_id,
+        };
+        case.parties = case.state.parties;
+        assert_eq!(case.add(QIAN, WANG), Err(Refusal::OwnSubject));
+        case.add(WU, WANG).unwrap();
+    }
+}
+
 fn timed(escalation: Option<Escalation>, step: ProcessStep) -> ProcessStep {
     ProcessStep {
         deadline_seconds: Some(3_600),
