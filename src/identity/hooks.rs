@@ -5,7 +5,7 @@ use super::rows::{CountRow, IdRow};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
-use crate::kernel::permission::{self, Grants};
+use crate::kernel::permission::{self, Grants, Scope};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
@@ -19,13 +19,18 @@ use futures::future::LocalBoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// An absence ends after it begins, and nobody stands in for themselves.
+/// Nobody changes somebody who holds more, nor the team by which their own rights go; an absence ends after it begins, and
+/// nobody stands in for themselves.
 pub fn before_user<'a>(
-    _: &'a mut Tx,
-    _: &'a Ctx,
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
     change: &'a mut Change,
 ) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(async move {
+        if change.act == Act::Update {
+            rights::require_reach(tx, ctx, change.id).await?;
+            require_own_team_kept(ctx, change)?;
+        }
         let mut faults = Vec::new();
         let at = |member: &str| {
             change
@@ -44,6 +49,23 @@ pub fn before_user<'a>(
         }
         refuse(faults)
     })
+}
+
+/// Rights that stop short of everything go by the team, as do the leaders who approve; whose rights are all of everything
+/// gains nothing by another team.
+fn require_own_team_kept(ctx: &Ctx, change: &Change) -> AppResult<()> {
+    let mut scopes = ctx.principal.grants.values();
+    let holds_all = scopes.all(|scope| *scope == Scope::All);
+    if change.id != ctx.user || holds_all || !change.changed("team_id") {
+        return Ok(());
+    }
+    Err(AppError::refuse(
+        Code::OwnRoles,
+        say(
+            "Your own team is changed by somebody else, since your rights go by it",
+            "您的权限取决于所在团队,须由他人更改",
+        ),
+    ))
 }
 
 fn refuse(faults: Vec<Fault>) -> AppResult<()> {

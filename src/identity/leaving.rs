@@ -1,8 +1,7 @@
 //! Commands on people who leave, come back, or hand everything over. Lock order: the queue, the user, what is handed over.
 
 use super::handing::{self, HandOverView};
-use super::people::{UserBody, is_active, user_reply};
-use super::resources::USER;
+use super::people::{UserBody, is_active, on_person, user_reply};
 use super::rows::IdRow;
 use super::staffing::people_changed;
 use super::{rights, sessions};
@@ -13,7 +12,6 @@ use crate::kernel::text::say;
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::gatekeeper::{Command, Id, Shared};
-use crate::platform::records::store::{self, For};
 use crate::platform::reply::Reply;
 use actix_web::{post, web};
 use diesel::sql_query;
@@ -47,7 +45,7 @@ pub struct HandingOver {
 /// They are signed out at once and their API keys are revoked. What they own goes to the successor in the same
 /// transaction; without a successor it is refused as long as there is something. Approvals that wait for them go to the
 /// successor, or, where that one may not decide or there is none, to whomever the process finds. The last active
-/// administrator stays.
+/// administrator stays. Refused over somebody who holds more than you.
 #[utoipa::path(tag = "identity", operation_id = "deactivate_user", security(("bearer" = ["user.write"])), request_body = Leaving, responses((status = 200, body = UserBody)))]
 #[post("/v1/users/{id}/deactivate")]
 pub async fn deactivate_user(
@@ -58,25 +56,20 @@ pub async fn deactivate_user(
 ) -> AppResult<Reply> {
     let Id(id) = id;
     let Command { ctx, input } = command;
-    let reply = db
-        .write(&ctx, async |tx| {
-            rights::queue(tx, &ctx).await?;
-            let locked = store::lock(tx, &ctx, &USER, id, For::Write).await?;
-            if !is_active(&locked.record()?) {
-                return Err(conflict("They are deactivated already", "该用户已停用"));
-            }
-            set_active(tx, &ctx, id, false).await?;
-            rights::require_an_administrator(tx, &ctx).await?;
-            handing::leave(tx, &ctx, &shared, id, input.successor_id).await?;
-            sessions::revoke_all(tx, &ctx, id).await?;
-            revoke_keys(tx, &ctx, id).await?;
-            release_delegations(tx, &ctx, id).await?;
-            people_changed(tx, &ctx).await?;
-            user_reply(tx, &ctx, 200, id, &[]).await
-        })
-        .await?;
-    shared.auth.forget_principals();
-    Ok(reply)
+    on_person(&db, &shared, &ctx, id, async |tx, locked| {
+        if !is_active(&locked.record()?) {
+            return Err(conflict("They are deactivated already", "该用户已停用"));
+        }
+        set_active(tx, &ctx, id, false).await?;
+        rights::require_an_administrator(tx, &ctx).await?;
+        handing::leave(tx, &ctx, &shared, id, input.successor_id).await?;
+        sessions::revoke_all(tx, &ctx, id).await?;
+        revoke_keys(tx, &ctx, id).await?;
+        release_delegations(tx, &ctx, id).await?;
+        people_changed(tx, &ctx).await?;
+        user_reply(tx, &ctx, 200, id, &[]).await
+    })
+    .await
 }
 
 fn conflict(en: &str, zh: &str) -> AppError {
@@ -142,28 +135,22 @@ async fn release_delegations(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()
 #[post("/v1/users/{id}/reactivate")]
 pub async fn reactivate_user(id: Id, db: web::Data<Db>, shared: Shared, ctx: Ctx) -> AppResult<Reply> {
     let Id(id) = id;
-    let reply = db
-        .write(&ctx, async |tx| {
-            let locked = store::lock(tx, &ctx, &USER, id, For::Write).await?;
-            if is_active(&locked.record()?) {
-                return Err(conflict("They are active already", "该用户已处于启用状态"));
-            }
-            let theirs = rights::grants_of(tx, &ctx, id).await?;
-            rights::require_within_own(&ctx, &theirs)?;
-            set_active(tx, &ctx, id, true).await?;
-            people_changed(tx, &ctx).await?;
-            user_reply(tx, &ctx, 200, id, &[]).await
-        })
-        .await?;
-    shared.auth.forget_principals();
-    Ok(reply)
+    on_person(&db, &shared, &ctx, id, async |tx, locked| {
+        if is_active(&locked.record()?) {
+            return Err(conflict("They are active already", "该用户已处于启用状态"));
+        }
+        set_active(tx, &ctx, id, true).await?;
+        people_changed(tx, &ctx).await?;
+        user_reply(tx, &ctx, 200, id, &[]).await
+    })
+    .await
 }
 
 /// Hand everything over
 ///
 /// Gives a user's accounts, contacts, leads, open opportunities, lead sources, teams and waiting approvals to a
 /// colleague in one transaction. An approval that the colleague may not decide stays. `Prefer: dry-run` answers what it
-/// would be.
+/// would be. Refused over somebody who holds more than you.
 #[utoipa::path(tag = "identity", operation_id = "hand_over_user", security(("bearer" = ["user.write"])), request_body = HandingOver, responses((status = 200, body = HandOverView)))]
 #[post("/v1/users/{id}/hand-over")]
 pub async fn hand_over_user(
@@ -174,15 +161,10 @@ pub async fn hand_over_user(
 ) -> AppResult<Reply> {
     let Id(id) = id;
     let Command { ctx, input } = command;
-    let reply = db
-        .write(&ctx, async |tx| {
-            rights::queue(tx, &ctx).await?;
-            store::lock(tx, &ctx, &USER, id, For::Write).await?;
-            let done = handing::hand_over(tx, &ctx, &shared, id, input.to_user_id, "/to_user_id").await?;
-            people_changed(tx, &ctx).await?;
-            Reply::ok(&done)
-        })
-        .await?;
-    shared.auth.forget_principals();
-    Ok(reply)
+    on_person(&db, &shared, &ctx, id, async |tx, _| {
+        let done = handing::hand_over(tx, &ctx, &shared, id, input.to_user_id, "/to_user_id").await?;
+        people_changed(tx, &ctx).await?;
+        Reply::ok(&done)
+    })
+    .await
 }

@@ -1,4 +1,7 @@
 //! Commands on people: making them, their roles and passwords. Lock order: the queue, the user, roles.
+//!
+//! [`on_person`] is the frame of every command on somebody who is there already, and the one place where such a command is
+//! refused over people who hold more than the caller; what is changed of their record is refused by the hook of users.
 
 use super::resources::USER;
 use super::rights;
@@ -12,7 +15,7 @@ use crate::kernel::text::say;
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::gatekeeper::{Command, Id, Shared};
-use crate::platform::records::store::{self, For};
+use crate::platform::records::store::{self, For, Locked};
 use crate::platform::reply::{Reply, add_warnings};
 use actix_web::{post, put, web};
 use diesel::sql_query;
@@ -88,6 +91,30 @@ pub struct NewPassword {
         example = "another horse battery staple"
     )]
     password: String,
+}
+
+/// Runs a command on somebody: queued, with their record locked, refused over who holds more than the caller. Whatever the
+/// server remembers of people's rights is forgotten afterwards.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `stale`, `grant_exceeds_own`, and those of `work`.
+pub(super) async fn on_person(
+    db: &Db,
+    shared: &Shared,
+    ctx: &Ctx,
+    id: Uuid,
+    work: impl AsyncFn(&mut Tx, &Locked) -> AppResult<Reply>,
+) -> AppResult<Reply> {
+    let reply = db
+        .write(ctx, async |tx| {
+            rights::queue(tx, ctx).await?;
+            let locked = store::lock(tx, ctx, &USER, id, For::Write).await?;
+            rights::require_reach(tx, ctx, id).await?;
+            work(tx, &locked).await
+        })
+        .await?;
+    shared.auth.forget_principals();
+    Ok(reply)
 }
 
 /// Make a user
@@ -241,8 +268,8 @@ async fn touch(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()> {
 
 /// Set somebody's roles
 ///
-/// Replaces all roles of a user. Nobody changes their own, nobody gives more than they hold, and the last active
-/// administrator stays one. Felt on the user's next request.
+/// Replaces all roles of a user. Nobody changes their own or those of somebody who holds more, nobody gives more than they
+/// hold, and the last active administrator stays one. Felt on the user's next request.
 #[utoipa::path(tag = "identity", operation_id = "set_user_roles", security(("bearer" = ["user.write"])), request_body = RoleSet, responses((status = 200, body = UserBody)))]
 #[put("/v1/users/{id}/roles")]
 pub async fn set_user_roles(
@@ -253,24 +280,19 @@ pub async fn set_user_roles(
 ) -> AppResult<Reply> {
     let Id(id) = id;
     let Command { ctx, input } = command;
-    let reply = db
-        .write(&ctx, async |tx| {
-            rights::queue(tx, &ctx).await?;
-            let locked = store::lock(tx, &ctx, &USER, id, For::Write).await?;
-            if id == ctx.user {
-                return Err(own_roles());
-            }
-            let before = role_ids(&locked.record()?);
-            let roles = roles_to_give(tx, &ctx, &input.role_ids, &[]).await?;
-            replace_roles(tx, &ctx, id, &before, &roles).await?;
-            rights::require_an_administrator(tx, &ctx).await?;
-            touch(tx, &ctx, id).await?;
-            people_changed(tx, &ctx).await?;
-            user_reply(tx, &ctx, 200, id, &[]).await
-        })
-        .await?;
-    shared.auth.forget_principals();
-    Ok(reply)
+    on_person(&db, &shared, &ctx, id, async |tx, locked| {
+        if id == ctx.user {
+            return Err(own_roles());
+        }
+        let before = role_ids(&locked.record()?);
+        let roles = roles_to_give(tx, &ctx, &input.role_ids, &[]).await?;
+        replace_roles(tx, &ctx, id, &before, &roles).await?;
+        rights::require_an_administrator(tx, &ctx).await?;
+        touch(tx, &ctx, id).await?;
+        people_changed(tx, &ctx).await?;
+        user_reply(tx, &ctx, 200, id, &[]).await
+    })
+    .await
 }
 
 fn own_roles() -> AppError {
@@ -295,24 +317,18 @@ pub async fn set_user_password(
     let Id(id) = id;
     let Command { ctx, input } = command;
     let hash = usable_hash("/password", &input.password).await?;
-    let reply = db
-        .write(&ctx, async |tx| {
-            store::lock(tx, &ctx, &USER, id, For::Write).await?;
-            if id == ctx.user {
-                return Err(AppError::refuse(
-                    Code::Conflict,
-                    say(
-                        "Change your own password with /v1/auth/change-password",
-                        "请使用 /v1/auth/change-password 修改自己的密码",
-                    ),
-                ));
-            }
-            let theirs = rights::grants_of(tx, &ctx, id).await?;
-            rights::require_within_own(&ctx, &theirs)?;
-            store_hash(tx, &ctx, id, &hash).await?;
-            user_reply(tx, &ctx, 200, id, &[]).await
-        })
-        .await?;
-    shared.auth.forget_principals();
-    Ok(reply)
+    on_person(&db, &shared, &ctx, id, async |tx, _| {
+        if id == ctx.user {
+            return Err(AppError::refuse(
+                Code::Conflict,
+                say(
+                    "Change your own password with /v1/auth/change-password",
+                    "请使用 /v1/auth/change-password 修改自己的密码",
+                ),
+            ));
+        }
+        store_hash(tx, &ctx, id, &hash).await?;
+        user_reply(tx, &ctx, 200, id, &[]).await
+    })
+    .await
 }

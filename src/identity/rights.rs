@@ -37,6 +37,18 @@ pub fn require_within_own(ctx: &Ctx, wanted: &Grants) -> AppResult<()> {
     ))
 }
 
+/// Whether the caller may command over somebody: over oneself always, over others who hold no more.
+///
+/// # Errors
+/// `grant_exceeds_own` naming the first permission beyond the caller's own.
+pub async fn require_reach(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()> {
+    if user == ctx.user {
+        return Ok(());
+    }
+    let theirs = grants_of(tx, ctx, user).await?;
+    require_within_own(ctx, &theirs)
+}
+
 /// Queues the commands that could take a company's last administrator away, cross two hand-overs or close a ring of
 /// teams. Taken before the records themselves.
 ///

@@ -282,7 +282,7 @@ impl Code {
                 403,
                 "Nobody changes their own roles",
                 "不能修改自己的角色",
-                "You tried to change the roles you hold, or a role that you hold.",
+                "You tried to change the roles you hold, a role that you hold, or the team by which your rights go.",
                 "Ask another administrator.",
             ),
             Code::SuccessorRequired => page(

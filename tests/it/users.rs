@@ -146,8 +146,9 @@ async fn nobody_gives_what_they_do_not_hold_nor_changes_their_own_roles() {
         json!({ "user.read": "all", "user.write": "all", "lead.read": "own" }),
     )
     .await;
+    role(&company, "beginner", json!({ "lead.read": "own" })).await;
     let clerk = signed_in(&company, "职员", "clerk").await;
-    let rep = company.member("李", "sales_representative").await;
+    let rep = company.member("李", "beginner").await;
     let give = |role: &str| json!({ "role_ids": [role] });
     let path = format!("/v1/users/{}/roles", rep.id);
     let administrator = role_id(&company, "administrator").await;
@@ -171,6 +172,65 @@ async fn nobody_gives_what_they_do_not_hold_nor_changes_their_own_roles() {
         .await
         .expect(200);
     sign_in(&rep.email, "a wholly new passphrase").await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_commands_over_people_who_hold_more_than_they_do() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let grants = json!({ "user.read": "all", "user.write": "all", "account.read": "own" });
+    role(&company, "clerk", grants).await;
+    let clerk = company.member("人事", "clerk").await;
+    let director = company.member("总监", "sales_director").await;
+    let held = account(&director, "甲公司").await;
+    let path = |verb: &str| format!("/v1/users/{}{verb}", director.id);
+    let commands = [
+        ("/hand-over", json!({ "to_user_id": clerk.id })),
+        ("/deactivate", json!({ "successor_id": clerk.id })),
+        ("/set-password", json!({ "password": "a wholly new passphrase" })),
+    ];
+    for (verb, body) in commands {
+        let refused = clerk.post(&path(verb), body).await;
+        assert_eq!(refused.refused(403), "grant_exceeds_own", "{verb}");
+    }
+    let stripped = clerk.put(&path("/roles"), json!({ "role_ids": [] })).await;
+    assert_eq!(stripped.refused(403), "grant_exceeds_own");
+    let posing = json!({ "delegate_id": clerk.id });
+    assert_eq!(
+        clerk.patch(&path(""), posing).await.refused(403),
+        "grant_exceeds_own"
+    );
+    let read = admin.get(&format!("/v1/accounts/{held}")).await.expect(200);
+    assert_eq!(read["owner_id"], json!(director.id));
+    let colleague = company.member("同事", "clerk").await;
+    let title = json!({ "job_title": "专员" });
+    let theirs = format!("/v1/users/{}", colleague.id);
+    clerk.patch(&theirs, title).await.expect(200);
+    clerk
+        .post(&format!("{theirs}/deactivate"), json!({}))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn nobody_joins_another_team_by_themselves_whose_rights_go_by_it() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let team = json!({ "name": "一组", "leader_id": admin.id });
+    let team = id(&admin.post("/v1/teams", team).await.expect(201));
+    let joins = json!({ "team_id": team });
+    let grants = json!({ "user.read": "all", "user.write": "all", "account.read": "team" });
+    role(&company, "clerk", grants).await;
+    let clerk = company.member("人事", "clerk").await;
+    let own = format!("/v1/users/{}", clerk.id);
+    assert_eq!(clerk.patch(&own, joins.clone()).await.refused(403), "own_roles");
+    clerk
+        .patch(&own, json!({ "job_title": "专员" }))
+        .await
+        .expect(200);
+    admin.patch(&own, joins.clone()).await.expect(200);
+    let own = format!("/v1/users/{}", admin.id);
+    admin.patch(&own, joins).await.expect(200);
 }
 
 #[tokio::test]
@@ -222,12 +282,8 @@ async fn the_last_administrator_neither_leaves_nor_loses_the_role() {
         admin.post(&leave, json!({})).await.refused(409),
         "last_administrator"
     );
-    role(
-        &company,
-        "clerk",
-        json!({ "user.read": "all", "user.write": "all" }),
-    )
-    .await;
+    let everything = admin.get("/v1/me").await.expect(200)["permissions"].clone();
+    role(&company, "clerk", everything).await;
     let helper = company.member("助理", "clerk").await;
     assert_eq!(
         helper
