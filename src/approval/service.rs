@@ -64,7 +64,7 @@ pub struct NewRequest {
 /// Asks for an approval. The caller holds the lock of the subject and has checked that this person may ask.
 ///
 /// # Errors
-/// `approval_pending` (with `approval_request_id`) when one is pending or granted already; `conflict` when the process
+/// `approval_pending` (with `approval_request_id`) when one is pending or granted for just this; `conflict` when the process
 /// has no published version or a step finds too few people; `invalid` when the process is for another kind of subject.
 pub async fn request(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, new: NewRequest) -> AppResult<RequestRow> {
     let subject = subjects.get(new.subject_kind)?;
@@ -80,7 +80,7 @@ pub async fn request(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, new: NewRequest
         return Err(AppError::invalid(vec![fault]));
     }
     let previous = previous(tx, ctx, &new, published.process_id).await?;
-    let rate = frozen_rate(tx, ctx, &new).await?;
+    let rate = frozen_rate(tx, ctx, new.currency.as_deref()).await?;
     let people = queries::people(&mut &**tx, ctx.tenant).await?;
     let amount = new.amount.map(|amount| FrozenAmount {
         amount,
@@ -193,11 +193,12 @@ async fn published_for(tx: &mut Tx, ctx: &Ctx, process: &Process) -> AppResult<P
     })
 }
 
-/// The request that this one follows; none may be live.
+/// The request that this one follows; none may be live. One that is about what the subject no longer says is none: the
+/// gate takes it as lapsed, and here it does.
 async fn previous(tx: &mut Tx, ctx: &Ctx, new: &NewRequest, process: Uuid) -> AppResult<Option<Uuid>> {
     use approval_requests as t;
     let kind: &'static str = new.subject_kind.into();
-    let last: Option<(Uuid, String)> = t::table
+    let last = t::table
         .filter(t::tenant_id.eq(ctx.tenant))
         .filter(t::subject_kind.eq(kind))
         .filter(t::subject_id.eq(new.subject_id))
@@ -205,21 +206,32 @@ async fn previous(tx: &mut Tx, ctx: &Ctx, new: &NewRequest, process: Uuid) -> Ap
         .filter(t::visit_id.is_not_distinct_from(new.visit_id))
         .filter(t::criterion_id.is_not_distinct_from(new.criterion_id))
         .order((t::requested_at.desc(), t::id.desc()))
-        .select((t::id, t::state))
+        .for_update()
+        .select(RequestRow::as_select())
         .first(&mut **tx)
         .await
         .optional()?;
-    let Some((id, state)) = last else { return Ok(None) };
-    match word::<RequestState>(&state)? {
-        RequestState::Pending | RequestState::Approved => Err(pending_already(Some(id))),
+    let Some(last) = last else { return Ok(None) };
+    let id = last.id;
+    let is_live = match word::<RequestState>(&last.state)? {
+        RequestState::Pending | RequestState::Approved => true,
         RequestState::Rejected | RequestState::Returned | RequestState::Withdrawn | RequestState::Lapsed => {
-            Ok(Some(id))
+            false
         }
+    };
+    if is_live && !lapse_unless_same(tx, ctx, last, &new.snapshot).await? {
+        return Err(pending_already(Some(id)));
     }
+    Ok(Some(id))
 }
 
-async fn frozen_rate(tx: &mut Tx, ctx: &Ctx, new: &NewRequest) -> AppResult<Option<Decimal>> {
-    match new.currency.as_deref() {
+/// Units of the company's currency for one of this (of its own, where none is named); nothing when no rate is known.
+pub(super) async fn frozen_rate(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    currency: Option<&str>,
+) -> AppResult<Option<Decimal>> {
+    match currency {
         None => Ok(Some(Decimal::ONE)),
         Some(currency) if currency == ctx.currency() => Ok(Some(Decimal::ONE)),
         Some(currency) => queries::exchange_rate(&mut &**tx, ctx.tenant, currency, ctx.today()).await,
@@ -352,21 +364,30 @@ pub async fn lapse_if_changed(
         .await?;
     let mut lapsed = 0;
     for request in live {
-        let loaded = queries::complete(&mut &**tx, request).await?;
-        let is_same = content::hash(&loaded.process.content, current_content) == loaded.request.content_hash;
-        if !is_same {
-            let who = actor(ctx);
-            let lapse =
-                |loaded: &Loaded, setting: Setting<'_>| Ok(rules::lapse(&loaded.state, setting, who, None)?);
-            apply(tx, ctx, &People::default(), &loaded, &lapse).await?;
-            lapsed += 1;
-        }
+        lapsed += usize::from(lapse_unless_same(tx, ctx, request, current_content).await?);
     }
     Ok(lapsed)
 }
 
-/// Takes back every pending request of a subject that went another way (taken back a stage, lost); answers how many.
-/// The caller holds the subject's lock.
+/// Lapses a locked request, pending or granted, unless its subject still says what was asked about; answers whether it did.
+async fn lapse_unless_same(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    request: RequestRow,
+    current_content: &Value,
+) -> AppResult<bool> {
+    let loaded = queries::complete(&mut &**tx, request).await?;
+    if content::hash(&loaded.process.content, current_content) == loaded.request.content_hash {
+        return Ok(false);
+    }
+    let who = actor(ctx);
+    let lapse = |loaded: &Loaded, setting: Setting<'_>| Ok(rules::lapse(&loaded.state, setting, who, None)?);
+    apply(tx, ctx, &People::default(), &loaded, &lapse).await?;
+    Ok(true)
+}
+
+/// Takes back every pending request of subjects that went another way (taken back a stage, lost); answers how many. The
+/// caller holds the subjects' locks.
 ///
 /// # Errors
 /// Database errors.
@@ -374,15 +395,18 @@ pub async fn withdraw_all(
     tx: &mut Tx,
     ctx: &Ctx,
     subject_kind: SubjectKind,
-    subject_id: Uuid,
+    subjects: &[Uuid],
     reason: &str,
 ) -> AppResult<usize> {
     use approval_requests as t;
+    if subjects.is_empty() {
+        return Ok(0);
+    }
     let kind: &'static str = subject_kind.into();
     let pending = t::table
         .filter(t::tenant_id.eq(ctx.tenant))
         .filter(t::subject_kind.eq(kind))
-        .filter(t::subject_id.eq(subject_id))
+        .filter(t::subject_id.eq_any(subjects))
         .filter(t::state.eq("pending"))
         .order(t::id)
         .for_update()

@@ -3,8 +3,9 @@
 
 use super::SUBJECTS;
 use super::advance::rules::Status;
-use super::advance::service::call_off;
+use super::advance::service::LEFT;
 use super::cycles::{self, End};
+use super::lapse::call_off;
 use super::moves::{Move, MoveKind, make};
 use super::parts::LINE;
 use super::resources::OPPORTUNITY;
@@ -15,9 +16,12 @@ use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
 use crate::pipeline::course::{Course, Step};
 use crate::pipeline::service::{definition, published};
-use crate::platform::db::Tx;
+use crate::platform::db::{Cached, Tx};
 use crate::platform::records::store::{self, For};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
+use diesel::sql_types::{Bool, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -80,7 +84,8 @@ pub async fn create(tx: &mut Tx, ctx: &Ctx, members: Map<String, Value>, past: &
     Ok(made.id)
 }
 
-/// Takes a deal that is open here to where it stood elsewhere; false when it stands there already.
+/// Takes a deal that is open here to where it stood elsewhere; false when it stands there already. Only one that was
+/// brought in and has made no move here since: the others go through their gates.
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `invalid`.
@@ -103,10 +108,58 @@ pub async fn settle(tx: &mut Tx, ctx: &Ctx, id: Uuid, past: &Past) -> AppResult<
             "与此商机已关闭的结果不一致",
         )]));
     }
-    let (_, closed) = instants(ctx, past, goal.status)?;
-    call_off(tx, ctx, id).await?;
-    reach(tx, ctx, id, &goal, past, (ctx.now, closed)).await?;
+    let trail = trail(tx, ctx, id).await?;
+    if !trail.is_brought_in {
+        return Err(AppError::invalid(vec![Fault::invalid(
+            "/stage",
+            "differs from its stage here, and a deal that was made or has moved here goes on by its gates only",
+            "与此商机在本系统的阶段不同；在本系统创建或推进过的商机只能按其关卡推进",
+        )]));
+    }
+    let closed = closing(ctx, past, goal.status, trail.last_at)?;
+    call_off(tx, ctx, id, LEFT).await?;
+    reach(tx, ctx, id, &goal, past, (closed, closed)).await?;
     Ok(true)
+}
+
+/// What a deal has behind it here.
+#[derive(QueryableByName)]
+struct Trail {
+    /// Whether every move of it was brought in.
+    #[diesel(sql_type = Bool)]
+    is_brought_in: bool,
+    /// When it moved last.
+    #[diesel(sql_type = Timestamptz)]
+    last_at: DateTime<Utc>,
+}
+
+/// An import runs as a job, and nothing else that does makes deals.
+async fn trail(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<Trail> {
+    let query = sql_query(
+        "SELECT bool_and(m.kind = 'import' OR (m.kind = 'enter' AND m.actor_kind = 'job')) AS is_brought_in, max(m.at) AS last_at \
+         FROM transitions m WHERE m.tenant_id = $1 AND m.opportunity_id = $2",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(id);
+    Ok(Cached(query).get_result(&mut **tx).await?)
+}
+
+/// When a deal that is here already reached its goal: now, or on the day on which it was closed, which is none before its
+/// last move. On the day of that move it was closed right after it.
+fn closing(ctx: &Ctx, past: &Past, status: Status, last_at: DateTime<Utc>) -> AppResult<DateTime<Utc>> {
+    let (_, closed) = instants(ctx, past, status)?;
+    if closed >= last_at {
+        return Ok(closed);
+    }
+    let zone = ctx.principal.company.time_zone;
+    if closed.with_timezone(&zone).date_naive() == last_at.with_timezone(&zone).date_naive() {
+        return Ok(last_at);
+    }
+    Err(AppError::invalid(vec![Fault::out_of_range(
+        "/closed_on",
+        "is before the day of its last move here",
+        "早于此商机在本系统的最后一次变动",
+    )]))
 }
 
 /// The line of the product that it is about.

@@ -1,7 +1,7 @@
 //! Losing a deal, and what may follow a win or a loss: a new cycle, or taking a mistake back.
 
 use super::advance::rules::{Refusal, Status};
-use super::advance::service::call_off;
+use super::advance::service::LEFT;
 use super::cycles::{self, End};
 use super::hooks::entrance;
 use super::moves::{Move, MoveKind, make};
@@ -88,7 +88,7 @@ pub async fn lose_opportunity(db: web::Data<Db>, id: Id, command: Command<Lose>)
             return Err(Refusal::AlreadyClosed(status).into_error(ctx.lang));
         }
         let end = how_lost(tx, &ctx, &input).await?;
-        call_off(tx, &ctx, head.id).await?;
+        call_off(tx, &ctx, head.id, LEFT).await?;
         let mut step = Move::of(MoveKind::Lose, &head)?;
         step.to_status = Status::Lost;
         step.reason = Some(input.reason.clone());

@@ -1,6 +1,6 @@
 //! What somebody drives, for handing it over. Closed opportunities are history and stay with who closed them.
 
-use super::lapse::owner_changed;
+use super::lapse;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
@@ -16,7 +16,8 @@ const OPEN: Holding = Holding {
     only: "status = 'open'",
 };
 
-/// Hands open opportunities over. Whoever takes them may then not approve what is asked about them.
+/// Hands open opportunities over. Whoever takes them may then not approve what is asked about them, and what was asked about
+/// deals of just this owner lapses.
 pub fn hand_over<'a>(
     tx: &'a mut Tx,
     ctx: &'a Ctx,
@@ -25,7 +26,8 @@ pub fn hand_over<'a>(
 ) -> LocalBoxFuture<'a, AppResult<Vec<(&'static str, i64)>>> {
     Box::pin(async move {
         let given = give(tx, ctx, &OPEN, from, to).await?;
-        owner_changed(tx, ctx, &given, Some(to)).await?;
+        lapse::changed(tx, ctx, &given).await?;
+        lapse::owner_changed(tx, ctx, &given, Some(to)).await?;
         Ok(vec![(OPEN.plural, counted(&given))])
     })
 }

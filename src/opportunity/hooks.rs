@@ -53,14 +53,15 @@ fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFu
             Act::Create => note_entry(tx, ctx, change).await,
             Act::Update => {
                 // Any member may be one that an approval process names.
-                lapse::changed(tx, ctx, change.id).await?;
+                lapse::changed(tx, ctx, &[change.id]).await?;
                 if change.changed("owner_id") {
                     let owner = change.id_of("owner_id");
                     lapse::owner_changed(tx, ctx, &[change.id], owner).await?;
                 }
                 Ok(())
             }
-            Act::Archive | Act::Restore => Ok(()),
+            Act::Archive => lapse::call_off(tx, ctx, change.id, "The opportunity was archived").await,
+            Act::Restore => Ok(()),
         }
     })
 }

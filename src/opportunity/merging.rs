@@ -6,7 +6,9 @@ use crate::platform::merging::Link;
 pub static LINKS: &[Link] = &[
     Link {
         // Whom the deal is with may have been approved.
-        follow: Some(|tx, ctx, opportunity| Box::pin(lapse::changed(tx, ctx, opportunity))),
+        follow: Some(|tx, ctx, opportunity| {
+            Box::pin(async move { lapse::changed(tx, ctx, &[opportunity]).await })
+        }),
         ..Link::records(&["account"], "opportunities", "account_id", "opportunity")
     },
     Link::records(

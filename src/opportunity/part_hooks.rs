@@ -55,7 +55,7 @@ fn refuse_if(faults: Vec<Fault>) -> AppResult<()> {
 fn line_changed<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> Outcome<'a> {
     Box::pin(async move {
         match change.parent {
-            Some(deal) => lapse::changed(tx, ctx, deal).await,
+            Some(deal) => lapse::changed(tx, ctx, &[deal]).await,
             None => Ok(()),
         }
     })

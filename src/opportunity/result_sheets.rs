@@ -2,6 +2,7 @@
 
 use super::APPROVAL_SUBJECTS;
 use super::advance::http::AskedView;
+use super::advance::rules::{Refusal, Status};
 use super::parts::RESULT_SHEET;
 use super::standing::lock_head;
 use crate::approval::definition::SubjectKind;
@@ -66,7 +67,7 @@ fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> Outcome<'a
             }
             Act::Archive => {
                 let reason = "The result sheet was archived";
-                approvals::withdraw_all(tx, ctx, kind, change.id, reason).await?;
+                approvals::withdraw_all(tx, ctx, kind, &[change.id], reason).await?;
             }
         }
         Ok(())
@@ -103,6 +104,10 @@ pub async fn ask_result_sheet_approval(
     let sheet = path_id(&request, "part_id")?;
     db.write(&ctx, async |tx| {
         let (head, _) = lock_head(tx, &ctx, id.0, For::Action("approval.request")).await?;
+        let status = head.status()?;
+        if status != Status::Open {
+            return Err(Refusal::AlreadyClosed(status).into_error(ctx.lang));
+        }
         let row = store::find(&mut &**tx, &ctx, &RESULT_SHEET, sheet, Some(head.id)).await?;
         let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
         require_open(&record)?;
@@ -150,7 +155,8 @@ fn asked(
     }
 }
 
-/// Freezes a result sheet in the transaction of its last approval.
+/// Freezes a result sheet in the transaction of its last approval. That of a deal that is closed or archived is nobody's
+/// base any more.
 pub fn decided<'a>(tx: &'a mut Tx, ctx: &'a Ctx, ended: &'a Ended) -> Outcome<'a> {
     Box::pin(async move {
         if ended.state != RequestState::Approved {
@@ -161,7 +167,9 @@ pub fn decided<'a>(tx: &'a mut Tx, ctx: &'a Ctx, ended: &'a Ended) -> Outcome<'a
         let now = sql.place(Bind::Instant(ctx.now));
         sql.push(&format!(
             "UPDATE result_sheets SET frozen_at = {now}, version = version + 1, updated_at = {now} \
-             WHERE tenant_id = $1 AND id = {id} AND frozen_at IS NULL RETURNING opportunity_id AS id"
+             WHERE tenant_id = $1 AND id = {id} AND frozen_at IS NULL AND EXISTS (SELECT 1 FROM opportunities o \
+                 WHERE o.tenant_id = $1 AND o.id = opportunity_id AND o.status = 'open' AND o.archived_at IS NULL) \
+             RETURNING opportunity_id AS id"
         ));
         let frozen: Option<Frozen> = sql.query().get_result(&mut **tx).await.optional()?;
         if let Some(frozen) = frozen {

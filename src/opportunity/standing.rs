@@ -63,6 +63,11 @@ impl Head {
 }
 
 impl Present {
+    /// Whether it was archived; what locks it for a command of the caller's refuses that by itself.
+    pub fn is_archived(&self) -> bool {
+        self.record.get("archived_at").is_some_and(|at| !at.is_null())
+    }
+
     /// The deal as the rules take it.
     ///
     /// # Errors

@@ -153,7 +153,7 @@ async fn what_is_called_off_is_withdrawn_and_asks_nobody_any_more() {
     let about = Ask::of("together");
     let request = ask(&cast.company, &cast.seller, &about).await;
     let count = as_system(&cast.company, async |tx, ctx| {
-        let count = service::withdraw_all(tx, ctx, SubjectKind::Lead, about.subject, "商机已输单").await?;
+        let count = service::withdraw_all(tx, ctx, SubjectKind::Lead, &[about.subject], "商机已输单").await?;
         Ok(json!(count))
     })
     .await;

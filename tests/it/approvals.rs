@@ -138,6 +138,31 @@ async fn what_was_returned_is_asked_again_as_a_new_request_linked_to_it() {
 }
 
 #[tokio::test]
+async fn what_is_pending_or_granted_for_something_else_does_not_stand_in_the_way_of_asking() {
+    let cast = cast().await;
+    cast.together("any", None).await;
+    for is_granted in [false, true] {
+        let about = Ask::of("together");
+        let first = ask(&cast.company, &cast.seller, &about).await;
+        if is_granted {
+            cast.legal.approve(&first).await.expect(200);
+        }
+        let dearer = Ask {
+            amount: "120000",
+            ..about
+        };
+        let second = ask(&cast.company, &cast.seller, &dearer).await;
+        assert_eq!(cast.seller.sees(&first).await["state"], "lapsed");
+        let asked = cast.seller.sees(&second).await;
+        assert_eq!(
+            (&asked["state"], &asked["previous_id"]),
+            (&json!("pending"), &json!(first))
+        );
+        follows_from_its_acts(&cast.company, &first).await;
+    }
+}
+
+#[tokio::test]
 async fn of_several_who_ask_at_once_one_request_is_made() {
     let cast = cast().await;
     cast.together("any", None).await;

@@ -2,7 +2,7 @@
 
 use crate::support::app::{CREATED, Company, Person, company, id};
 use crate::support::make_approvals::waiting;
-use crate::support::make_deals::{approved, criterion, deal, gate, moves, path, process, read};
+use crate::support::make_deals::{advance, approved, criterion, deal, gate, moves, path, process, read};
 use crate::support::make_pipelines::published;
 use serde_json::{Value, json};
 
@@ -99,10 +99,10 @@ async fn an_approval_asked_for_by_hand_may_name_the_stage_too_and_else_moves_not
     );
 }
 
-/// The process of a deal's approval that is bound to its name and amount alone.
-async fn bound_to_name(cast: &Cast) {
+/// The process of a deal's approval that is bound to these members alone.
+async fn bound_to(cast: &Cast, members: &[&str]) {
     let document = json!({
-        "key": "named", "name": "审批", "subject_kind": "opportunity", "content": ["name", "amount"],
+        "key": "named", "name": "审批", "subject_kind": "opportunity", "content": members,
         "steps": [{ "key": "boss", "name": "总经理", "position": 1, "mode": "any",
             "approvers": [{ "kind": "users", "user_ids": [cast.boss.id] }] }]
     });
@@ -120,7 +120,7 @@ async fn bound_to_name(cast: &Cast) {
 #[actix_web::test]
 async fn a_change_of_a_member_that_the_process_names_lapses_it_in_the_same_instant_and_no_other_does() {
     let cast = cast().await;
-    bound_to_name(&cast).await;
+    bound_to(&cast, &["name", "amount"]).await;
     let pipeline = published(&cast.company.administrator, approved("named")).await;
     for is_granted in [false, true] {
         let deal = deal(&cast.seller, &pipeline, Some("220000.00")).await;
@@ -196,6 +196,34 @@ async fn who_comes_to_own_a_deal_no_longer_approves_it_and_others_are_asked() {
 }
 
 #[actix_web::test]
+async fn what_was_approved_of_a_deal_of_just_this_owner_lapses_when_it_is_handed_over() {
+    let cast = cast().await;
+    let admin = &cast.company.administrator;
+    bound_to(&cast, &["owner_id"]).await;
+    let pipeline = published(admin, approved("named")).await;
+    let deal = deal(&cast.seller, &pipeline, Some("1.00")).await;
+    let ask = async |person: &Person| {
+        let body = json!({ "criterion": "boss" });
+        let asked = person.post(&path(&deal, "approvals"), body).await;
+        let request = asked.header("location").to_owned();
+        asked.expect(CREATED);
+        cast.boss
+            .post(&format!("{request}/approve"), json!({}))
+            .await
+            .expect(200);
+        request
+    };
+    let first = ask(&cast.seller).await;
+    let successor = cast.company.member("王", "sales_representative").await;
+    let hand_over = format!("/v1/users/{}/hand-over", cast.seller.id);
+    let to = json!({ "to_user_id": successor.id });
+    admin.post(&hand_over, to).await.expect(200);
+    assert_eq!(admin.get(&first).await.expect(200)["state"], "lapsed");
+    let second = ask(&successor).await;
+    assert_eq!(admin.get(&second).await.expect(200)["state"], "approved");
+}
+
+#[actix_web::test]
 async fn open_deals_are_handed_over_where_they_are_and_keep_all_that_hangs_on_them() {
     let cast = cast().await;
     let admin = &cast.company.administrator;
@@ -258,15 +286,14 @@ async fn open_deals_are_handed_over_where_they_are_and_keep_all_that_hangs_on_th
     cast.seller.get("/v1/me").await.expect(200);
 }
 
-#[actix_web::test]
-async fn a_result_sheet_changes_until_it_is_approved_and_is_frozen_from_then_on() {
-    let cast = cast().await;
-    let admin = &cast.company.administrator;
+/// The process by which result sheets are approved.
+async fn sheet_review(cast: &Cast) {
     let document = json!({
         "key": "sheet_review", "name": "谈判结果审核", "subject_kind": "result_sheet", "content": ["amount", "terms"],
         "steps": [{ "key": "boss", "name": "总经理", "position": 1, "mode": "any",
             "approvers": [{ "kind": "users", "user_ids": [cast.boss.id] }] }]
     });
+    let admin = &cast.company.administrator;
     let made = admin
         .post("/v1/approval-processes", json!({ "document": document }))
         .await;
@@ -275,6 +302,13 @@ async fn a_result_sheet_changes_until_it_is_approved_and_is_frozen_from_then_on(
         id(&made.expect(CREATED))
     );
     admin.post(&publish, json!({})).await.expect(200);
+}
+
+#[actix_web::test]
+async fn a_result_sheet_changes_until_it_is_approved_and_is_frozen_from_then_on() {
+    let cast = cast().await;
+    let admin = &cast.company.administrator;
+    sheet_review(&cast).await;
     let pipeline = published(admin, approved("boss_approval")).await;
     let deal = deal(&cast.seller, &pipeline, Some("220000.00")).await;
     let sheet = json!({ "agreed_on": "2024-03-20", "amount": "220000.00", "terms": [{ "term": "付款方式", "agreed": "分三期" }] });
@@ -326,4 +360,70 @@ async fn a_result_sheet_changes_until_it_is_approved_and_is_frozen_from_then_on(
     let again = json!({ "process": "sheet_review" });
     let again = cast.seller.post(&format!("{sheet}/approvals"), again).await;
     assert_eq!(again.refused(409), "frozen");
+}
+
+#[actix_web::test]
+async fn what_is_asked_about_a_sheet_ends_with_the_deal_and_nothing_is_asked_about_one_of_a_closed_deal() {
+    let cast = cast().await;
+    let admin = &cast.company.administrator;
+    sheet_review(&cast).await;
+    admin
+        .post("/v1/loss-reasons", json!({ "key": "gone", "name": "客户取消" }))
+        .await
+        .expect(CREATED);
+    let pipeline = published(admin, approved("boss_approval")).await;
+    for is_archived in [false, true] {
+        let deal = deal(&cast.seller, &pipeline, Some("1.00")).await;
+        let sheet = json!({ "agreed_on": "2024-03-20", "amount": "1.00" });
+        let sheet = id(&cast
+            .seller
+            .post(&path(&deal, "result-sheets"), sheet)
+            .await
+            .expect(CREATED));
+        let sheet = format!("{}/{sheet}", path(&deal, "result-sheets"));
+        let ask = json!({ "process": "sheet_review" });
+        let asked = cast.seller.post(&format!("{sheet}/approvals"), ask.clone()).await;
+        let request = asked.header("location").to_owned();
+        asked.expect(CREATED);
+        if is_archived {
+            let here = format!("/v1/opportunities/{}", id(&deal));
+            cast.seller.delete(&here).await.expect(200);
+        } else {
+            let lose = json!({ "loss_reason_key": "gone", "reason": "取消" });
+            cast.seller.post(&path(&deal, "lose"), lose).await.expect(200);
+        }
+        assert_eq!(cast.boss.get(&request).await.expect(200)["state"], "withdrawn");
+        let late = cast.boss.post(&format!("{request}/approve"), json!({})).await;
+        assert_eq!(late.refused(409), "request_closed");
+        assert!(cast.seller.get(&sheet).await.expect(200)["frozen_at"].is_null());
+        let code = if is_archived { "archived" } else { "already_closed" };
+        let again = cast.seller.post(&format!("{sheet}/approvals"), ask).await;
+        assert_eq!(again.refused(409), code);
+    }
+}
+
+#[actix_web::test]
+async fn an_archived_deal_is_neither_approved_nor_moved_on() {
+    let cast = cast().await;
+    let pipeline = published(&cast.company.administrator, approved("boss_approval")).await;
+    let deal = deal(&cast.seller, &pipeline, Some("1.00")).await;
+    cast.seller
+        .put(&path(&deal, "criteria/agreed"), json!({ "answer": true }))
+        .await
+        .expect(200);
+    let asked = advance(&cast.seller, &deal).await;
+    let request = asked.header("location").to_owned();
+    asked.expect(202);
+    let here = format!("/v1/opportunities/{}", id(&deal));
+    cast.seller.delete(&here).await.expect(200);
+    assert_eq!(cast.boss.get(&request).await.expect(200)["state"], "withdrawn");
+    let late = cast.boss.post(&format!("{request}/approve"), json!({})).await;
+    assert_eq!(late.refused(409), "request_closed");
+    cast.seller
+        .post(&path(&deal, "restore"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(moves(&cast.seller, &deal).await, ["enter"]);
+    let again = advance(&cast.seller, &deal).await;
+    again.expect(202);
 }

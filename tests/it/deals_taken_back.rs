@@ -1,6 +1,7 @@
 //! Room 4: what goes along with deals that are migrated, how they come back, and races around it.
 
-use crate::support::app::company;
+use crate::support::app::{Company, Person, company, id};
+use crate::support::make_approvals;
 use crate::support::make_deals::{
     advance, approved, criterion, deal, gate, moves, path as on, plain, process, read,
 };
@@ -9,7 +10,7 @@ use crate::support::make_migrations::{
     renamed, results, roll_back, second, standing, version_of,
 };
 use crate::support::make_pipelines::published;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[actix_web::test]
 async fn an_approval_goes_along_only_where_the_same_process_is_asked_for() {
@@ -70,6 +71,66 @@ async fn an_approval_goes_along_only_where_the_same_process_is_asked_for() {
         "met",
         "back where it was asked for, the grant counts again"
     );
+    assert_eq!(findings(&company).await, Vec::<String>::new());
+}
+
+/// A process bound to these members of a deal, and a deal granted by it in the first stage of a pipeline that asks for it.
+async fn granted(company: &Company, boss: &Person, members: &[&str]) -> (String, Value, String) {
+    let admin = &company.administrator;
+    let document = json!({
+        "key": "narrow", "name": "审批", "subject_kind": "opportunity", "content": members,
+        "steps": [{ "key": "boss", "name": "总经理", "position": 1, "mode": "any", "approvers": [{ "kind": "users", "user_ids": [boss.id] }] }]
+    });
+    make_approvals::published(company, document).await;
+    let pipeline = published(admin, approved("narrow")).await;
+    let deal = deal(admin, &pipeline, Some("1.00")).await;
+    let asked = admin
+        .post(&on(&deal, "approvals"), json!({ "criterion": "boss" }))
+        .await
+        .expect(201);
+    let request = asked["approval_request_id"].as_str().unwrap().to_owned();
+    boss.approve(&request).await.expect(200);
+    (pipeline, deal, request)
+}
+
+#[actix_web::test]
+async fn a_grant_lapses_with_the_move_that_changes_what_it_was_about_and_is_asked_for_anew() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let boss = company.member("王总", "general_manager").await;
+    let (pipeline, deal, request) = granted(&company, &boss, &["probability"]).await;
+    let mut likelier = approved("narrow");
+    likelier["stages"][0]["probability"] = json!("0.92");
+    next_version(admin, &pipeline, likelier).await;
+    migrate(admin, &pipeline, json!({})).await;
+    assert_eq!(admin.sees(&request).await["state"], "lapsed");
+    let again = admin
+        .post(&on(&deal, "approvals"), json!({ "criterion": "boss" }))
+        .await;
+    again.expect(201);
+    assert_eq!(findings(&company).await, Vec::<String>::new());
+}
+
+#[actix_web::test]
+async fn a_grant_does_not_come_back_with_a_deal_that_has_changed_meanwhile() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let boss = company.member("王总", "general_manager").await;
+    let (pipeline, deal, request) = granted(&company, &boss, &["amount"]).await;
+    let mut renamed = approved("narrow");
+    renamed["stages"][0]["key"] = json!("paper");
+    next_version(admin, &pipeline, renamed).await;
+    let body = json!({ "stages": { "contract": "paper" } });
+    let done = migrate(admin, &pipeline, body).await;
+    let here = format!("/v1/opportunities/{}", id(&deal));
+    admin.patch(&here, json!({ "amount": "2.00" })).await.expect(200);
+    let back = roll_back(admin, &done).await;
+    assert_eq!(back["returned"], 1);
+    assert_eq!(admin.sees(&request).await["state"], "lapsed");
+    let again = admin
+        .post(&on(&deal, "approvals"), json!({ "criterion": "boss" }))
+        .await;
+    again.expect(201);
     assert_eq!(findings(&company).await, Vec::<String>::new());
 }
 

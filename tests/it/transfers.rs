@@ -387,6 +387,62 @@ async fn deals_come_in_with_the_history_that_they_had() {
 }
 
 #[tokio::test]
+async fn a_file_closes_a_deal_only_while_nothing_has_moved_it_here_and_never_before_its_last_move() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let stage = |key: &str| json!({ "key": key, "name": key, "probability": "0.3", "gate": { "kind": "check", "key": format!("{key}_ok"), "label": "确认" } });
+    published(
+        admin,
+        json!({ "key": "live", "name": "在途", "stages": [stage("need"), stage("offer"), stage("contract")] }),
+    )
+    .await;
+    account(admin, "Isdom").await;
+    let options = json!({ "resource": "opportunity", "system": "old", "mode": "upsert", "defaults": { "account_id": "Isdom" } });
+    let head = "external_id,name,stage,closed_on\n";
+    let bring = async |rows: &str| {
+        let job = import(admin, CSV, format!("{head}{rows}"), options.clone()).await;
+        (counts(&job), errors(admin, &job).await)
+    };
+    bring("D1,甲,offer,\nD2,乙,offer,\nD3,丙,,\n").await;
+    let deals = all(admin, "/v1/opportunities").await;
+    let path = |name: &str| {
+        let deal = deals.iter().find(|deal| deal["name"] == name).unwrap();
+        format!("/v1/opportunities/{}", id(deal))
+    };
+    let past = json!({ "reason": "特批" });
+    let moved = admin.post(&format!("{}/override", path("甲")), past).await;
+    moved.expect(200);
+
+    let (did, told) = bring("D1,甲改,won,\nD2,乙,won,2020-01-01\nD3,丙,need,\n").await;
+    assert_eq!(did, [0, 0, 1, 2], "{told:?}");
+    let fault = |row: i64, at: &str, code: &str| (row, at.to_owned(), code.to_owned());
+    assert_eq!(
+        told,
+        [
+            fault(2, "/stage", "invalid"),
+            fault(3, "/closed_on", "out_of_range")
+        ]
+    );
+    let gated = admin.get(&path("甲")).await.expect(200);
+    assert_eq!((&gated["status"], &gated["name"]), (&json!("open"), &json!("甲")));
+
+    let (did, told) = bring("D2,乙,won,\nD3,丙,contract,\n").await;
+    assert_eq!(did, [0, 2, 0, 0], "{told:?}");
+    assert_eq!(admin.get(&path("乙")).await.expect(200)["status"], "won");
+    for name in ["甲", "乙", "丙"] {
+        let moves = all(admin, &format!("{}/transitions", path(name))).await;
+        let dwells = moves.iter().filter_map(|step| step["dwell_seconds"].as_i64());
+        assert!(dwells.into_iter().all(|dwell| dwell >= 0), "{moves:?}");
+        assert!(
+            moves
+                .windows(2)
+                .all(|two| two[0]["at"].as_str() <= two[1]["at"].as_str()),
+            "{moves:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_export_holds_what_the_list_shows_its_maker_harmless_and_on_record() {
     let company = company().await;
     let (rep, other) = (

@@ -4,6 +4,7 @@ use super::rules::{self, Wish};
 use super::service::{self, Advanced};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
+use crate::opportunity::lapse;
 use crate::opportunity::moves::{Move, MoveKind, make};
 use crate::opportunity::standing;
 use crate::opportunity::views::{MovedView, moved_reply};
@@ -121,7 +122,7 @@ pub async fn regress_opportunity(db: web::Data<Db>, id: Id, command: Command<Mov
         let from = input.from_stage_id.unwrap_or(present.head.stage_id);
         let decision = rules::decide_regress(&present.deal()?, from, input.to_stage_id, &input.reason);
         let regress = decision.map_err(|refusal| refusal.into_error(ctx.lang))?;
-        service::call_off(tx, &ctx, id.0).await?;
+        lapse::call_off(tx, &ctx, id.0, service::LEFT).await?;
         let mut step = Move::of(MoveKind::Regress, &present.head)?;
         step.to_stage_id = regress.to;
         step.begins_visit = true;

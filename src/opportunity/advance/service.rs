@@ -11,6 +11,7 @@ use crate::kernel::fault::Fault;
 use crate::kernel::money;
 use crate::kernel::text::say;
 use crate::opportunity::cycles::{self, End};
+use crate::opportunity::lapse;
 use crate::opportunity::moves::{self, Move, MoveKind, Moved};
 use crate::opportunity::standing::{self, Present};
 use crate::pipeline::definition::GateNode;
@@ -99,7 +100,11 @@ pub async fn carry_out(
     };
     step.evidence = Some(evidence.to_evidence());
     let is_win = step.to_status == Status::Won;
-    withdraw_pending(tx, ctx, present).await?;
+    if is_win {
+        lapse::call_off(tx, ctx, head.id, LEFT).await?;
+    } else {
+        withdraw_pending(tx, ctx, present).await?;
+    }
     let moved = moves::make(tx, ctx, head, &present.record, present.version, step).await?;
     if is_win {
         cycles::freeze(tx, ctx, head, &End::Won).await?;
@@ -107,24 +112,18 @@ pub async fn carry_out(
     Ok(moved)
 }
 
-/// What is still pending in a visit that ends is withdrawn.
+/// Why requests are withdrawn of a deal that is moved or closed.
+pub const LEFT: &str = "The opportunity left the stage for which this was asked";
+
+/// What is still pending in a visit that ends is withdrawn; what is asked about a result sheet goes on.
 async fn withdraw_pending(tx: &mut Tx, ctx: &Ctx, present: &Present) -> AppResult<()> {
     let is_pending = |approval: &crate::pipeline::gate::Approval| {
         matches!(approval.state, ApprovalState::Pending | ApprovalState::Lapsed)
     };
     if present.standing.approvals.values().any(is_pending) {
-        call_off(tx, ctx, present.head.id).await?;
+        let deal = [present.head.id];
+        approvals::withdraw_all(tx, ctx, SubjectKind::Opportunity, &deal, LEFT).await?;
     }
-    Ok(())
-}
-
-/// Withdraws what is pending on a deal that goes another way.
-///
-/// # Errors
-/// Database errors.
-pub async fn call_off(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<()> {
-    let reason = "The opportunity left the stage for which this was asked";
-    approvals::withdraw_all(tx, ctx, SubjectKind::Opportunity, id, reason).await?;
     Ok(())
 }
 
@@ -197,14 +196,15 @@ fn no_approval<'a>(known: impl Iterator<Item = &'a str>) -> AppError {
     AppError::invalid(vec![Fault::new("/criterion", "unknown_value", message)])
 }
 
-/// Moves a deal on in the transaction of its last approval, if its stage says so and its whole gate is open then.
+/// Moves a deal on in the transaction of its last approval, if its stage says so and its whole gate is open then. One that
+/// was archived or left the stage meanwhile stays as it is.
 pub fn decided<'a>(tx: &'a mut Tx, ctx: &'a Ctx, ended: &'a Ended) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(async move {
         if ended.state != RequestState::Approved || !ended.advances_when_granted {
             return Ok(());
         }
         let present = standing::of_locked(tx, ctx, ended.subject_id).await?;
-        if ended.visit_id != Some(present.head.visit_id) {
+        if present.is_archived() || ended.visit_id != Some(present.head.visit_id) {
             return Ok(());
         }
         let asked = Wish {

@@ -5,6 +5,7 @@ use super::facts::DealFacts;
 use super::wire::{DealOutcome, Why};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
+use crate::opportunity::lapse;
 use crate::opportunity::moves::{self, DWELL, MoveKind, Told};
 use crate::opportunity::resources::OPPORTUNITY;
 use crate::platform::db::Tx;
@@ -43,7 +44,8 @@ struct MovedRow {
     doc: String,
 }
 
-/// Moves locked deals and notes a transition and an event for each.
+/// Moves locked deals and notes a transition and an event for each. Approvals lapse that go along and were asked about what
+/// the move changed, or what was changed before it in another stay.
 ///
 /// # Errors
 /// Database errors; internal when a deal was not moved, which its lock forbids.
@@ -61,6 +63,7 @@ pub async fn move_all(tx: &mut Tx, ctx: &Ctx, going: Vec<Going<'_>>, reason: Opt
             ))
         })
         .collect::<AppResult<BTreeMap<Uuid, Map<String, Value>>>>()?;
+    let ids = going.iter().map(|going| going.deal.head.id).collect::<Vec<_>>();
     for going in going {
         let head = &going.deal.head;
         let after = after
@@ -75,7 +78,7 @@ pub async fn move_all(tx: &mut Tx, ctx: &Ctx, going: Vec<Going<'_>>, reason: Opt
         };
         tx.record(moves::event(head, &going.deal.record, &after, &told, going.more));
     }
-    Ok(())
+    lapse::changed(tx, ctx, &ids).await
 }
 
 fn moves_sql(ctx: &Ctx, going: &[Going<'_>], reason: Option<&str>) -> Sql {
