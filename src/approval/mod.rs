@@ -19,6 +19,7 @@ pub mod processes;
 pub mod publishing;
 pub mod queries;
 pub mod refusal;
+pub mod resources;
 pub mod rows;
 pub mod rules;
 pub mod seating;
@@ -35,7 +36,7 @@ use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// The declared resources of this area.
-pub const RESOURCES: &[&Resource] = &[&processes::APPROVAL_PROCESS];
+pub const RESOURCES: &[&Resource] = &[&resources::APPROVAL_PROCESS];
 
 /// The commands of this area.
 pub fn routes(config: &mut ServiceConfig) {

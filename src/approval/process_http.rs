@@ -2,7 +2,8 @@
 
 use super::definition::ProcessDocument;
 use super::facts::{Conditions, FrozenAmount, facts};
-use super::processes::{self, APPROVAL_PROCESS, VersionRow};
+use super::processes::{self, VersionRow};
+use super::resources::{APPROVAL_PROCESS, VERSION};
 use super::seating::Parties;
 use super::subjects::Subjects;
 use super::wire::people;
@@ -10,7 +11,7 @@ use super::wire::processes::{
     ApprovalPreview, ApprovalProcessTemplate, ApprovalProcessTemplatePage, ApprovalProcessVersion,
     ApprovalProcessVersionPage, CreateApprovalProcess, PreviewApproval, UpdateApprovalProcessVersion,
 };
-use super::{preview, queries, shipped};
+use super::{preview, queries, service, shipped};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -18,12 +19,12 @@ use crate::kernel::money;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::{Db, Tx};
-use crate::platform::gatekeeper::{Command, Id, path_number};
+use crate::platform::gatekeeper::{Command, Id, Shared, path_number};
+use crate::platform::records::http as records;
 use crate::platform::records::sql::{self, Bind, DocRow, Sql};
 use crate::platform::reply::Reply;
 use actix_web::{HttpRequest, get, patch, post, web};
 use diesel_async::RunQueryDsl;
-use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -119,25 +120,29 @@ async fn list_approval_process_templates() -> AppResult<Reply> {
 
 /// Lists the versions of an approval process
 ///
-/// All of them with their documents, the newest first.
+/// Newest first, without their documents.
 #[utoipa::path(tag = "approvals", operation_id = "list_approval_process_versions", security(("bearer" = ["process.read"])),
-    responses((status = 200, description = "The versions", body = ApprovalProcessVersionPage)))]
+    params(
+        ("limit" = Option<i64>, Query, description = "Most entries of the page.", minimum = 1, maximum = 200, example = 50),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("sort" = Option<String>, Query, description = "Order: `number`, `created_at` or `updated_at`, `-` before it for descending.", pattern = "^-?(number|created_at|updated_at)$", example = "-number"),
+        ("with_total" = Option<bool>, Query, description = "Whether to count all entries.", example = false),
+        ("state" = Option<super::wire::processes::ProcessVersionState>, Query, description = "Only those in this state.", example = "retired"),
+    ),
+    responses((status = 200, description = "A page", body = ApprovalProcessVersionPage)))]
 #[get("/v1/approval-processes/{id}/versions")]
-async fn list_approval_process_versions(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<Reply> {
-    let rows = db
-        .read(async |conn| processes::versions(conn, ctx.tenant, id.0).await)
-        .await?;
-    let data = rows.iter().map(ApprovalProcessVersion::of);
-    Ok(Reply::ok(&ApprovalProcessVersionPage {
-        data: data.collect::<AppResult<_>>()?,
-        next_cursor: None,
-    })?
-    .with_weak_tag())
+async fn list_approval_process_versions(
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    ctx: Ctx,
+) -> AppResult<Reply> {
+    records::list(&VERSION, request, db, shared, ctx).await
 }
 
 /// Begins a new draft of an approval process
 ///
-/// A copy of the published version, else of the newest draft, under the next number.
+/// A copy of the published version, under the next number. A process has one draft at a time.
 #[utoipa::path(tag = "approvals", operation_id = "create_approval_process_version", security(("bearer" = ["process.write"])),
     responses((status = 201, description = "The draft", body = ApprovalProcessVersion)))]
 #[post("/v1/approval-processes/{id}/versions")]
@@ -301,15 +306,16 @@ async fn previewed(tx: &mut Tx, ctx: &Ctx, process: Uuid, number: Option<i32>) -
     if let Some(number) = number {
         return processes::version(&mut &**tx, ctx.tenant, process, number).await;
     }
-    let all = processes::versions(&mut &**tx, ctx.tenant, process).await?;
-    let published = all.into_iter().find(|version| version.state == "published");
-    published.ok_or_else(|| {
-        let detail = say(
-            "No version is published; name the number of a draft",
-            "没有已发布的版本,请指定草稿编号",
-        );
-        AppError::refuse(Code::Conflict, detail)
-    })
+    if let Some(published) = processes::version_in(&mut &**tx, ctx.tenant, process, "published").await? {
+        return Ok(published);
+    }
+    // Every process has version 1 from the start: without it there is no process.
+    processes::version(&mut &**tx, ctx.tenant, process, 1).await?;
+    let detail = say(
+        "No version is published; name the number of a draft",
+        "没有已发布的版本,请指定草稿编号",
+    );
+    Err(AppError::refuse(Code::Conflict, detail))
 }
 
 async fn frozen(tx: &mut Tx, ctx: &Ctx, input: &PreviewApproval) -> AppResult<Option<FrozenAmount>> {
@@ -320,11 +326,7 @@ async fn frozen(tx: &mut Tx, ctx: &Ctx, input: &PreviewApproval) -> AppResult<Op
         let fault = Fault::out_of_range("/amount", "has too many digits", "位数过多");
         AppError::invalid(vec![fault])
     })?;
-    let exchange_rate = match input.currency.as_deref() {
-        None => Some(Decimal::ONE),
-        Some(currency) if currency == ctx.currency() => Some(Decimal::ONE),
-        Some(currency) => queries::exchange_rate(&mut &**tx, ctx.tenant, currency, ctx.today()).await?,
-    };
+    let exchange_rate = service::frozen_rate(tx, ctx, input.currency.as_deref()).await?;
     Ok(Some(FrozenAmount {
         amount,
         exchange_rate,

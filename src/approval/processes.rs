@@ -2,6 +2,7 @@
 
 use super::definition::{ProcessDocument, SubjectKind};
 use super::publishing::{Known, faults};
+use super::resources::APPROVAL_PROCESS;
 use super::subjects::Subjects;
 use super::{queries, shipped};
 use crate::kernel::ctx::Ctx;
@@ -11,67 +12,14 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
-use crate::platform::records::{Access, Hooks, Member, Resource, Verbs, versions};
+use crate::platform::records::versions;
 use crate::schema::{approval_process_versions, approval_processes, roles, teams};
 use chrono::{DateTime, Utc};
+use diesel::dsl::max;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-pub static APPROVAL_PROCESS: Resource = Resource {
-    singular: "approval_process",
-    plural: "approval-processes",
-    table: "approval_processes",
-    tag: "approvals",
-    about: "Who decides on something, in what order. Its documents stand in its versions.",
-    permission: "process",
-    access: Access::Shared,
-    verbs: Verbs {
-        create: false,
-        update: false,
-        archive: true,
-    },
-    members: &[
-        Member::key(
-            "key",
-            "Stable key, by which gates name it.",
-            "\"contract_approval\"",
-        )
-        .required()
-        .read_only()
-        .filter()
-        .sort(),
-        Member::text(
-            "name",
-            200,
-            "Name, that of the version published last.",
-            "\"合同审批\"",
-        )
-        .required()
-        .read_only()
-        .search()
-        .sort(),
-        Member::choice(
-            "subject_kind",
-            &["opportunity", "lead", "result_sheet"],
-            "What it decides on.",
-            "\"opportunity\"",
-        )
-        .required()
-        .read_only(),
-        Member::int(
-            "published_number",
-            1,
-            1_000_000,
-            "Number of the version that new requests freeze; null while none is published.",
-            "1",
-        )
-        .read_only(),
-    ],
-    default_sort: "key",
-    hooks: Hooks::NONE,
-};
 
 /// A row of `approval_process_versions`.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -161,28 +109,36 @@ fn record(tx: &mut Tx, what: &str, version: &VersionRow, data: Value) {
     tx.record(event.and_on(APPROVAL_PROCESS.singular, Some(version.process_id)));
 }
 
-/// The versions of a process, the newest first.
+/// The newest version of a process in that state.
 ///
 /// # Errors
-/// `not_found` when there is no such process.
-pub async fn versions(
+/// Database errors.
+pub async fn version_in(
     conn: queries::Conn<'_, '_>,
     tenant: Uuid,
     process: Uuid,
-) -> AppResult<Vec<VersionRow>> {
-    let rows = approval_process_versions::table
+    state: &str,
+) -> AppResult<Option<VersionRow>> {
+    let found = approval_process_versions::table
         .filter(approval_process_versions::tenant_id.eq(tenant))
         .filter(approval_process_versions::process_id.eq(process))
+        .filter(approval_process_versions::state.eq(state))
         .order(approval_process_versions::number.desc())
         .select(VersionRow::as_select())
-        .load(conn)
+        .first(conn)
+        .await;
+    Ok(found.optional()?)
+}
+
+/// The number after all that a locked process has.
+async fn next_number(tx: &mut Tx, ctx: &Ctx, process: Uuid) -> AppResult<i32> {
+    let newest = approval_process_versions::table
+        .filter(approval_process_versions::tenant_id.eq(ctx.tenant))
+        .filter(approval_process_versions::process_id.eq(process))
+        .select(max(approval_process_versions::number))
+        .first::<Option<i32>>(&mut **tx)
         .await?;
-    // A process has at least the draft that it was made with.
-    if rows.is_empty() {
-        Err(AppError::not_found())
-    } else {
-        Ok(rows)
-    }
+    Ok(newest.unwrap_or(0) + 1)
 }
 
 /// One version of a process.
@@ -248,20 +204,18 @@ async fn lock(tx: &mut Tx, ctx: &Ctx, process: Uuid) -> AppResult<Head> {
     })
 }
 
-/// Begins a new draft: a copy of what is published, else of the newest version.
+/// Begins a new draft: a copy of what is published. A process has one draft at a time.
 ///
 /// # Errors
-/// `not_found`, `archived`.
+/// `not_found`, `archived`; `conflict` when there is a draft already.
 pub async fn new_draft(tx: &mut Tx, ctx: &Ctx, process: Uuid) -> AppResult<VersionRow> {
-    let head = lock(tx, ctx, process).await?;
-    let all = versions(&mut &**tx, ctx.tenant, process).await?;
-    let newest = all.as_slice().first().or_not_found()?;
-    let base = all
-        .iter()
-        .find(|version| Some(version.number) == head.published_number)
-        .unwrap_or(newest);
-    let document = read(base)?;
-    insert_version(tx, ctx, process, newest.number + 1, &document).await
+    lock(tx, ctx, process).await?;
+    let draft = version_in(&mut &**tx, ctx.tenant, process, "draft").await?;
+    versions::require_no_draft(draft.map(|draft| draft.number))?;
+    let published = version_in(&mut &**tx, ctx.tenant, process, "published").await?;
+    let document = read(&published.or_not_found()?)?;
+    let number = next_number(tx, ctx, process).await?;
+    insert_version(tx, ctx, process, number, &document).await
 }
 
 /// # Errors

@@ -103,16 +103,8 @@ pub async fn new_draft(
 ) -> AppResult<Version> {
     let key = versions::lock_head(tx, ctx, &PIPELINE, pipeline, For::Write).await?;
     let conn = &mut &**tx;
-    if let Some(draft) = queries::version_in(conn, ctx.tenant, pipeline, "draft").await? {
-        let number = draft.number;
-        return Err(AppError::refuse(
-            Code::Conflict,
-            say(
-                format!("Version {number} is a draft already; edit or publish it"),
-                format!("版本 {number} 已是草稿，请编辑或发布它"),
-            ),
-        ));
-    }
+    let draft = queries::version_in(conn, ctx.tenant, pipeline, "draft").await?;
+    versions::require_no_draft(draft.map(|draft| draft.number))?;
     let document = match (document, from_number) {
         (Some(document), _) => document,
         (None, Some(number)) => queries::version(conn, ctx.tenant, pipeline, number)

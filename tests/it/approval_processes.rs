@@ -145,6 +145,63 @@ async fn a_running_request_keeps_the_version_that_it_froze() {
 }
 
 #[tokio::test]
+async fn a_process_has_one_draft_at_a_time_and_its_versions_are_listed_by_pages() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let document = process("paged", json!([step("one", 1, "any", &[admin])]));
+    let made = admin
+        .post("/v1/approval-processes", json!({ "document": document }))
+        .await
+        .expect(201);
+    let path = format!("/v1/approval-processes/{}", id(&made));
+    let versions = format!("{path}/versions");
+    let early = admin.post(&versions, json!({})).await;
+    assert_eq!(early.refused(409), "conflict");
+    let unpublished = admin.post(&format!("{path}/preview"), json!({})).await;
+    assert_eq!(unpublished.refused(409), "conflict");
+    let nothing = format!("/v1/approval-processes/{}/preview", uuid::Uuid::now_v7());
+    assert_eq!(admin.post(&nothing, json!({})).await.refused(404), "not_found");
+    for number in 1..=3 {
+        if number > 1 {
+            let draft = admin.post(&versions, json!({})).await.expect(201);
+            assert_eq!(draft["number"], number);
+        }
+        let publish = format!("{versions}/{number}/publish");
+        admin.post(&publish, json!({})).await.expect(200);
+    }
+    admin.post(&versions, json!({})).await.expect(201);
+    let second = admin.post(&versions, json!({})).await;
+    assert_eq!(second.refused(409), "conflict");
+
+    let first = admin
+        .get(&format!("{versions}?limit=3&with_total=true"))
+        .await
+        .expect(200);
+    let numbers = |page: &Value| {
+        let versions = page["data"].as_array().unwrap();
+        versions
+            .iter()
+            .map(|version| version["number"].as_i64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((numbers(&first), &first["total"]), (vec![4, 3, 2], &json!(4)));
+    assert_eq!(first["data"][0].get("document"), None);
+    let next = first["next_cursor"].as_str().unwrap();
+    let rest = admin
+        .get(&format!("{versions}?limit=3&cursor={next}"))
+        .await
+        .expect(200);
+    assert_eq!((numbers(&rest), &rest["next_cursor"]), (vec![1], &Value::Null));
+    let published = admin
+        .get(&format!("{versions}?state=published"))
+        .await
+        .expect(200);
+    assert_eq!(numbers(&published), [3]);
+    let nothing = format!("/v1/approval-processes/{}/versions", uuid::Uuid::now_v7());
+    assert_eq!(admin.get(&nothing).await.refused(404), "not_found");
+}
+
+#[tokio::test]
 async fn a_preview_shows_the_chain_with_whoever_stands_in_for_the_absent() {
     let company = company().await;
     let admin = &company.administrator;

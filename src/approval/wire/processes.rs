@@ -86,14 +86,47 @@ impl ApprovalProcessVersion {
     }
 }
 
-/// The versions of a process.
-#[derive(Serialize, ToSchema)]
+/// A version in a list.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes in the document what the list's statement renders"
+)]
+pub struct ApprovalProcessVersionEntry {
+    /// Id.
+    id: Uuid,
+    /// The process.
+    process_id: Uuid,
+    /// Counts from 1 within the process.
+    #[schema(minimum = 1, example = 1)]
+    number: i32,
+    /// Where it stands.
+    state: ProcessVersionState,
+    /// When it was published; null for a draft.
+    published_at: Option<DateTime<Utc>>,
+    /// Rises with every change.
+    #[schema(minimum = 1, example = 1)]
+    version: i32,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was last changed.
+    updated_at: DateTime<Utc>,
+}
+
+/// A page of versions, without their documents.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes in the document what the list's statement renders"
+)]
 pub struct ApprovalProcessVersionPage {
-    /// All versions, the newest first.
-    pub data: Vec<ApprovalProcessVersion>,
-    /// Always null: there is one page.
+    data: Vec<ApprovalProcessVersionEntry>,
+    /// Where the next page begins; null on the last one.
     #[schema(example = json!(null))]
-    pub next_cursor: Option<String>,
+    next_cursor: Option<String>,
+    /// Number of all entries; only with `with_total=true`.
+    #[schema(minimum = 0, nullable = false, example = 1)]
+    total: Option<i64>,
 }
 
 /// A shipped process.

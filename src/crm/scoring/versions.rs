@@ -201,16 +201,8 @@ pub async fn new_draft(
 ) -> AppResult<Version> {
     let key = versions::lock_head(tx, ctx, &SCORING_MODEL, model, For::Write).await?;
     let latest = newest(&mut &**tx, ctx.tenant, model).await?;
-    if let Some(draft) = latest.as_ref().filter(|latest| latest.is_draft()) {
-        let number = draft.number;
-        return Err(AppError::refuse(
-            Code::Conflict,
-            say(
-                format!("Version {number} is a draft already; edit or publish it"),
-                format!("版本 {number} 已是草稿，请编辑或发布它"),
-            ),
-        ));
-    }
+    let draft = latest.as_ref().filter(|latest| latest.is_draft());
+    versions::require_no_draft(draft.map(|draft| draft.number))?;
     let document = match (document, from_number) {
         (Some(document), _) => document,
         (None, Some(number)) => version(&mut &**tx, ctx.tenant, model, number)

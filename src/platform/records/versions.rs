@@ -11,27 +11,36 @@ use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use uuid::Uuid;
 
+/// What number it is.
+pub const NUMBER: Member = Member {
+    is_range: false,
+    ..Member::int("number", 1, 1_000_000, "Counts from 1.", "1")
+}
+.required()
+.sort();
+
+/// Whether it is a draft, published or retired.
+pub const STATE: Member = Member::choice(
+    "state",
+    &["draft", "published", "retired"],
+    "State of the version.",
+    "\"published\"",
+)
+.required();
+
+/// When it was published.
+pub const PUBLISHED_AT: Member = Member {
+    is_range: false,
+    ..Member::instant("published_at", "When it was published.")
+};
+
 /// The members of a version in lists, of a table with `number`, `state`, `document_hash`, `published_at`, `published_by`.
 pub const MEMBERS: &[Member] = &[
-    Member {
-        is_range: false,
-        ..Member::int("number", 1, 1_000_000, "Counts from 1.", "1")
-    }
-    .required()
-    .sort(),
-    Member::choice(
-        "state",
-        &["draft", "published", "retired"],
-        "State of the version.",
-        "\"published\"",
-    )
-    .required(),
+    NUMBER,
+    STATE,
     Member::text("document_hash", 64, "SHA-256 of the document.", "\"…\"")
         .computed("encode(t.document_hash, 'hex')"),
-    Member {
-        is_range: false,
-        ..Member::instant("published_at", "When it was published.")
-    },
+    PUBLISHED_AT,
     Member {
         is_filter: false,
         ..Member::id("published_by", "Who published it.")
@@ -56,6 +65,23 @@ pub async fn lock_head(
     let locked = store::lock(tx, &ctx, head, id, purpose).await?;
     let record = locked.record()?;
     Ok(record["key"].as_str().unwrap_or_default().to_owned())
+}
+
+/// There is one draft at a time.
+///
+/// # Errors
+/// `conflict` when there is one of this number.
+pub fn require_no_draft(draft: Option<i32>) -> AppResult<()> {
+    let Some(number) = draft else {
+        return Ok(());
+    };
+    Err(AppError::refuse(
+        Code::Conflict,
+        say(
+            format!("Version {number} is a draft already; edit or publish it"),
+            format!("版本 {number} 已是草稿，请编辑或发布它"),
+        ),
+    ))
 }
 
 /// Only a draft changes.
