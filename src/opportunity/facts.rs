@@ -49,8 +49,9 @@ pub(super) fn of_visit(facts: Option<Facts>, head: &Head) -> AppResult<Facts> {
     })
 }
 
-const ANSWERS: &str = "\
-(SELECT coalesce(json_agg(json_build_object('key', c.key, 'answer', a.answer, 'note', a.note, 'by', a.answered_by, 'name', u.name, 'at', instant_text(a.answered_at))), '[]')
+/// SQL of the ticks and answers of the present visit of the deal `o`, as JSON: a list of [`GivenAnswer`].
+pub(super) const ANSWERS: &str = "\
+(SELECT coalesce(json_agg(json_build_object('criterion_id', a.criterion_id, 'key', c.key, 'answer', a.answer, 'note', a.note, 'by', a.answered_by, 'name', u.name, 'at', instant_text(a.answered_at)) ORDER BY a.criterion_id), '[]')
 FROM criterion_answers a
 JOIN criteria c ON c.tenant_id = a.tenant_id AND c.id = a.criterion_id
 LEFT JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.answered_by
@@ -120,8 +121,10 @@ pub(super) fn records_sql(needs: &Needs) -> String {
     format!("json_build_object({})", members.collect::<Vec<_>>().join(", "))
 }
 
-#[derive(Deserialize)]
+/// A tick or answer as it was given.
+#[derive(Clone, Deserialize)]
 pub(super) struct GivenAnswer {
+    pub(super) criterion_id: Uuid,
     key: String,
     answer: Value,
     note: Option<String>,
@@ -130,15 +133,18 @@ pub(super) struct GivenAnswer {
     at: DateTime<Utc>,
 }
 
-pub(super) fn given(row: GivenAnswer) -> (String, Answer) {
-    let by = row.by.zip(row.name).map(|(id, name)| Person { id, name });
-    let answer = Answer {
-        answer: row.answer,
-        note: row.note,
-        by,
-        at: row.at,
-    };
-    (row.key, answer)
+impl GivenAnswer {
+    /// The answer as the gate takes it, by the key of its criterion.
+    pub(super) fn given(self) -> (String, Answer) {
+        let by = self.by.zip(self.name).map(|(id, name)| Person { id, name });
+        let answer = Answer {
+            answer: self.answer,
+            note: self.note,
+            by,
+            at: self.at,
+        };
+        (self.key, answer)
+    }
 }
 
 /// What the gate of a stage needed when it was last looked at (and, without a stage, whichever gate of the company was

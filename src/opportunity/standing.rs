@@ -2,7 +2,7 @@
 
 use super::SUBJECTS;
 use super::advance::rules::{Deal, Status};
-use super::facts::{Facts, LINES, expect_needs, find_facts, given, likely, of_visit, read_facts};
+use super::facts::{Facts, GivenAnswer, LINES, expect_needs, find_facts, likely, of_visit, read_facts};
 use super::resources::OPPORTUNITY;
 use crate::approval::definition::SubjectKind;
 use crate::approval::service as approvals;
@@ -240,7 +240,7 @@ impl Present {
             account_id: Some(head.account_id),
             facts: members(ctx, head.stage_id, &record, &definition, facts.account),
             entered_at: head.stage_entered_at,
-            answers: facts.answers.into_iter().map(given).collect(),
+            answers: facts.answers.into_iter().map(GivenAnswer::given).collect(),
             records: facts.records,
             approvals: BTreeMap::new(),
         };
@@ -280,10 +280,10 @@ pub(super) fn members(
     Value::Object(members)
 }
 
-/// The deal as approvals see it: its record with its lines.
-pub fn subject(record: &Map<String, Value>, standing: &Standing) -> Value {
+/// The deal as approvals see it: its record with those of its live parts that are lines.
+pub fn subject(record: &Map<String, Value>, parts: &BTreeMap<String, Vec<Value>>) -> Value {
     let mut subject = record.clone();
-    let lines = standing.records.get(LINES).cloned().unwrap_or_default();
+    let lines = parts.get(LINES).cloned().unwrap_or_default();
     subject.insert("lines".to_owned(), Value::Array(lines));
     Value::Object(subject)
 }
@@ -296,7 +296,7 @@ async fn approvals_of(
     present: &Present,
 ) -> AppResult<BTreeMap<String, Approval>> {
     let head = &present.head;
-    let subject = subject(&present.record, &present.standing);
+    let subject = subject(&present.record, &present.standing.records);
     let found =
         approvals::standings(conn, ctx.tenant, SubjectKind::Opportunity, head.id, head.visit_id).await?;
     let stage = present.definition.stage(head.stage_id);

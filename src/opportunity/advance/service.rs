@@ -169,7 +169,7 @@ pub async fn ask(
         owner_id: head.owner_id,
         visit_id: Some(head.visit_id),
         criterion_id: Some(criterion_id),
-        snapshot: standing::subject(&present.record, &present.standing),
+        snapshot: standing::subject(&present.record, &present.standing.records),
         amount: text("amount").and_then(money::parse),
         currency: text("currency").map(str::to_owned),
         advances_when_granted: step.is_some_and(|step| step.advances_when_approved),

@@ -10,10 +10,10 @@ use crate::approval::state::RequestState;
 use crate::crm::resources::ACCOUNT;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::opportunity::facts::{LINES, records_sql};
+use crate::opportunity::facts::{ANSWERS, GivenAnswer, records_sql};
 use crate::opportunity::resources::OPPORTUNITY;
 use crate::opportunity::standing::{self, Head};
-use crate::pipeline::gate::{Answer, GateState, GateStateView, Needs, Person, Standing, Verdict};
+use crate::pipeline::gate::{Answer, GateState, GateStateView, Needs, Standing, Verdict};
 use crate::pipeline::service::Definition;
 use crate::platform::records::sql::{self, Bind, Sql};
 use chrono::{DateTime, Utc};
@@ -39,16 +39,6 @@ pub struct DealFacts {
     subject: Value,
 }
 
-#[derive(Deserialize)]
-struct GivenAnswer {
-    criterion_id: Uuid,
-    answer: Value,
-    note: Option<String>,
-    by: Option<Uuid>,
-    name: Option<String>,
-    at: DateTime<Utc>,
-}
-
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = Text)]
@@ -62,11 +52,6 @@ struct Row {
     #[diesel(sql_type = Text)]
     records: String,
 }
-
-const ANSWERS: &str = "\
-(SELECT coalesce(json_agg(json_build_object('criterion_id', a.criterion_id, 'answer', a.answer, 'note', a.note, 'by', a.answered_by, 'name', u.name, 'at', instant_text(a.answered_at)) ORDER BY a.criterion_id)::text, '[]')
-FROM criterion_answers a LEFT JOIN users u ON u.tenant_id = a.tenant_id AND u.id = a.answered_by
-WHERE a.tenant_id = $1 AND a.visit_id = o.visit_id)";
 
 /// Reads these deals, in the order of their ids. What is gone is left out.
 ///
@@ -106,7 +91,7 @@ fn facts_sql(ctx: &Ctx, ids: &[Uuid], needs: &Needs) -> Sql {
     };
     let records = records_sql(needs);
     sql.push(&format!(
-        "SELECT {document} AS doc, t.version, {account} AS account, {ANSWERS} AS answers, ({records})::text AS records \
+        "SELECT {document} AS doc, t.version, {account} AS account, ({ANSWERS})::text AS answers, ({records})::text AS records \
          FROM opportunities t CROSS JOIN LATERAL (SELECT t.id, t.visit_id, t.account_id) o \
          WHERE t.tenant_id = $1 AND t.id = ANY({ids}) ORDER BY t.id"
     ));
@@ -138,9 +123,7 @@ impl DealFacts {
         let account = row.account.as_deref().map(serde_json::from_str).transpose();
         let records: BTreeMap<String, Vec<Value>> =
             serde_json::from_str(&row.records).map_err(AppError::internal)?;
-        let mut subject = record.clone();
-        let lines = records.get(LINES).cloned().unwrap_or_default();
-        subject.insert("lines".to_owned(), Value::Array(lines));
+        let subject = standing::subject(&record, &records);
         Ok(DealFacts {
             head,
             record,
@@ -149,7 +132,7 @@ impl DealFacts {
             answers: serde_json::from_str(&row.answers).map_err(AppError::internal)?,
             records,
             asked: Vec::new(),
-            subject: Value::Object(subject),
+            subject,
         })
     }
 
@@ -186,7 +169,7 @@ impl DealFacts {
         let criteria = criteria(from, stage_id)?;
         let pairs = self.answers.iter().filter_map(|answer| {
             let key = criteria.iter().find(|(_, id)| **id == answer.criterion_id)?.0;
-            Some((key.clone(), answer.given()))
+            Some((key.clone(), answer.clone().given().1))
         });
         let entered_at = self.head.stage_entered_at;
         self.verdict(ctx, from, stage_id, entered_at, pairs.collect(), true)
@@ -200,7 +183,7 @@ impl DealFacts {
         let answers = plan.carried.iter().filter_map(|carried| {
             let mut answers = self.answers.iter();
             let answer = answers.find(|answer| answer.criterion_id == carried.from)?;
-            Some((carried.key.clone(), answer.given()))
+            Some((carried.key.clone(), answer.clone().given().1))
         });
         let is_kept = plan.visit == Visit::Kept;
         let entered_at = match is_kept {
@@ -302,18 +285,6 @@ pub struct Planned {
     pub view: DealPlan,
     /// The gate of the stage that it leaves, as it stood.
     pub before: Verdict,
-}
-
-impl GivenAnswer {
-    fn given(&self) -> Answer {
-        let by = self.by.zip(self.name.clone());
-        Answer {
-            answer: self.answer.clone(),
-            note: self.note.clone(),
-            by: by.map(|(id, name)| Person { id, name }),
-            at: self.at,
-        }
-    }
 }
 
 fn criteria(definition: &Definition, stage: Uuid) -> AppResult<&BTreeMap<String, Uuid>> {
