@@ -1,5 +1,5 @@
-//! Invariant 9: what is in the pool lives, once, and has no owner; a live account without an owner is in the pool; days run
-//! only for what somebody owns.
+//! Invariant 9: what is in the pool lives, once, and has no owner; a live account without an owner is in the pool; no open deal
+//! stands on one; days run only for what somebody owns.
 
 use super::{Finding, select_all};
 use crate::kernel::error::AppResult;
@@ -10,6 +10,7 @@ const STATEMENTS: &[(u8, &str)] = &[
     (9, LEADS),
     (9, OUTSIDE),
     (9, TWICE),
+    (9, DEALS),
     (9, ACCOUNT_CLOCKS),
     (9, LEAD_CLOCKS),
 ];
@@ -33,6 +34,11 @@ FROM accounts t WHERE t.owner_id IS NULL AND t.archived_at IS NULL AND NOT EXIST
 const TWICE: &str = "\
 SELECT tenant_id, record_kind || ' ' || record_id AS record, 'it is in the pool ' || count(*) || ' times' AS sentence
 FROM pool_stays WHERE ended_at IS NULL GROUP BY tenant_id, record_kind, record_id HAVING count(*) > 1";
+
+const DEALS: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record, 'it is open, but its account is in the pool' AS sentence
+FROM opportunities o JOIN pool_stays s ON s.tenant_id = o.tenant_id AND s.record_kind = 'account' AND s.record_id = o.account_id AND s.ended_at IS NULL
+WHERE o.status = 'open' AND o.archived_at IS NULL";
 
 const ACCOUNT_CLOCKS: &str = "\
 SELECT c.tenant_id, 'account ' || c.record_id AS record, 'its days run, but nobody owns it or it does not live' AS sentence

@@ -4,11 +4,13 @@ use super::advance::rules::{Refusal, Status};
 use super::advance::service::LEFT;
 use super::cycles::{self, End};
 use super::hooks::entrance;
+use super::lapse::call_off;
 use super::moves::{Move, MoveKind, make};
 use super::resources::OPPORTUNITY;
 use super::standing::{Head, lock_head};
 use super::views::{MovedView, moved_reply};
 use crate::catalog::resources::COMPETITOR;
+use crate::crm::pool;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -193,7 +195,7 @@ async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<(Head, store
 /// Restart an opportunity
 ///
 /// A customer came back: a new cycle begins in the first stage of the version now published. A probability set by hand,
-/// ticks, answers and approvals do not carry; the old cycle stays as it ended.
+/// ticks, answers and approvals do not carry; the old cycle stays as it ended. Refused while the account is in the pool.
 #[utoipa::path(tag = "opportunities", operation_id = "restart_opportunity", security(("bearer" = ["opportunity.close"])),
     responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/restart")]
@@ -209,6 +211,7 @@ pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResu
                 ),
             ));
         }
+        pool::hold_account(tx, &ctx, head.account_id).await?;
         let entrance = entrance(tx, &ctx, Some(head.pipeline_id)).await?;
         let mut step = Move::of(MoveKind::Restart, &head)?;
         step.to_version_id = entrance.version_id;
@@ -226,7 +229,7 @@ pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResu
 /// Reopen an opportunity
 ///
 /// Takes a mistaken win or loss back: the same cycle and the same stay go on where they were cut, ticks and approvals as
-/// they were. The time it was closed does not count.
+/// they were. The time it was closed does not count. Refused while the account is in the pool.
 #[utoipa::path(tag = "opportunities", operation_id = "reopen_opportunity", security(("bearer" = ["opportunity.close"])), request_body = Reopen,
     responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/reopen")]
@@ -237,6 +240,7 @@ pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reop
         if input.reason.trim().is_empty() {
             return Err(Refusal::ReasonNeeded.into_error(ctx.lang));
         }
+        pool::hold_account(tx, &ctx, head.account_id).await?;
         let mut step = Move::of(MoveKind::Reopen, &head)?;
         step.to_status = Status::Open;
         step.reason = Some(input.reason.clone());

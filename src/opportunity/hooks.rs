@@ -4,6 +4,7 @@ use super::criteria;
 use super::cycles;
 use super::moves::MoveKind;
 use super::{SUBJECTS, lapse};
+use crate::crm::pool;
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -18,7 +19,7 @@ use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::{Change, Hooks};
 use chrono::SecondsFormat;
 use diesel::QueryableByName;
-use diesel::sql_types::{Nullable, Numeric};
+use diesel::sql_types::{Bool, Nullable, Numeric};
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
 use rust_decimal::Decimal;
@@ -40,7 +41,15 @@ fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxF
     Box::pin(async move {
         match change.act {
             Act::Create => enter(tx, ctx, change).await?,
-            Act::Update => may_change(change)?,
+            Act::Update => {
+                may_change(change)?;
+                if change.changed("account_id") {
+                    hold_account(tx, ctx, change).await?;
+                }
+            }
+            Act::Restore if change.text("status") == Some("open") => {
+                return hold_account(tx, ctx, change).await;
+            }
             Act::Archive | Act::Restore => return Ok(()),
         }
         probability(ctx, change)
@@ -66,10 +75,21 @@ fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFu
     })
 }
 
+/// No open deal stands on an account of the pool, which anyone may claim.
+async fn hold_account(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {
+    match change.id_of("account_id") {
+        Some(account) => pool::hold_account(tx, ctx, account).await,
+        None => Ok(()),
+    }
+}
+
+/// What the stage entered gives, and whether the account is in the pool.
 #[derive(QueryableByName)]
 struct Chances {
     #[diesel(sql_type = Nullable<Numeric>)]
     calibrated: Option<Decimal>,
+    #[diesel(sql_type = Bool)]
+    is_in_pool: bool,
 }
 
 /// Where a cycle begins: the version now published and its first stage.
@@ -96,21 +116,34 @@ pub async fn entrance(tx: &mut Tx, ctx: &Ctx, pipeline: Option<Uuid>) -> AppResu
     })
 }
 
-async fn calibrated(tx: &mut Tx, ctx: &Ctx, entrance: &Entrance) -> AppResult<Option<Decimal>> {
+/// The calibrated chance of the stage entered. The account, which is held already since the deal refers to it, must not be
+/// in the pool.
+async fn calibrated(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    entrance: &Entrance,
+    account: Uuid,
+) -> AppResult<Option<Decimal>> {
     let mut sql = Sql::of(ctx.tenant);
     let version = sql.place(Bind::Id(entrance.version_id));
     let stage = sql.place(Bind::Id(entrance.stage_id));
+    let is_in_pool = pool::is_unowned_account(&sql.place(Bind::Id(account)));
     sql.push(&format!(
-        "SELECT s.probability_calibrated AS calibrated FROM version_stages s \
+        "SELECT s.probability_calibrated AS calibrated, {is_in_pool} AS is_in_pool FROM version_stages s \
          WHERE s.tenant_id = $1 AND s.version_id = {version} AND s.stage_id = {stage}"
     ));
     let row: Chances = sql.query().get_result(&mut **tx).await?;
+    if row.is_in_pool {
+        return Err(pool::account_in_pool(account));
+    }
     Ok(row.calibrated)
 }
 
 async fn enter(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
     let entrance = entrance(tx, ctx, change.id_of("pipeline_id")).await?;
-    let calibrated = calibrated(tx, ctx, &entrance).await?;
+    let account = change.id_of("account_id");
+    let account = account.ok_or_else(|| AppError::invalid(vec![Fault::required("/account_id")]))?;
+    let calibrated = calibrated(tx, ctx, &entrance, account).await?;
     let now = ctx.now.to_rfc3339_opts(SecondsFormat::Micros, true);
     let members = [
         ("pipeline_id", json!(entrance.pipeline_id)),

@@ -263,6 +263,56 @@ async fn a_record_is_released_by_its_owner_and_not_while_a_deal_is_open() {
 }
 
 #[tokio::test]
+async fn no_deal_is_opened_on_an_account_of_the_pool_before_somebody_claims_it() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let pipeline = published(admin, crate::support::make_deals::plain()).await;
+    let reason = json!({ "key": "gone", "name": "客户取消" });
+    admin.post("/v1/loss-reasons", reason).await.expect(201);
+    let made = deal(admin, &pipeline, None).await;
+    let held = made["account_id"].as_str().unwrap();
+    let here = format!("/v1/opportunities/{}", id(&made));
+    let body = json!({ "name": "采购", "account_id": held, "pipeline_id": pipeline });
+    let archived = admin.post("/v1/opportunities", body.clone()).await.expect(201);
+    let archived = format!("/v1/opportunities/{}", id(&archived));
+    let elsewhere = deal(admin, &pipeline, None).await;
+    let elsewhere = format!("/v1/opportunities/{}", id(&elsewhere));
+    let lose = json!({ "loss_reason_key": "gone", "reason": "取消" });
+    admin.post(&format!("{here}/lose"), lose).await.expect(200);
+    admin.delete(&archived).await.expect(200);
+    release(admin, "accounts", held).await.expect(200);
+
+    let lead = json!({ "name": "线索" });
+    let lead = id(&admin.post("/v1/leads", lead).await.expect(201));
+    let convert = json!({ "account_id": held, "opportunity": { "pipeline_id": pipeline } });
+    let reopen = json!({ "reason": "误操作" });
+    let refused = [
+        admin.post("/v1/opportunities", body.clone()).await,
+        admin.patch(&elsewhere, json!({ "account_id": held })).await,
+        admin.post(&format!("{here}/reopen"), reopen.clone()).await,
+        admin.post(&format!("{here}/restart"), json!({})).await,
+        admin.post(&format!("{archived}/restore"), json!({})).await,
+        admin.post(&format!("/v1/leads/{lead}/convert"), convert).await,
+    ];
+    let call = format!("POST /v1/pool/accounts/{held}/claim");
+    for answer in refused {
+        assert_eq!(answer.refused(409), "conflict");
+        assert_eq!(answer.body["claim"], json!(call));
+    }
+    let found = crate::support::make_migrations::findings(&company).await;
+    assert_eq!(found, Vec::<String>::new());
+
+    let li = company.member("李", "sales_representative").await;
+    claim(&li, "accounts", held).await.expect(200);
+    admin.post("/v1/opportunities", body).await.expect(201);
+    admin.post(&format!("{here}/reopen"), reopen).await.expect(200);
+    admin
+        .post(&format!("{archived}/restore"), json!({}))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
 async fn an_account_takes_its_contacts_along() {
     let company = company().await;
     let li = company.member("李", "sales_representative").await;

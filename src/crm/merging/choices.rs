@@ -1,5 +1,6 @@
 //! Which record's value each member of the survivor gets: pure.
 
+use crate::crm::resources::ACCOUNT;
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
 use crate::platform::records::{Kind, Resource};
@@ -90,9 +91,25 @@ fn faults(
         } else if survivor.id != *id && losers.iter().all(|loser| loser.id != *id) {
             let message = say("is not a record of this merge", "不是本次合并的记录");
             faults.push(Fault::new(pointer, "unknown_value", message));
+        } else if is_given_up(resource, survivor, losers, name, *id) {
+            let message = say(
+                "has no owner; release the account to the pool instead",
+                "没有负责人；请将客户释放到公海",
+            );
+            faults.push(Fault::new(pointer, "invalid", message));
         }
     }
     faults
+}
+
+/// An account with an owner comes into the pool by a release, which asks about its open deals, not by a choice.
+fn is_given_up(resource: &Resource, survivor: &Side, losers: &[Side], name: &str, id: Uuid) -> bool {
+    let has_owner = |side: &Side| !is_blank(side.record.get("owner_id"));
+    let mut sides = std::iter::once(survivor).chain(losers);
+    resource.singular == ACCOUNT.singular
+        && name == "owner_id"
+        && sides.clone().any(has_owner)
+        && sides.any(|side| side.id == id && !has_owner(side))
 }
 
 fn is_blank(value: Option<&Value>) -> bool {
@@ -180,13 +197,27 @@ pub fn difference(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crm::resources::ACCOUNT;
 
     fn side(record: Value) -> Side {
         Side {
             id: Uuid::now_v7(),
             record: record.as_object().cloned().unwrap_or_default(),
         }
+    }
+
+    #[test]
+    fn no_choice_takes_the_owner_of_an_account_away() {
+        let survivor = side(json!({ "name": "甲", "owner_id": Uuid::now_v7() }));
+        let pooled = side(json!({ "name": "乙", "owner_id": null }));
+        let choices = BTreeMap::from([("owner_id".to_owned(), pooled.id)]);
+        let faults = chosen(&ACCOUNT, &survivor, &[pooled], &choices).unwrap_err();
+        assert_eq!(faults[0].pointer, "/choices/owner_id");
+        let (one, other) = (
+            side(json!({ "name": "甲", "owner_id": null })),
+            side(json!({ "name": "乙", "owner_id": null })),
+        );
+        let choices = BTreeMap::from([("owner_id".to_owned(), other.id)]);
+        assert!(chosen(&ACCOUNT, &one, &[other], &choices).is_ok());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub mod stays;
 
 pub use follow_ups::followed_up;
 pub use schedule::reschedule;
-pub use stays::put;
+pub use stays::{account_in_pool, hold_account, is_unowned_account, put};
 
 use crate::crm::resources::{ACCOUNT, LEAD};
 use crate::kernel::ctx::Ctx;

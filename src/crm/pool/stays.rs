@@ -4,11 +4,12 @@ use super::{Kind, Why, contacts, schedule, unbound};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
+use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
 use crate::platform::records::store::{self, For, Locked, Written};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
@@ -294,11 +295,53 @@ pub async fn give(
     store::save_as(tx, &unbound(ctx), kind.resource(), id, locked, record, verb).await
 }
 
+/// SQL of whether the account of this id is in the pool, or will be as soon as it lives again.
+pub fn is_unowned_account(id: &str) -> String {
+    format!("EXISTS (SELECT 1 FROM accounts p WHERE p.tenant_id = $1 AND p.id = {id} AND p.owner_id IS NULL)")
+}
+
+#[derive(QueryableByName)]
+struct Unowned {
+    #[diesel(sql_type = Bool)]
+    is_unowned: bool,
+}
+
+/// Holds an account for what opens a deal with it: it is not in the pool, and does not come there before the commit. Who
+/// releases it meanwhile waits, and then finds the deal.
+///
+/// # Errors
+/// `conflict` naming the call that claims it.
+pub async fn hold_account(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<()> {
+    let query = sql_query(
+        "SELECT owner_id IS NULL AS is_unowned FROM accounts WHERE tenant_id = $1 AND id = $2 FOR KEY SHARE",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(id);
+    let found: Option<Unowned> = Cached(query).get_result(&mut **tx).await.optional()?;
+    match found {
+        Some(account) if account.is_unowned => Err(account_in_pool(id)),
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of an open deal with an account of the pool.
+pub fn account_in_pool(id: Uuid) -> AppError {
+    let call = format!("POST /v1/pool/accounts/{id}/claim");
+    let refusal = AppError::refuse(
+        Code::Conflict,
+        say(
+            format!("The account is in the public pool; claim it first: {call}"),
+            format!("该客户在公海中,请先领取:{call}"),
+        ),
+    );
+    refusal.with("claim", json!(call))
+}
+
 /// The refusal of what needs a record of the pool.
 pub(super) fn not_in_pool() -> AppError {
     AppError::refuse(
         Code::NotInPool,
-        crate::kernel::text::say(
+        say(
             "It is not in the pool, or no longer",
             "该记录不在公海中,或已被他人领取",
         ),
