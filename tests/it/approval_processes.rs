@@ -188,7 +188,7 @@ async fn a_process_has_one_draft_at_a_time_and_its_versions_are_listed_by_pages(
     assert_eq!(first["data"][0].get("document"), None);
     let next = first["next_cursor"].as_str().unwrap();
     let rest = admin
-        .get(&format!("{versions}?limit=3&cursor={next}"))
+        .get(&format!("{versions}?limit=3&with_total=true&cursor={next}"))
         .await
         .expect(200);
     assert_eq!((numbers(&rest), &rest["next_cursor"]), (vec![1], &Value::Null));

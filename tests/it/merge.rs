@@ -520,10 +520,7 @@ async fn undoing_a_merge_brings_no_account_back_to_the_pool_that_has_an_open_dea
     let deal = format!("/v1/opportunities/{deal}");
     admin.delete(&deal).await.expect(200);
     admin.post(&undo, json!({})).await.expect(200);
-    assert_eq!(
-        get(admin, "accounts", &survivor).await["owner_id"],
-        Value::Null
-    );
+    assert_eq!(get(admin, "accounts", &survivor).await["owner_id"], Value::Null);
     let restored = admin.post(&format!("{deal}/restore"), json!({})).await;
     assert_eq!(restored.refused(409), "conflict");
     clean(company.tenant).await;

@@ -219,7 +219,8 @@ async fn nobody_joins_another_team_by_themselves_whose_rights_go_by_it() {
     let team = json!({ "name": "一组", "leader_id": admin.id });
     let team = id(&admin.post("/v1/teams", team).await.expect(201));
     let joins = json!({ "team_id": team });
-    let grants = json!({ "user.read": "all", "user.write": "all", "account.read": "team" });
+    let grants =
+        json!({ "user.read": "all", "user.write": "all", "team.read": "all", "account.read": "team" });
     role(&company, "clerk", grants).await;
     let clerk = company.member("人事", "clerk").await;
     let own = format!("/v1/users/{}", clerk.id);
