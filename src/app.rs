@@ -129,6 +129,9 @@ pub const TIMERS: Handlers = &[
     (crm::scoring::refresh::DAILY, |tx, ctx, timer| {
         Box::pin(crm::scoring::refresh::fire_daily(tx, ctx, timer))
     }),
+    (crm::duplicates::reviews::DUE, |tx, ctx, timer| {
+        Box::pin(crm::duplicates::reviews::fire_due(tx, ctx, timer))
+    }),
     (crm::handover::record::WARNING, |tx, ctx, timer| {
         Box::pin(crm::handover::timers::fire_warning(tx, ctx, timer))
     }),

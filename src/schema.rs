@@ -951,6 +951,8 @@ diesel::table! {
         link -> Text,
         row_id -> Uuid,
         from_id -> Uuid,
+        /// What the row said before, where the merge changed more than the record that it names.
+        was -> Nullable<Jsonb>,
     }
 }
 
@@ -1658,6 +1660,10 @@ diesel::table! {
         digest -> Nullable<Bytea>,
         is_complete -> Bool,
         created_at -> Timestamptz,
+        /// Of a file of lines that was sent in: the members of all of them, as they first occur.
+        headings -> Nullable<Jsonb>,
+        /// Of an export: the permissions and teams that it was made with; who fetches it must have no less.
+        rights -> Nullable<Jsonb>,
     }
 }
 

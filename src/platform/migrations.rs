@@ -60,6 +60,8 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000020_public_pool",
     "2026-11-22-000021_search",
     "2026-11-22-000022_sources",
+    "2026-11-22-000026_transfer_rights",
+    "2026-11-22-000027_names_found",
     "2026-11-22-000030_gin_at_once",
 ];
 

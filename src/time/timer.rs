@@ -174,13 +174,17 @@ pub async fn ensure(
     Ok(())
 }
 
-/// When the company's next day begins: its local midnight, or the first instant after it where the clocks are put
-/// forward over midnight.
+/// When the company's next day begins.
 pub fn next_midnight(ctx: &Ctx) -> DateTime<Utc> {
+    midnight(ctx, ctx.today().succ_opt().unwrap_or(NaiveDate::MAX))
+}
+
+/// When a day of the company begins: its local midnight, or the first instant after it where the clocks are put forward
+/// over midnight.
+pub fn midnight(ctx: &Ctx, day: NaiveDate) -> DateTime<Utc> {
     let zone = ctx.principal.company.time_zone;
-    let tomorrow = ctx.today().succ_opt().unwrap_or(NaiveDate::MAX);
     let begins = (0..4).find_map(|quarter| {
-        let local = tomorrow.and_time(NaiveTime::MIN) + TimeDelta::minutes(30 * quarter);
+        let local = day.and_time(NaiveTime::MIN) + TimeDelta::minutes(30 * quarter);
         zone.from_local_datetime(&local).earliest()
     });
     begins.map_or(ctx.now + TimeDelta::days(1), |instant| {

@@ -4,7 +4,7 @@
 use super::keys::{self, Named};
 use super::lookup::{self, Hit};
 use super::reviews;
-use super::subject::Subject;
+use super::subject::{Key, KeyKind, Subject};
 use crate::crm::resources::{ACCOUNT, CONTACT, LEAD};
 use crate::kernel::ctx::{ActorKind, Ctx, OnArrival, OnDuplicate};
 use crate::kernel::error::{AppError, AppResult};
@@ -52,22 +52,40 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
     }
     let lacking = keys::claim(tx, record, &present).await?;
     let fresh = present.beyond(&before);
+    let is_new = change.act == Act::Create;
+    let judged = judged(tx, ctx, resource, change, &fresh, &lacking).await;
+    if is_new && matches!(judged, Err(AppError::Refused(_))) {
+        // Whoever makes many at once goes on without it; its claims must not stay.
+        keys::forget(tx, record).await?;
+    }
+    keys::admit(tx, record, &lacking, &judged?).await
+}
+
+/// Looks for others like it and decides. Answers why keys that another record has are admitted.
+async fn judged(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    change: &mut Change,
+    fresh: &Subject,
+    lacking: &[Key],
+) -> AppResult<String> {
     let policy = policy(ctx, resource);
     let is_delivery = ctx.actor_kind == ActorKind::Source;
     let mut hits = Vec::new();
     if is_delivery || policy != OnDuplicate::Allow {
-        hits = lookup::hits(&mut &**tx, ctx, resource, Some(change.id), &fresh).await?;
+        hits = lookup::hits(&mut &**tx, ctx, resource, Some(change.id), fresh).await?;
         hits.retain(|hit| !tx.has_touched(hit.id));
     }
-    let reason = if is_delivery {
-        arrived(tx, ctx, record, &hits).await?
+    if is_delivery {
+        arrived(tx, ctx, Named::new(ctx, resource, change.id), &hits).await
     } else {
-        entered(tx, ctx, resource, change, policy, &hits).await?
-    };
-    keys::admit(tx, record, &lacking, &reason).await
+        entered(tx, ctx, resource, change, policy, &hits, lacking).await
+    }
 }
 
-fn policy(ctx: &Ctx, resource: &Resource) -> OnDuplicate {
+/// The company's setting for what somebody enters.
+pub fn policy(ctx: &Ctx, resource: &Resource) -> OnDuplicate {
     let settings = &ctx.principal.company.duplicates;
     if resource.singular == ACCOUNT.singular {
         settings.accounts
@@ -85,7 +103,6 @@ async fn arrived(tx: &mut Tx, ctx: &Ctx, record: Named, hits: &[Hit]) -> AppResu
         .iter()
         .find(|hit| hit.kind == LEAD.singular && hit.is_live && hit.score.is_exact());
     if let (Some(open), OnArrival::Attach) = (open, ctx.principal.company.duplicates.intake) {
-        keys::forget(tx, record).await?;
         return Err(AppError::refuse(
             Code::Duplicate,
             say(
@@ -116,6 +133,7 @@ async fn entered(
     change: &mut Change,
     policy: OnDuplicate,
     hits: &[Hit],
+    lacking: &[Key],
 ) -> AppResult<String> {
     let record = Named::new(ctx, resource, change.id);
     match policy {
@@ -124,8 +142,9 @@ async fn entered(
                 .iter()
                 .filter(|hit| hit.is_live && hit.score.is_exact())
                 .collect::<Vec<_>>();
-            if !exact.is_empty() {
-                return overridden(tx, ctx, resource, change, &exact);
+            // Somebody else's key is somebody else's, also when nobody was found who has it.
+            if !(exact.is_empty() && lacking.is_empty()) {
+                return overridden(tx, ctx, resource, change, &exact, lacking);
             }
             warn(resource, change, hits);
             Ok("setting: block".to_owned())
@@ -150,10 +169,11 @@ fn overridden(
     resource: &Resource,
     change: &Change,
     exact: &[&Hit],
+    lacking: &[Key],
 ) -> AppResult<String> {
     let told = change.after.get("override_duplicates");
     let Some(reason) = told.and_then(|told| told["reason"].as_str()) else {
-        return Err(blocked(resource, exact));
+        return Err(blocked(resource, exact, lacking));
     };
     ctx.require("duplicate.override")?;
     let of = exact
@@ -170,10 +190,17 @@ fn overridden(
     Ok(reason.to_owned())
 }
 
-fn blocked(resource: &Resource, exact: &[&Hit]) -> AppError {
+fn blocked(resource: &Resource, exact: &[&Hit], lacking: &[Key]) -> AppError {
+    let held = lacking.iter().filter_map(|key| match key.kind {
+        KeyKind::Phone => Some(Rule::Phone),
+        KeyKind::Email => Some(Rule::Email),
+        KeyKind::TaxNumber => Some(Rule::TaxNumber),
+        KeyKind::Name => None,
+    });
     let mut pointers = exact
         .iter()
         .flat_map(|hit| rules(hit))
+        .chain(held)
         .map(|rule| Subject::pointer(resource, rule))
         .collect::<Vec<_>>();
     pointers.sort_unstable();

@@ -133,8 +133,9 @@ fn statement(ctx: &Ctx, resource: &Resource, id: Option<Uuid>, subject: &Subject
     let kinds = sql.place(Bind::Texts(compared_with(resource)));
     let own = sql.place(Bind::Id(id.unwrap_or_default()));
     let arms = [
-        keys_arm(&mut sql, subject, &kinds, &own, true),
-        keys_arm(&mut sql, subject, &kinds, &own, false),
+        keys_arm(&mut sql, subject, &kinds, &own, KeysOf::Own),
+        keys_arm(&mut sql, subject, &kinds, &own, KeysOf::Shared),
+        keys_arm(&mut sql, subject, &kinds, &own, KeysOf::Names),
         names_arm(&mut sql, subject, &kinds, &own),
         colleagues_arm(&mut sql, subject, &own),
     ];
@@ -165,13 +166,31 @@ fn statement(ctx: &Ctx, resource: &Resource, id: Option<Uuid>, subject: &Subject
     sql
 }
 
-/// Same keys; names, of which many may be alike, apart, so that they crowd nothing out.
-fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of_names: bool) -> Option<String> {
+/// Which keys an arm looks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeysOf {
+    /// Of one person or company alone.
+    Own,
+    /// Switchboards and role addresses.
+    Shared,
+    Names,
+}
+
+/// Same keys. Those that many may have stand apart, so that they crowd nothing out; of the others the live ones come first.
+fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of: KeysOf) -> Option<String> {
     let keys = subject
         .keys
         .iter()
-        .filter(|key| (key.kind == KeyKind::Name) == of_names)
+        .filter(|key| match of {
+            KeysOf::Names => key.kind == KeyKind::Name,
+            KeysOf::Shared => key.kind != KeyKind::Name && key.is_shared,
+            KeysOf::Own => !key.is_shared,
+        })
         .collect::<Vec<_>>();
+    let order = match of {
+        KeysOf::Own => "ORDER BY k.standing = 'retired' ",
+        KeysOf::Shared | KeysOf::Names => "",
+    };
     if keys.is_empty() {
         return None;
     }
@@ -182,7 +201,7 @@ fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of_names: 
         "(SELECT k.record_kind, k.record_id, CASE WHEN k.key_kind = 'name' THEN 'same_name' WHEN k.standing = 'shared' THEN 'shared_key' ELSE k.key_kind END AS rule \
           FROM unnest({key_kinds}::text[], {texts}::text[]) AS p (key_kind, key) \
           JOIN identity_keys k ON k.tenant_id = $1 AND k.key_kind = p.key_kind AND k.key = p.key \
-          WHERE k.record_kind = ANY({kinds}) AND k.record_id <> {own} LIMIT 50)"
+          WHERE k.record_kind = ANY({kinds}) AND k.record_id <> {own} {order}LIMIT 50)"
     ))
 }
 

@@ -2,6 +2,7 @@
 //! the company does about either. DOMAIN.md, room 2.
 
 mod catch_up;
+pub mod follow;
 pub mod gate;
 pub mod http;
 pub mod keys;

@@ -17,10 +17,11 @@ use crate::platform::merging::{Link, Links};
 use crate::platform::records::store::{self, For};
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 use crate::platform::reply::Reply;
+use crate::time::timer::{self, Timer};
 use actix_web::{post, web};
 use chrono::NaiveDate;
+use diesel::sql_query;
 use diesel::sql_types::{Date, Jsonb, Nullable, Numeric, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -29,6 +30,9 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
+
+/// The kind of the timer that fires when a pair is no longer set aside.
+pub const DUE: &str = "duplicate_review_due";
 
 pub static DUPLICATE_REVIEW: Resource = Resource {
     singular: "duplicate_review",
@@ -74,7 +78,11 @@ pub static DUPLICATE_REVIEW: Resource = Resource {
         )
         .or("\"open\"")
         .read_only(),
-        Member::day("later_until", "Until when it is set aside.").read_only(),
+        Member::day(
+            "later_until",
+            "Until when it is set aside; when that day begins it is open again.",
+        )
+        .read_only(),
         Member::to("decided_by", &USER, "Who decided.").read_only(),
         Member::instant("decided_at", "When.").read_only(),
     ],
@@ -121,104 +129,11 @@ pub async fn queue(tx: &mut Tx, ctx: &Ctx, record: Named, hits: &[Hit]) -> AppRe
     Ok(())
 }
 
-#[derive(QueryableByName)]
-struct Pair {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Text)]
-    record_kind: String,
-    #[diesel(sql_type = SqlUuid)]
-    record_id: Uuid,
-    #[diesel(sql_type = Text)]
-    other_kind: String,
-    #[diesel(sql_type = SqlUuid)]
-    other_id: Uuid,
-    #[diesel(sql_type = Text)]
-    status: String,
-}
-
-impl Pair {
-    /// The other one of the pair.
-    fn beside(&self, kind: &str, id: Uuid) -> (&str, Uuid) {
-        if self.record_kind == kind && self.record_id == id {
-            (&self.other_kind, self.other_id)
-        } else {
-            (&self.record_kind, self.record_id)
-        }
-    }
-}
-
-/// What was said of a record goes for the one that it was merged into; the pair of the two is decided.
-///
-/// # Errors
-/// Database errors.
-pub async fn follow(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    kind: &'static str,
-    loser: Uuid,
-    survivor: Uuid,
-) -> AppResult<()> {
-    let query = sql_query(
-        "SELECT id, record_kind, record_id, other_kind, other_id, status FROM duplicate_reviews \
-         WHERE tenant_id = $1 AND ((record_kind = $2 AND record_id = $3) OR (other_kind = $2 AND other_id = $3)) \
-         AND status <> 'merged' ORDER BY id FOR UPDATE",
-    )
-    .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<Text, _>(kind)
-    .bind::<SqlUuid, _>(loser);
-    let pairs: Vec<Pair> = Cached(query).load(&mut **tx).await?;
-    for pair in &pairs {
-        let (other_kind, other) = pair.beside(kind, loser);
-        if (other_kind, other) != (kind, survivor) {
-            carry_over(tx, ctx, pair, (kind, survivor), (other_kind, other)).await?;
-        }
-        settle(tx, ctx, pair.id, "merged").await?;
-    }
-    Ok(())
-}
-
-/// The same pair with the survivor in the place of the record that ended.
-async fn carry_over(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    pair: &Pair,
-    one: (&str, Uuid),
-    other: (&str, Uuid),
-) -> AppResult<()> {
-    let mut both = [one, other];
-    both.sort();
-    let id = Uuid::now_v7();
-    let query = sql_query(
-        "INSERT INTO duplicate_reviews (tenant_id, id, record_kind, record_id, other_kind, other_id, score, reasons, status, later_until, decided_by, decided_at, created_at, updated_at) \
-         SELECT $1, $2, $3, $4, $5, $6, score, reasons, status, later_until, decided_by, decided_at, $8, $8 FROM duplicate_reviews \
-         WHERE tenant_id = $1 AND id = $7 ON CONFLICT (tenant_id, record_kind, record_id, other_kind, other_id) DO NOTHING",
-    )
-    .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<SqlUuid, _>(id)
-    .bind::<Text, _>(both[0].0)
-    .bind::<SqlUuid, _>(both[0].1)
-    .bind::<Text, _>(both[1].0)
-    .bind::<SqlUuid, _>(both[1].1)
-    .bind::<SqlUuid, _>(pair.id)
-    .bind::<Timestamptz, _>(ctx.now);
-    if Cached(query).execute(&mut **tx).await? == 1 {
-        let data = json!({ "after_review": pair.id, "status": pair.status });
-        tx.record(Event::new(
-            "duplicate_review.created",
-            "duplicate_review",
-            id,
-            data,
-        ));
-    }
-    Ok(())
-}
-
 /// Decides a pair.
 ///
 /// # Errors
 /// Database errors.
-async fn settle(tx: &mut Tx, ctx: &Ctx, id: Uuid, status: &'static str) -> AppResult<()> {
+pub(super) async fn settle(tx: &mut Tx, ctx: &Ctx, id: Uuid, status: &'static str) -> AppResult<()> {
     let by = (ctx.user != Uuid::nil()).then_some(ctx.user);
     let query = sql_query(
         "UPDATE duplicate_reviews SET status = $3, later_until = NULL, decided_by = $4, decided_at = $5, version = version + 1, updated_at = $5 \
@@ -239,26 +154,6 @@ async fn settle(tx: &mut Tx, ctx: &Ctx, id: Uuid, status: &'static str) -> AppRe
     Ok(())
 }
 
-/// Two records whose merge was undone are two.
-///
-/// # Errors
-/// Database errors.
-pub async fn part(tx: &mut Tx, ctx: &Ctx, kind: &'static str, one: Uuid, other: Uuid) -> AppResult<()> {
-    let query = sql_query(
-        "SELECT id, record_kind, record_id, other_kind, other_id, status FROM duplicate_reviews \
-         WHERE tenant_id = $1 AND record_kind = $2 AND other_kind = $2 AND record_id = least($3, $4) AND other_id = greatest($3, $4) FOR UPDATE",
-    )
-    .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<Text, _>(kind)
-    .bind::<SqlUuid, _>(one)
-    .bind::<SqlUuid, _>(other);
-    let pairs: Vec<Pair> = Cached(query).load(&mut **tx).await?;
-    for pair in pairs {
-        settle(tx, ctx, pair.id, "distinct").await?;
-    }
-    Ok(())
-}
-
 /// What somebody says of a pair.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -274,7 +169,7 @@ pub struct DecideReview {
     #[serde(default)]
     #[schema(example = json!({}))]
     pub choices: BTreeMap<String, Uuid>,
-    /// With `later`: until when; open ended when not given.
+    /// With `later`: until when; the pair is open again when that day begins. Open ended when not given.
     #[serde(default)]
     #[schema(example = "2034-06-01")]
     pub until: Option<NaiveDate>,
@@ -334,6 +229,42 @@ async fn set_aside(tx: &mut Tx, ctx: &Ctx, id: Uuid, until: Option<NaiveDate>) -
         .bind::<SqlUuid, _>(id)
         .bind::<Nullable<Date>, _>(until);
     Cached(query).execute(&mut **tx).await?;
+    match until {
+        Some(until) => wake_on(tx, ctx, id, until).await,
+        None => timer::cancel(tx, ctx, DUE, (DUPLICATE_REVIEW.singular, id)).await,
+    }
+}
+
+/// Lets a pair that is set aside come back when that day begins.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn wake_on(tx: &mut Tx, ctx: &Ctx, id: Uuid, until: NaiveDate) -> AppResult<()> {
+    let due_at = timer::midnight(ctx, until);
+    timer::set(tx, ctx, DUE, (DUPLICATE_REVIEW.singular, id), due_at, json!({})).await
+}
+
+/// A pair that was set aside until today is open again.
+///
+/// # Errors
+/// Database errors.
+pub async fn fire_due(tx: &mut Tx, ctx: &Ctx, timer: &Timer) -> AppResult<()> {
+    let query = sql_query(
+        "UPDATE duplicate_reviews SET status = 'open', later_until = NULL, decided_by = NULL, decided_at = NULL, \
+         version = version + 1, updated_at = $3 WHERE tenant_id = $1 AND id = $2 AND status = 'later' AND later_until <= $4",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(timer.subject_id)
+    .bind::<Timestamptz, _>(ctx.now)
+    .bind::<Date, _>(ctx.today());
+    if Cached(query).execute(&mut **tx).await? == 1 {
+        tx.record(Event::new(
+            "duplicate_review.reopened",
+            DUPLICATE_REVIEW.singular,
+            timer.subject_id,
+            json!({ "status": "open" }),
+        ));
+    }
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 //! other.
 
 use super::choices::{self, Side};
+use crate::crm::duplicates::follow;
 use crate::crm::duplicates::keys::{self, Named};
-use crate::crm::duplicates::reviews;
 use crate::crm::duplicates::subject::Subject;
 use crate::crm::pool;
 use crate::crm::resources::LEAD;
@@ -98,7 +98,7 @@ pub async fn merge(
             *moved.entry(link.name()).or_insert(0) += count;
         }
         keep_owner(tx, ctx, merging, loser, &after).await?;
-        reviews::follow(tx, ctx, resource.singular, loser.id, survivor).await?;
+        follow::merged(tx, ctx, merging, loser.id).await?;
     }
     // Now that it has all that the others had: a lead's score counts their behaviour too.
     let body = go_on(tx, ctx, resource, merging, &locked, own.record, after.clone()).await?;

@@ -2,10 +2,11 @@
 
 use super::choices;
 use super::service::{claim_all, lock_rows, permission};
-use crate::crm::duplicates::reviews;
+use crate::crm::duplicates::follow;
 use crate::crm::pool::releases::without_open_deals;
 use crate::crm::pool::{self, Deals};
 use crate::crm::resources::{ACCOUNT, LEAD};
+use crate::crm::scoring::{self, apply::Occasion};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::problem::Code;
@@ -101,7 +102,6 @@ pub async fn undo(
     entry::enter(tx, ctx.tenant, resource, &found_by.collect::<Vec<_>>()).await?;
     for (id, record) in restored.iter().zip(&records) {
         claim_all(tx, ctx, resource, *id, record).await?;
-        reviews::part(tx, ctx, resource.singular, survivor, *id).await?;
     }
     if resource.singular == ACCOUNT.singular {
         let ids = restored.iter().chain([&survivor]);
@@ -110,6 +110,7 @@ pub async fn undo(
         let unowned = unowned.map(|(id, _)| *id).collect();
         without_open_deals(tx, ctx, deals, unowned).await?;
     }
+    follow::unmerged(tx, ctx, merging, &restored).await?;
     let not_returned = left(tx, ctx, merging).await?;
     close(tx, ctx, merging).await?;
     let data = json!({ "merge_id": merge, "restored": restored, "returned": returned });
@@ -242,6 +243,10 @@ async fn write_survivor(
     let (was, _) = choices::difference(resource, &before, &after);
     if !was.is_empty() {
         store::save_as(tx, ctx, resource, survivor, locked, after.clone(), "unmerged").await?;
+    } else if resource.singular == LEAD.singular {
+        // Whatever it did that went back counts for it no longer.
+        let occasion = Occasion::Happened("lead.unmerged");
+        scoring::apply::apply(tx, ctx, std::slice::from_ref(&before), occasion).await?;
     }
     Ok(after)
 }

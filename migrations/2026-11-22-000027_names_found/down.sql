@@ -1,0 +1,2 @@
+DROP INDEX external_ids_lower_idx;
+DROP INDEX accounts_lower_name_idx;
