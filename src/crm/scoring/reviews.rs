@@ -33,7 +33,8 @@ pub struct RejectLead {
 
 /// Lists the reviews of candidates
 ///
-/// Of the leads that you see, who has waited longest first; `status=open` is the queue.
+/// Of the leads that you see, who has waited longest first; `status=open` is the queue. Reviews of archived and merged leads
+/// are left out until the lead is back.
 #[utoipa::path(tag = "scoring", operation_id = "list_review_queue", security(("bearer" = ["lead.read"])),
     params(
         ("limit" = Option<i64>, Query, description = "Most entries of the page.", minimum = 1, maximum = 200, example = 50),
@@ -50,7 +51,7 @@ pub async fn list_review_queue(
     shared: Shared,
     ctx: Ctx,
 ) -> AppResult<Reply> {
-    records::list_of_all(&LEAD_REVIEW, request, db, shared, ctx).await
+    records::list_of_live(&LEAD_REVIEW, request, db, shared, ctx).await
 }
 
 /// Accept a candidate

@@ -128,7 +128,8 @@ pub async fn list(
     ctx: Ctx,
 ) -> AppResult<Reply> {
     let parent = parent_id(resource, &request)?;
-    list_under(resource, parent, request, db, shared, ctx).await
+    let of = parent.map_or(Of::All, Of::One);
+    list_under(resource, of, request, db, shared, ctx).await
 }
 
 /// A page of the parts of all parents that the caller sees, for a route of one's own.
@@ -142,12 +143,34 @@ pub async fn list_of_all(
     shared: Shared,
     ctx: Ctx,
 ) -> AppResult<Reply> {
-    list_under(resource, None, request, db, shared, ctx).await
+    list_under(resource, Of::All, request, db, shared, ctx).await
+}
+
+/// Like [`list_of_all`], of parents that are live only.
+///
+/// # Errors
+/// As [`list_of_all`].
+pub async fn list_of_live(
+    resource: &'static Resource,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    ctx: Ctx,
+) -> AppResult<Reply> {
+    list_under(resource, Of::Live, request, db, shared, ctx).await
+}
+
+/// Whose parts are listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    All,
+    Live,
+    One(Uuid),
 }
 
 async fn list_under(
     resource: &'static Resource,
-    parent: Option<Uuid>,
+    of: Of,
     request: HttpRequest,
     db: web::Data<Db>,
     shared: Shared,
@@ -159,12 +182,17 @@ async fn list_under(
         fields: &fields,
         mode: Mode::Asked,
     };
-    let asked = query::parse(
+    let mut asked = query::parse(
         &terms,
         resource,
         request.query_string(),
         &store::expandable(resource),
     )?;
+    asked.is_of_live = of == Of::Live;
+    let parent = match of {
+        Of::One(parent) => Some(parent),
+        Of::All | Of::Live => None,
+    };
     let position = query::read_cursor(&shared.auth.secrets, &ctx, request.path(), &asked)?;
     let place = Place {
         path: request.path(),

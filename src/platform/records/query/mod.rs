@@ -34,6 +34,8 @@ pub struct ListRequest {
     pub expand: Vec<String>,
     /// Only archived ones, or only live ones.
     pub archived: bool,
+    /// Of parts: only those whose parent is live.
+    pub is_of_live: bool,
     conditions: Vec<Condition>,
     /// Whether a text is looked for: how common it is decides how the list is best read.
     pub is_searched: bool,
@@ -53,6 +55,7 @@ impl ListRequest {
             with_total: false,
             expand: Vec::new(),
             archived: false,
+            is_of_live: false,
             conditions: Vec::new(),
             is_searched: false,
             trees: Vec::new(),

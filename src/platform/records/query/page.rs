@@ -115,6 +115,12 @@ fn filters(
     if let (Access::Part { key, .. }, Some(parent)) = (resource.access, parent) {
         text.push_str(&format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))));
     }
+    if let (Access::Part { parent, key, .. }, true) = (resource.access, request.is_of_live) {
+        text.push_str(&format!(
+            " AND EXISTS (SELECT 1 FROM {} v WHERE v.tenant_id = $1 AND v.id = t.{key} AND v.archived_at IS NULL)",
+            parent.table
+        ));
+    }
     for condition in &request.conditions {
         let place = sql.place(condition.value.clone());
         text.push_str(&format!(" AND {}{place}{}", condition.before, condition.after));
