@@ -2,8 +2,9 @@
 
 use super::csv_out::{MARK, cell, line};
 use super::files::{self, Whole};
+use super::rights::Rights;
 use super::targets::TransferSubject;
-use super::xlsx_out::{self, Archive, MOST_ROWS};
+use super::xlsx_out::{self, Archive, has_room};
 use crate::jobs::{self, JobKind, JobRun, Progress, Step};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -91,7 +92,11 @@ pub struct ExportOptions {
 
 /// Where an export stands between two chunks.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Tally {
+    /// Set when it begins: what the headings say, every row says.
+    columns: Vec<String>,
+    rights: Rights,
     position: Option<Vec<String>>,
     size: i64,
     rows: i64,
@@ -142,11 +147,15 @@ fn faults(options: &ExportOptions) -> Vec<Fault> {
 
 async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
     let options: ExportOptions = serde_json::from_value(run.params.clone()).map_err(AppError::internal)?;
-    let columns = columns(ctx, &options);
     let mut tally: Tally = match &run.checkpoint {
         Some(checkpoint) => serde_json::from_value(checkpoint.clone()).map_err(AppError::internal)?,
         None => Tally::default(),
     };
+    if tally.columns.is_empty() {
+        tally.columns = columns(ctx, &options);
+    }
+    let columns = tally.columns.clone();
+    tally.rights.note(ctx, options.resource, &columns);
     let mut bytes = Vec::new();
     if run.checkpoint.is_none() {
         let name = format!("{}.{}", options.resource.resource().plural, options.format.name());
@@ -158,15 +167,15 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         bytes.extend(written(options.format, &columns, record)?);
     }
     tally.rows += i64::try_from(records.len()).unwrap_or(0);
-    if options.format == ExportFormat::Xlsx && tally.rows >= MOST_ROWS {
+    files::put(tx, ctx.tenant, run.id, tally.size, &bytes).await?;
+    tally.size += i64::try_from(bytes.len()).unwrap_or(0);
+    if options.format == ExportFormat::Xlsx && !has_room(tally.rows + 1, tally.size) {
         let message = say(
-            "A sheet has 1,048,576 rows at most; take csv",
-            "工作表最多 1,048,576 行,请使用 csv",
+            "A sheet has 1,048,576 rows and 4 GiB at most; take csv",
+            "工作表最多 1,048,576 行、4 GiB,请使用 csv",
         );
         return Err(AppError::refuse(Code::TooLarge, message));
     }
-    files::put(tx, ctx.tenant, run.id, tally.size, &bytes).await?;
-    tally.size += i64::try_from(bytes.len()).unwrap_or(0);
     let progress = Progress {
         done: tally.rows,
         total: is_end.then_some(tally.rows),
@@ -181,6 +190,8 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         digest: &[],
         encoding: Some("UTF-8"),
         delimiter: None,
+        headings: None,
+        rights: Some(serde_json::to_value(&tally.rights).map_err(AppError::internal)?),
     };
     files::complete(tx, ctx.tenant, run.id, &whole).await?;
     let said = json!({
@@ -306,7 +317,8 @@ pub async fn create_export(db: web::Data<Db>, command: Command<ExportOptions>) -
 
 /// Fetch an exported file
 ///
-/// Streamed; yours alone, as long as you may still read what it holds.
+/// Streamed; yours alone, as long as you may still read what it holds: `forbidden` when your permissions have become
+/// narrower than those that it was made with, or your team is another.
 #[utoipa::path(tag = "jobs", operation_id = "download_export", security(("bearer" = [])), responses((status = 200, description = "The file.", content(
     (String = "text/csv", example = json!("id,name\r\n")),
     (String = "application/x-ndjson", example = json!("{\"name\":\"王芳\"}\n")),
@@ -317,16 +329,15 @@ pub async fn download_export(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<H
     let file = db
         .read(async |conn| files::find(conn, &ctx, "export", id.0).await)
         .await?;
-    let subject = [
-        TransferSubject::Lead,
-        TransferSubject::Account,
-        TransferSubject::Contact,
-        TransferSubject::Opportunity,
-    ]
-    .into_iter()
-    .find(|subject| file.name.starts_with(subject.resource().plural));
+    let subject = TransferSubject::ALL
+        .into_iter()
+        .find(|subject| file.name.starts_with(subject.resource().plural));
     if let Some(subject) = subject {
         ctx.require(&subject.resource().read_permission())?;
+    }
+    if let Some(rights) = file.rights {
+        let rights: Rights = serde_json::from_value(rights).map_err(AppError::internal)?;
+        rights.require(&ctx)?;
     }
     let kind = match file.format.as_str() {
         "csv" => "text/csv; charset=utf-8",

@@ -4,9 +4,10 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppResult, OrNotFound};
 use crate::platform::db::Cached;
 use bytes::Bytes;
-use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Binary, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
 use uuid::Uuid;
 
 /// Size of a piece of a file that was sent in.
@@ -29,6 +30,12 @@ pub struct File {
     pub delimiter: Option<String>,
     #[diesel(sql_type = BigInt)]
     pub size_bytes: i64,
+    /// Of a file of lines that was sent in: the members of all of them.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    pub headings: Option<Value>,
+    /// Of an export: the rights that it was made with.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    pub rights: Option<Value>,
 }
 
 /// Notes a file whose bytes are to come.
@@ -83,6 +90,8 @@ pub struct Whole<'a> {
     pub digest: &'a [u8],
     pub encoding: Option<&'a str>,
     pub delimiter: Option<&'a str>,
+    pub headings: Option<Value>,
+    pub rights: Option<Value>,
 }
 
 /// Notes that a file is whole.
@@ -93,15 +102,17 @@ pub async fn complete(
     whole: &Whole<'_>,
 ) -> AppResult<()> {
     let query = sql_query(
-        "UPDATE transfer_files SET is_complete = true, size_bytes = $3, digest = $4, encoding = $5, delimiter = $6 \
-         WHERE tenant_id = $1 AND id = $2",
+        "UPDATE transfer_files SET is_complete = true, size_bytes = $3, digest = $4, encoding = $5, delimiter = $6, \
+         headings = $7, rights = $8 WHERE tenant_id = $1 AND id = $2",
     )
     .bind::<SqlUuid, _>(tenant)
     .bind::<SqlUuid, _>(file)
     .bind::<BigInt, _>(whole.size)
     .bind::<Binary, _>(whole.digest)
     .bind::<Nullable<Text>, _>(whole.encoding)
-    .bind::<Nullable<Text>, _>(whole.delimiter);
+    .bind::<Nullable<Text>, _>(whole.delimiter)
+    .bind::<Nullable<Jsonb>, _>(whole.headings.as_ref())
+    .bind::<Nullable<Jsonb>, _>(whole.rights.as_ref());
     Cached(query).execute(conn).await?;
     Ok(())
 }
@@ -118,7 +129,7 @@ pub async fn forget(conn: &mut AsyncPgConnection, tenant: Uuid, file: Uuid) -> A
 /// A whole file that is the caller's own.
 pub async fn find(conn: &mut &AsyncPgConnection, ctx: &Ctx, purpose: &str, id: Uuid) -> AppResult<File> {
     let query = sql_query(
-        "SELECT id, name, format, encoding, delimiter, size_bytes FROM transfer_files \
+        "SELECT id, name, format, encoding, delimiter, size_bytes, headings, rights FROM transfer_files \
          WHERE tenant_id = $1 AND id = $2 AND user_id = $3 AND purpose = $4 AND is_complete",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
@@ -166,28 +177,60 @@ pub async fn window(
     file: &File,
     start: i64,
 ) -> AppResult<Window> {
-    let piece = i64::try_from(PIECE).unwrap_or(i64::MAX);
-    let pieces = i64::try_from(WINDOW / PIECE + 1).unwrap_or(8);
+    let bytes = read(conn, tenant, file, start, start + place(WINDOW)).await?;
+    let end = start + place(bytes.len());
+    Ok(Window {
+        bytes: bytes.into(),
+        start,
+        is_end: end >= file.size_bytes,
+    })
+}
+
+/// So many bytes of a file from a place on, as if it were all of it.
+pub async fn stretch(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    file: &File,
+    start: i64,
+    length: i64,
+) -> AppResult<Window> {
+    let mut bytes = read(conn, tenant, file, start, start + length).await?;
+    bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+    Ok(Window {
+        bytes: bytes.into(),
+        start,
+        is_end: true,
+    })
+}
+
+/// The bytes from a place on to the end of the piece in which another place lies.
+async fn read(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    file: &File,
+    start: i64,
+    end: i64,
+) -> AppResult<Vec<u8>> {
+    let piece = place(PIECE);
     let query = sql_query(
-        "SELECT start_at, content FROM transfer_chunks WHERE tenant_id = $1 AND file_id = $2 AND start_at >= $3 \
-         ORDER BY start_at LIMIT $4",
+        "SELECT start_at, content FROM transfer_chunks WHERE tenant_id = $1 AND file_id = $2 AND start_at BETWEEN $3 AND $4 \
+         ORDER BY start_at",
     )
     .bind::<SqlUuid, _>(tenant)
     .bind::<SqlUuid, _>(file.id)
     .bind::<BigInt, _>(start / piece * piece)
-    .bind::<BigInt, _>(pieces);
+    .bind::<BigInt, _>(end);
     let found: Vec<Piece> = Cached(query).load(conn).await?;
     let mut bytes = Vec::new();
     for piece in found {
         let skip = usize::try_from(start - piece.start_at).unwrap_or(0);
         bytes.extend_from_slice(piece.content.get(skip..).unwrap_or_default());
     }
-    let end = start + i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-    Ok(Window {
-        bytes: bytes.into(),
-        start,
-        is_end: end >= file.size_bytes,
-    })
+    Ok(bytes)
+}
+
+fn place(at: usize) -> i64 {
+    i64::try_from(at).unwrap_or(i64::MAX)
 }
 
 /// The piece of a file that begins at a place, or after it.

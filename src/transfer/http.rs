@@ -1,58 +1,27 @@
-//! Sending files in, looking at what would become of them, importing them, and the errors as a file.
+//! Looking at what would become of files, importing them, and the errors as a file.
 
-use super::files::{self, PIECE, Whole};
-use super::import::{kind_of, layout};
-use super::plan::{ImportOptions, Plan};
-use super::text::{self, Sniffer};
-use super::{csv_out, lookup, workbook};
+use super::files;
+use super::import::{headings, kind_of, layout};
+use super::options::ImportOptions;
+use super::plan::Plan;
+use super::text::{self, Headings};
+use super::{csv_out, lookup};
 use crate::jobs;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
-use crate::kernel::text::say;
 use crate::platform::db::Db;
-use crate::platform::gatekeeper::{Command, Id, Shared};
+use crate::platform::gatekeeper::{Command, Id};
 use crate::platform::records::custom;
-use crate::platform::records::query::{bad_parameters, pairs};
 use crate::platform::reply::Reply;
-use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use futures::StreamExt;
+use actix_web::{HttpResponse, get, post, web};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
+use utoipa::ToSchema;
 
 /// Rows that a preview shows.
 const SHOWN: usize = 5;
-
-/// The parameters of a file that is sent in.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "the document's description of what is read by hand")]
-struct FileParameters {
-    /// Its name, for whoever reads the list of imports later.
-    #[param(max_length = 200, example = "客户信息收集表.xlsx")]
-    name: Option<String>,
-}
-
-/// A file that was taken in.
-#[derive(Serialize, ToSchema)]
-pub struct ImportFile {
-    #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
-    pub id: Uuid,
-    #[schema(example = "客户信息收集表.xlsx")]
-    pub name: String,
-    /// How it is kept: `csv` or `ndjson`; of a workbook the first sheet is kept as `csv`.
-    #[schema(example = "csv")]
-    pub format: String,
-    /// In which encoding its text was recognised to be.
-    #[schema(example = "gb18030")]
-    pub encoding: String,
-    #[schema(minimum = 0, example = 730457)]
-    pub size_bytes: i64,
-}
 
 /// What would become of a file.
 #[derive(Serialize, ToSchema)]
@@ -83,7 +52,7 @@ pub struct ImportPreviewColumn {
 /// A row of a file as it would be.
 #[derive(Serialize, ToSchema)]
 pub struct ImportPreviewRow {
-    /// As a spreadsheet counts: the headings are row 1.
+    /// As a spreadsheet counts, blank rows too: the headings are row 1 when nothing stands above them. In NDJSON the line.
     #[schema(minimum = 1, example = 2)]
     pub row: i64,
     /// The members of the record.
@@ -101,196 +70,6 @@ pub struct ImportPreviewFault {
     pub code: String,
     #[schema(example = "is no day of the declared form")]
     pub message: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    Csv,
-    Ndjson,
-    Workbook,
-}
-
-fn sent(request: &HttpRequest) -> AppResult<Sent> {
-    let kind = request
-        .headers()
-        .get("content-type")
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    match kind.as_str() {
-        "text/csv" => Ok(Sent::Csv),
-        "application/x-ndjson" | "application/jsonl" => Ok(Sent::Ndjson),
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => Ok(Sent::Workbook),
-        _ => Err(AppError::refuse(
-            Code::UnsupportedMediaType,
-            say(
-                "Send text/csv, application/x-ndjson or an XLSX workbook, with its content type",
-                "请以对应的内容类型发送 text/csv、application/x-ndjson 或 XLSX 工作簿",
-            ),
-        )),
-    }
-}
-
-fn too_large(most: usize) -> AppError {
-    let most = most / 1024 / 1024;
-    AppError::refuse(
-        Code::TooLarge,
-        say(
-            format!("The file is larger than {most} MiB"),
-            format!("文件超过 {most} MiB"),
-        ),
-    )
-}
-
-/// Send in a file to import
-///
-/// The bytes as they are, with their content type: `text/csv` in any usual encoding (UTF-8, UTF-16 with a byte order mark,
-/// GBK and GB 18030 are recognised), `application/x-ndjson`, or an XLSX workbook. It is kept for seven days and read only
-/// by you: preview and import it by its id, as often as you like.
-#[utoipa::path(tag = "jobs", operation_id = "create_import_file", params(FileParameters), security(("bearer" = [])),
-    request_body(description = "The file.", content(
-        (String = "text/csv", example = "客户名称,所属行业\n科技有限公司,信息技术\n"),
-        (String = "application/x-ndjson", example = "{\"name\":\"王芳\"}\n"),
-        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", example = "the bytes of the workbook"),
-    )),
-    responses((status = 201, body = ImportFile)))]
-#[post("/v1/import-files")]
-pub async fn create_import_file(
-    request: HttpRequest,
-    db: web::Data<Db>,
-    shared: Shared,
-    ctx: Ctx,
-    mut payload: web::Payload,
-) -> AppResult<Reply> {
-    let sent = sent(&request)?;
-    let name = name_of(&request)?;
-    let most = shared.import_max_bytes;
-    let id = Uuid::now_v7();
-    let format = if sent == Sent::Ndjson { "ndjson" } else { "csv" };
-    let mut taker = Taker {
-        db: &db,
-        ctx: &ctx,
-        id,
-        sniffer: Sniffer::default(),
-        size: 0,
-        buffer: Vec::new(),
-    };
-    db.bookkeep(async |conn| files::begin(conn, &ctx, id, "import", &name, format).await)
-        .await?;
-    let (mut digest, mut arrived, mut book) = (Sha256::new(), 0_usize, Vec::new());
-    while let Some(bytes) = payload.next().await {
-        let bytes = bytes.map_err(|_| {
-            AppError::refuse(
-                Code::MalformedBody,
-                say("The body ended too early", "请求体不完整"),
-            )
-        })?;
-        arrived += bytes.len();
-        if arrived > most {
-            db.bookkeep(async |conn| files::forget(conn, ctx.tenant, id).await)
-                .await?;
-            return Err(too_large(most));
-        }
-        digest.update(&bytes);
-        match sent {
-            Sent::Workbook => book.extend_from_slice(&bytes),
-            Sent::Csv | Sent::Ndjson => taker.take(&bytes, false).await?,
-        }
-    }
-    if sent == Sent::Workbook {
-        let table = tokio::task::spawn_blocking(move || workbook::to_csv(&book)).await;
-        match table.map_err(AppError::internal)? {
-            Ok(table) => taker.take(&table, false).await?,
-            Err(error) => {
-                db.bookkeep(async |conn| files::forget(conn, ctx.tenant, id).await)
-                    .await?;
-                return Err(error);
-            }
-        }
-    }
-    taker.take(&[], true).await?;
-    let digest = digest.finalize().to_vec();
-    let (encoding, delimiter) = (
-        taker.sniffer.encoding().name(),
-        char::from(taker.sniffer.delimiter()).to_string(),
-    );
-    let view = ImportFile {
-        id,
-        name,
-        format: format.to_owned(),
-        encoding: encoding.to_owned(),
-        size_bytes: taker.size,
-    };
-    let mut ctx = ctx.clone();
-    if let Some(key) = &mut ctx.idempotency {
-        key.request_hash.clone_from(&digest);
-    }
-    db.write(&ctx, async |tx| {
-        let whole = Whole {
-            size: view.size_bytes,
-            digest: &digest,
-            encoding: Some(encoding),
-            delimiter: Some(&delimiter),
-        };
-        files::complete(tx, ctx.tenant, id, &whole).await?;
-        Reply::json(201, &view)
-    })
-    .await
-}
-
-fn name_of(request: &HttpRequest) -> AppResult<String> {
-    let mut faults = Vec::new();
-    let mut name = String::from("import");
-    for (parameter, value) in pairs(request.query_string(), &mut faults) {
-        if parameter != "name" {
-            faults.push(crate::event::window::unknown_parameter(&parameter, "name"));
-        } else if value.chars().count() > 200 {
-            faults.push(Fault::new(
-                "?name",
-                "too_long",
-                say("has more than 200 characters", "超过 200 个字符"),
-            ));
-        } else {
-            name = value;
-        }
-    }
-    if faults.is_empty() {
-        Ok(name)
-    } else {
-        Err(bad_parameters(faults))
-    }
-}
-
-/// Puts what arrives into pieces of one size.
-struct Taker<'a> {
-    db: &'a Db,
-    ctx: &'a Ctx,
-    id: Uuid,
-    sniffer: Sniffer,
-    size: i64,
-    buffer: Vec<u8>,
-}
-
-impl Taker<'_> {
-    async fn take(&mut self, bytes: &[u8], is_last: bool) -> AppResult<()> {
-        let kept = self.sniffer.take(bytes, is_last);
-        self.buffer.extend(kept);
-        while self.buffer.len() >= PIECE || (is_last && !self.buffer.is_empty()) {
-            let length = PIECE.min(self.buffer.len());
-            let piece = self.buffer.drain(..length).collect::<Vec<_>>();
-            let (id, tenant, start) = (self.id, self.ctx.tenant, self.size);
-            self.db
-                .bookkeep(async |conn| files::put(conn, tenant, id, start, &piece).await)
-                .await?;
-            self.size += i64::try_from(piece.len()).unwrap_or(0);
-        }
-        Ok(())
-    }
 }
 
 /// What would become of a file
@@ -316,17 +95,15 @@ async fn look(
     let subject = options.resource;
     let file = files::find(conn, ctx, "import", options.file_id).await?;
     let layout = layout(&file);
-    let window = files::window(conn, ctx.tenant, &file, 0).await?;
-    let (headings, start) = text::headings(&layout, &window)?;
+    let Headings { names, next, row } = headings(conn, ctx.tenant, &file, &layout).await?;
     let definitions = custom::definitions(conn, ctx.tenant, subject.resource().singular).await?;
     let fields = definitions
         .iter()
         .map(|field| format!("custom.{}", field.key))
         .collect::<Vec<_>>();
-    let (plan, faults) = Plan::new(options, &headings, definitions);
-    let rest = files::window(conn, ctx.tenant, &file, start).await?;
-    let first = if layout.is_csv { 2 } else { 1 };
-    let found = text::rows(&layout, &rest, &headings, first, SHOWN)?;
+    let (plan, faults) = Plan::new(options, &names, definitions);
+    let rest = files::window(conn, ctx.tenant, &file, next).await?;
+    let found = text::rows(&layout, &rest, &names, row, SHOWN)?;
     let mut drafts = found
         .rows
         .into_iter()
@@ -334,7 +111,7 @@ async fn look(
         .collect::<Vec<_>>();
     lookup::resolve(conn, ctx, &plan, &mut drafts).await?;
     let told = |faults: Vec<Fault>| faults.iter().map(|fault| told(ctx, fault)).collect::<Vec<_>>();
-    let columns = headings.iter().map(|heading| ImportPreviewColumn {
+    let columns = names.iter().map(|heading| ImportPreviewColumn {
         heading: heading.clone(),
         target: plan.target(heading).map(str::to_owned),
     });
@@ -395,10 +172,9 @@ pub async fn create_import(db: web::Data<Db>, command: Command<ImportOptions>) -
             _ => error,
         })?;
         let layout = layout(&file);
-        let window = files::window(conn, ctx.tenant, &file, 0).await?;
-        let (headings, _) = text::headings(&layout, &window)?;
+        let Headings { names, .. } = headings(conn, ctx.tenant, &file, &layout).await?;
         let definitions = custom::definitions(conn, ctx.tenant, input.resource.resource().singular).await?;
-        let (plan, faults) = Plan::new(input.clone(), &headings, definitions);
+        let (plan, faults) = Plan::new(input.clone(), &names, definitions);
         if !faults.is_empty() {
             return Err(AppError::invalid(faults));
         }

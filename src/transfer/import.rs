@@ -1,11 +1,13 @@
 //! An import as a job: each chunk reads on where the last one ended, and commits with where it ends itself.
 
+use super::draft::Draft;
 use super::files::{self, File, Window};
 use super::lookup;
-use super::plan::{Draft, ImportMode, ImportOnError, ImportOptions, Plan};
-use super::records::{self, Did};
+use super::options::{ImportMode, ImportOnError, ImportOptions};
+use super::plan::Plan;
+use super::records::{self, Did, Outcome};
 use super::targets::TransferSubject;
-use super::text::{self, Layout, Row};
+use super::text::{self, Headings, Layout, Row};
 use crate::crm::assignment::follow;
 use crate::jobs::{JobKind, JobRun, Progress, RowError, Step};
 use crate::kernel::ctx::Ctx;
@@ -15,10 +17,12 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::records::custom;
+use diesel_async::AsyncPgConnection;
 use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 macro_rules! kind {
     ($name:ident, $text:literal, $permission:literal) => {
@@ -52,8 +56,16 @@ const ENOUGH: Duration = Duration::from_secs(2);
 const MOST_ERRORS: usize = 5_000;
 
 /// How many rows are looked at together.
-fn batch_of(plan: &Plan) -> usize {
-    if records::is_plain(plan) { 500 } else { 50 }
+fn batch_of(ctx: &Ctx, plan: &Plan) -> usize {
+    if records::is_plain(ctx, plan) { 500 } else { 50 }
+}
+
+/// A row that names a row further down, and where it stands in the file.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Waiting {
+    number: i64,
+    start: i64,
+    length: i64,
 }
 
 /// Where an import stands between two chunks.
@@ -68,8 +80,7 @@ struct Tally {
     unchanged: i64,
     failed: i64,
     stopped_at: Option<i64>,
-    /// Rows that name a row further down: number and place.
-    waiting: Vec<(i64, i64)>,
+    waiting: Vec<Waiting>,
     /// How many of them have been tried again since one of them succeeded.
     in_vain: usize,
 }
@@ -83,7 +94,7 @@ impl Tally {
         self.created + self.updated + self.unchanged + self.failed
     }
 
-    fn count(&mut self, did: &Result<Did, Box<Refusal>>) {
+    fn count(&mut self, did: &Outcome) {
         match did {
             Ok(Did::Created) => self.created += 1,
             Ok(Did::Updated) => self.updated += 1,
@@ -116,6 +127,21 @@ pub fn layout(file: &File) -> Layout {
             .and_then(|text| text.bytes().next())
             .unwrap_or(b','),
     }
+}
+
+/// The headings of a stored file.
+///
+/// # Errors
+/// `invalid` when it has none, or too many.
+pub async fn headings(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    file: &File,
+    layout: &Layout,
+) -> AppResult<Headings> {
+    let window = files::window(conn, tenant, file, 0).await?;
+    let collected = file.headings.clone().map(serde_json::from_value).transpose();
+    text::headings(layout, &window, collected.map_err(AppError::internal)?)
 }
 
 async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
@@ -167,12 +193,11 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
 }
 
 async fn begin(tx: &mut Tx, ctx: &Ctx, file: &File, layout: &Layout) -> AppResult<Tally> {
-    let window = files::window(&mut &**tx, ctx.tenant, file, 0).await?;
-    let (headings, next) = text::headings(layout, &window)?;
+    let Headings { names, next, row } = headings(&mut &**tx, ctx.tenant, file, layout).await?;
     Ok(Tally {
         next,
-        row: if layout.is_csv { 2 } else { 1 },
-        headings,
+        row,
+        headings: names,
         ..Tally::default()
     })
 }
@@ -206,27 +231,30 @@ impl Reading {
         if tally.is_read {
             return self.waiting(tx, ctx, tally).await;
         }
-        if let Some(window) = self.window.take() {
-            let found = self.read(&window, plan, tally)?;
+        loop {
+            let window = match self.window.take() {
+                Some(window) => window,
+                None => files::window(&mut &**tx, ctx.tenant, &self.file, tally.next).await?,
+            };
+            let before = tally.next;
+            let found = self.read(&window, ctx, plan, tally)?;
             if !found.is_empty() || tally.is_read {
                 self.window = Some(window);
                 return Ok(found);
             }
+            // What is left of the window is no whole row; the next window begins with it.
+            if window.start == before && tally.next == before {
+                return Err(text::too_long(tally.row));
+            }
         }
-        let window = files::window(&mut &**tx, ctx.tenant, &self.file, tally.next).await?;
-        let found = self.read(&window, plan, tally)?;
-        if found.is_empty() && !tally.is_read {
-            return Err(text::too_long(tally.row));
-        }
-        self.window = Some(window);
-        Ok(found)
     }
 
-    fn read(&self, window: &Window, plan: &Plan, tally: &mut Tally) -> AppResult<Vec<Row>> {
+    fn read(&self, window: &Window, ctx: &Ctx, plan: &Plan, tally: &mut Tally) -> AppResult<Vec<Row>> {
         let rest = window.behind(tally.next);
-        let found = text::rows(&self.layout, &rest, &tally.headings, tally.row, batch_of(plan))?;
+        let most = batch_of(ctx, plan);
+        let found = text::rows(&self.layout, &rest, &tally.headings, tally.row, most)?;
         tally.next = found.next;
-        tally.row += i64::try_from(found.rows.len()).unwrap_or(0);
+        tally.row = found.number;
         tally.is_read = found.is_end;
         Ok(found.rows)
     }
@@ -234,9 +262,9 @@ impl Reading {
     async fn waiting(&self, tx: &mut Tx, ctx: &Ctx, tally: &mut Tally) -> AppResult<Vec<Row>> {
         let mut rows = Vec::new();
         let count = tally.waiting.len().min(20);
-        for (number, start) in tally.waiting.drain(..count).collect::<Vec<_>>() {
-            let window = files::window(&mut &**tx, ctx.tenant, &self.file, start).await?;
-            rows.extend(text::rows(&self.layout, &window, &tally.headings, number, 1)?.rows);
+        for row in tally.waiting.drain(..count).collect::<Vec<_>>() {
+            let part = files::stretch(&mut &**tx, ctx.tenant, &self.file, row.start, row.length).await?;
+            rows.extend(text::rows(&self.layout, &part, &tally.headings, row.number, 1)?.rows);
         }
         Ok(rows)
     }
@@ -261,9 +289,11 @@ async fn work(
     if is_retry {
         tally.in_vain += waiting.len();
     }
-    tally
-        .waiting
-        .extend(waiting.iter().map(|draft| (draft.row.number, draft.row.start)));
+    tally.waiting.extend(waiting.iter().map(|draft| Waiting {
+        number: draft.row.number,
+        start: draft.row.start,
+        length: draft.row.length,
+    }));
     if plan.options.on_error == ImportOnError::Stop
         && let Some(at) = drafts.iter().position(|draft| !draft.faults.is_empty())
     {
@@ -296,27 +326,59 @@ fn is_waiting(draft: &Draft) -> bool {
             .all(|fault| fault.code == "not_found" && fault.pointer == "/parent_id")
 }
 
-/// Does the work, or in a dry run does it and takes it back.
-async fn perform(
+/// Does the work; in a dry run does it and takes it back. Where the first fault stops the import, nothing behind it is
+/// left: then there are fewer outcomes than drafts, and the last one is the fault.
+async fn perform(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> AppResult<Vec<Outcome>> {
+    if plan.options.dry_run {
+        return Ok(tried(tx, ctx, plan, drafts, |_| false).await?.0);
+    }
+    if plan.options.on_error == ImportOnError::Continue {
+        return records::bring(tx, ctx, plan, drafts).await;
+    }
+    let (mut dids, mut end) = (Vec::new(), drafts.len());
+    while dids.len() < drafts.len() {
+        let next = drafts.get(dids.len()..end).unwrap_or_default();
+        let stays = |dids: &[Outcome]| dids.iter().rev().skip(1).all(Result::is_ok);
+        let (found, has_stayed) = tried(tx, ctx, plan, next, stays).await?;
+        let fault = found.iter().position(Result::is_err);
+        match fault {
+            Some(at) if !has_stayed => end = dids.len() + at + 1,
+            Some(_) => {
+                dids.extend(found);
+                break;
+            }
+            None => {
+                dids.extend(found);
+                end = drafts.len();
+            }
+        }
+    }
+    Ok(dids)
+}
+
+/// Does the work and takes it back unless it is to stay; answers what became of each draft, and whether it stayed.
+async fn tried(
     tx: &mut Tx,
     ctx: &Ctx,
     plan: &Plan,
     drafts: &[Draft],
-) -> AppResult<Vec<Result<Did, Box<Refusal>>>> {
-    if !plan.options.dry_run {
-        return records::bring(tx, ctx, plan, drafts).await;
-    }
-    let mut kept = None;
-    let taken_back = tx
+    stays: impl FnOnce(&[Outcome]) -> bool,
+) -> AppResult<(Vec<Outcome>, bool)> {
+    let mut known = None;
+    let done = tx
         .apart(async |tx| {
-            kept = Some(records::bring(tx, ctx, plan, drafts).await?);
-            Err::<(), _>(AppError::refuse(Code::Conflict, say("a dry run", "试运行")))
+            let dids = records::bring(tx, ctx, plan, drafts).await?;
+            let stays = stays(&dids);
+            known = Some(dids);
+            if stays {
+                Ok(())
+            } else {
+                Err(AppError::refuse(Code::Conflict, say("a trial", "试运行")))
+            }
         })
         .await?;
-    match (taken_back, kept) {
-        (Err(_), Some(kept)) => Ok(kept),
-        _ => Err(AppError::internal("a dry run that was not taken back")),
-    }
+    let dids = known.ok_or_else(|| AppError::internal("a trial that came to nothing"))?;
+    Ok((dids, done.is_ok()))
 }
 
 /// A refusal as the errors of a row: one for each fault, with heading, cell and the row as it came.

@@ -5,15 +5,20 @@
 //! the place in the file at which the next begins.
 
 mod csv_out;
+mod draft;
 pub mod export;
 mod files;
 mod http;
 pub mod import;
 mod lookup;
+mod options;
 mod plan;
+mod receive;
 mod records;
+mod rights;
 mod targets;
 mod text;
+mod words;
 mod workbook;
 mod xlsx_out;
 
@@ -22,7 +27,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 /// The operations of this area.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(http::create_import_file)
+        .service(receive::create_import_file)
         .service(http::preview_import)
         .service(http::create_import)
         .service(http::download_import_errors)

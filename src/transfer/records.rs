@@ -1,12 +1,15 @@
 //! Drafts become records, by the same rules and with the same rights as through the API: many at once where their kind
 //! allows it, else one by one, a refused one leaving the others alone.
 
+use super::draft::Draft;
 use super::import::changes;
 use super::lookup;
-use super::plan::{Draft, Plan};
+use super::plan::Plan;
 use super::targets::{EXTERNAL_ID, TransferSubject};
+use crate::crm::duplicates::gate;
+use crate::crm::duplicates::subject::Subject;
 use crate::crm::resources::CONTACT;
-use crate::kernel::ctx::Ctx;
+use crate::kernel::ctx::{Ctx, OnDuplicate};
 use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
@@ -35,10 +38,14 @@ pub enum Did {
     Unchanged,
 }
 
-type Outcome = Result<Did, Box<Refusal>>;
+pub type Outcome = Result<Did, Box<Refusal>>;
 
-/// Whether its rows are records and nothing besides.
-pub fn is_plain(plan: &Plan) -> bool {
+/// Whether its rows are records and nothing besides, and need not see each other: where pairs that may be one wait for
+/// review, each row is to find those before it, also by names that are only alike.
+pub fn is_plain(ctx: &Ctx, plan: &Plan) -> bool {
+    if gate::policy(ctx, plan.options.resource.resource()) == OnDuplicate::Queue {
+        return false;
+    }
     match plan.options.resource {
         TransferSubject::Lead | TransferSubject::Contact => true,
         TransferSubject::Account => !plan.has("contact.name") && !plan.has("parent_id"),
@@ -81,7 +88,7 @@ pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> App
             .is_some_and(|id| known.contains_key(id));
         *outcome = refused(plan, &forms, draft, is_known).map(Err);
     }
-    if is_plain(plan) {
+    if is_plain(ctx, plan) {
         bring_many(tx, ctx, plan, drafts, &mut known, &mut outcomes).await?;
     }
     for (draft, outcome) in drafts.iter().zip(&mut outcomes) {
@@ -153,7 +160,8 @@ fn without_fixed(plan: &Plan, members: &Map<String, Value>) -> Map<String, Value
     members
 }
 
-/// Makes those that are new, all at once. What the database refuses whole is left to be tried one by one.
+/// Makes those that are new, all at once, but for those that have an id or a key of one before them: these are left to be
+/// tried one by one, when it is there. So is what the database refuses whole.
 async fn bring_many(
     tx: &mut Tx,
     ctx: &Ctx,
@@ -162,7 +170,15 @@ async fn bring_many(
     known: &mut HashMap<String, Uuid>,
     outcomes: &mut [Option<Outcome>],
 ) -> AppResult<()> {
-    let mut seen = HashSet::new();
+    let resource = plan.options.resource.resource();
+    let (mut seen, mut keys) = (HashSet::new(), HashSet::new());
+    let mut is_first = |draft: &Draft| {
+        let own = Subject::of(resource, &draft.members).keys.into_iter();
+        let own = own.filter(|key| !key.is_shared).collect::<Vec<_>>();
+        let is_first = own.iter().all(|key| !keys.contains(key));
+        keys.extend(own);
+        is_first
+    };
     let fresh = drafts
         .iter()
         .enumerate()
@@ -171,8 +187,8 @@ async fn bring_many(
             Some(id) => !known.contains_key(id) && seen.insert(id.clone()),
             None => true,
         })
+        .filter(|(_, draft)| is_first(draft))
         .collect::<Vec<_>>();
-    let resource = plan.options.resource.resource();
     let made = tx
         .apart(async |tx| {
             let sent = fresh

@@ -6,6 +6,14 @@ use crc32fast::Hasher;
 
 /// Most rows that a sheet may have, its headings included.
 pub const MOST_ROWS: i64 = 1_048_576;
+/// Most bytes of all rows: sizes and places have 32 bits in an archive of this kind, and what stands around the rows is
+/// far less than what is left of that.
+pub const MOST_BYTES: i64 = u32::MAX as i64 - 1024 * 1024;
+
+/// Whether a sheet can have so many rows, its headings included, of so many bytes.
+pub fn has_room(rows: i64, bytes: i64) -> bool {
+    rows <= MOST_ROWS && bytes <= MOST_BYTES
+}
 
 const PARTS: [(&str, &str); 4] = [
     (
@@ -182,6 +190,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_sheet_ends_where_its_rows_or_its_bytes_do() {
+        assert!(has_room(MOST_ROWS, MOST_BYTES));
+        assert!(!has_room(MOST_ROWS + 1, 0));
+        assert!(!has_room(1, i64::from(u32::MAX)));
+    }
+
+    #[test]
     fn what_streams_out_reads_back_in() {
         let mut archive = Archive::default();
         let mut book = archive.head();
@@ -190,8 +205,7 @@ mod tests {
             book.extend(archive.rows(&row));
         }
         book.extend(archive.foot());
-        let table = crate::transfer::workbook::to_csv(&book).unwrap();
-        let text = String::from_utf8(table).unwrap();
+        let text = crate::transfer::workbook::whole(&book).unwrap();
         assert_eq!(text, "客户名称,金额\n甲<乙>&,'=1+1\n,-5\n");
     }
 }

@@ -225,8 +225,7 @@ async fn options_that_do_not_fit_the_file_are_refused_with_all_their_faults() {
         [("/file_id".to_owned(), "not_found".to_owned())]
     );
     let reader = company.member("读者", "read_only").await;
-    let own = sent(&reader, CSV, "name\nx\n").await;
-    let body = json!({ "file_id": own, "resource": "lead" });
+    let body = json!({ "file_id": file, "resource": "lead" });
     assert_eq!(reader.post("/v1/imports", body).await.refused(403), "forbidden");
 }
 

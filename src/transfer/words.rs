@@ -1,0 +1,416 @@
+//! How a heading is recognised.
+
+use super::targets::{EXTERNAL_ID, TransferSubject};
+use crate::kernel::text::folded;
+use std::sync::LazyLock;
+
+/// What headings mean, by target, in the languages that they come in. The eleven of the customer information sheet among
+/// them.
+const WORDS: &[(&str, &[&str])] = &[
+    (
+        EXTERNAL_ID,
+        &[
+            "id",
+            "external id",
+            "编号",
+            "外部编号",
+            "opportunity id",
+            "lead id",
+            "account id",
+            "contact id",
+            "客户编号",
+            "商机编号",
+            "线索编号",
+        ],
+    ),
+    (
+        "name",
+        &[
+            "姓名",
+            "名称",
+            "full name",
+            "contact",
+            "联系人",
+            "联系人姓名",
+            "商机名称",
+            "opportunity name",
+            "deal name",
+            "lead name",
+        ],
+    ),
+    (
+        "company",
+        &[
+            "公司",
+            "公司名称",
+            "客户名称",
+            "企业名称",
+            "客戶名稱",
+            "company name",
+            "organisation",
+            "organization",
+        ],
+    ),
+    ("job_title", &["职务", "职位", "職務", "title", "position"]),
+    (
+        "phone",
+        &[
+            "电话",
+            "手机",
+            "联系方式",
+            "联系电话",
+            "手机号",
+            "聯系方式",
+            "聯絡方式",
+            "mobile",
+            "telephone",
+            "tel",
+            "phone number",
+        ],
+    ),
+    (
+        "email",
+        &["邮箱", "电子邮件", "电子邮箱", "e-mail", "mail", "email address"],
+    ),
+    ("industry", &["行业", "所属行业", "所屬行業", "sector"]),
+    (
+        "region",
+        &[
+            "地区",
+            "区域",
+            "省份",
+            "城市",
+            "office location",
+            "country",
+            "state",
+            "location",
+        ],
+    ),
+    (
+        "need",
+        &[
+            "需求",
+            "初步需求描述",
+            "需求描述",
+            "requirement",
+            "requirements",
+            "message",
+        ],
+    ),
+    ("budget_amount", &["预算", "预算金额", "budget"]),
+    ("currency", &["币种", "货币"]),
+    ("expected_need_on", &["预计需求日期", "需求时间"]),
+    (
+        "source_id",
+        &[
+            "来源",
+            "信息来源",
+            "线索来源",
+            "信息來源",
+            "source",
+            "lead source",
+        ],
+    ),
+    (
+        "owner_id",
+        &[
+            "负责人",
+            "跟进人",
+            "跟進人",
+            "销售",
+            "销售人员",
+            "owner",
+            "sales agent",
+            "sales rep",
+            "salesperson",
+        ],
+    ),
+    ("tags", &["标签", "tag"]),
+    (
+        "description",
+        &[
+            "备注", "描述", "说明", "notes", "note", "remark", "remarks", "comment",
+        ],
+    ),
+    (
+        "employees",
+        &["员工人数", "人数", "number of employees", "headcount"],
+    ),
+    ("annual_revenue", &["年营收", "年收入", "营业额", "revenue"]),
+    (
+        "size_note",
+        &["企业规模", "公司规模", "規模", "企業規模", "company size", "size"],
+    ),
+    ("address", &["地址", "公司地址"]),
+    (
+        "tax_number",
+        &["税号", "统一社会信用代码", "纳税人识别号", "tax id", "vat number"],
+    ),
+    ("billing_title", &["开票抬头", "发票抬头"]),
+    (
+        "website",
+        &["网站", "网址", "官网", "web site", "url", "homepage"],
+    ),
+    (
+        "parent_id",
+        &[
+            "上级公司",
+            "母公司",
+            "集团",
+            "parent",
+            "parent company",
+            "subsidiary of",
+        ],
+    ),
+    ("segment", &["客户分类", "细分"]),
+    ("grade", &["客户等级", "意向等级", "等级"]),
+    ("follow_up_status", &["跟进状态", "跟進狀態", "follow up status"]),
+    (
+        "next_follow_up_on",
+        &["下次跟进时间", "下次跟进日期", "下次跟進時間", "next follow up"],
+    ),
+    (
+        "account_id",
+        &[
+            "客户",
+            "账户",
+            "客户名称",
+            "客戶名稱",
+            "account",
+            "account name",
+            "customer",
+            "公司",
+        ],
+    ),
+    (
+        "amount",
+        &[
+            "金额",
+            "商机金额",
+            "预计金额",
+            "value",
+            "close value",
+            "deal value",
+        ],
+    ),
+    (
+        "expected_close_on",
+        &["预计成交日期", "预计签约日期", "expected close date"],
+    ),
+    ("pipeline_id", &["流程", "销售流程", "pipeline"]),
+    ("stage", &["阶段", "商机阶段", "销售阶段", "deal stage"]),
+    (
+        "entered_on",
+        &["开始日期", "立项日期", "engage date", "opened on", "open date"],
+    ),
+    (
+        "closed_on",
+        &["成交日期", "关闭日期", "close date", "closed date"],
+    ),
+    ("loss_reason", &["丢单原因", "失败原因"]),
+    ("product", &["产品", "产品名称", "product name"]),
+    ("next_step", &["下一步", "下一步计划"]),
+    ("buying_role", &["采购角色", "决策角色"]),
+    ("contact.job_title", &["职务", "职位", "職務", "contact title"]),
+    (
+        "contact.phone",
+        &["联系方式", "联系电话", "聯系方式", "电话", "手机"],
+    ),
+    ("contact.email", &["邮箱", "电子邮箱", "e-mail", "email"]),
+];
+
+/// Words that mean another target for one subject than for the others.
+const OVERRIDES: &[(TransferSubject, &str, &[&str])] = &[
+    (
+        TransferSubject::Account,
+        "contact.name",
+        &[
+            "联系人",
+            "聯系人",
+            "聯絡人",
+            "联系人姓名",
+            "姓名",
+            "contact",
+            "contact person",
+        ],
+    ),
+    (
+        TransferSubject::Account,
+        "name",
+        &[
+            "客户名称",
+            "客戶名稱",
+            "公司名称",
+            "企业名称",
+            "公司",
+            "account",
+            "account name",
+            "company",
+            "company name",
+        ],
+    ),
+    (
+        TransferSubject::Account,
+        "description",
+        &["初步需求描述", "需求描述", "需求"],
+    ),
+    (
+        TransferSubject::Account,
+        "external_id",
+        &["客户编号", "account id"],
+    ),
+];
+
+/// The words as headings are compared with them.
+static PLAIN_WORDS: LazyLock<Vec<(&str, Vec<String>)>> = LazyLock::new(|| {
+    let words = WORDS.iter();
+    words.map(|(target, words)| (*target, all_plain(words))).collect()
+});
+
+static PLAIN_OVERRIDES: LazyLock<Vec<(TransferSubject, &str, Vec<String>)>> = LazyLock::new(|| {
+    let words = OVERRIDES.iter();
+    words
+        .map(|(of, target, words)| (*of, *target, all_plain(words)))
+        .collect()
+});
+
+fn all_plain(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| plain(word)).collect()
+}
+
+/// The target that a heading names, if it is known: the member's own name, or one of its words.
+pub fn recognise(subject: TransferSubject, heading: &str, fields: &[String]) -> Option<String> {
+    let heading = plain(heading);
+    if heading.is_empty() {
+        return None;
+    }
+    if let Some(key) = fields.iter().find(|key| plain(key) == heading) {
+        return Some(format!("custom.{key}"));
+    }
+    let targets = subject.targets();
+    let overridden = PLAIN_OVERRIDES
+        .iter()
+        .find(|(of, _, words)| *of == subject && words.contains(&heading));
+    if let Some((_, target, _)) = overridden {
+        return Some((*target).to_owned());
+    }
+    let named = targets.iter().find(|target| plain(target) == heading);
+    let by_word = || {
+        let known = |target: &&&str| {
+            let mut words = PLAIN_WORDS.iter();
+            words.any(|(of, words)| *of == **target && words.contains(&heading))
+        };
+        targets.iter().find(known)
+    };
+    named.or_else(by_word).map(|target| (*target).to_owned())
+}
+
+/// A heading without what does not tell: case, width, spaces, marks, the reading of a character in brackets (`業(yè)`), and
+/// an explanation in brackets at the end.
+fn plain(heading: &str) -> String {
+    let folded = folded(heading);
+    let mut text = String::new();
+    let mut rest = folded.as_str();
+    while let Some((before, after)) = rest.split_once('(') {
+        text.push_str(before);
+        match after.split_once(')') {
+            Some((inside, behind)) if is_reading(inside) => rest = behind,
+            _ => {
+                rest = "";
+            }
+        }
+    }
+    text.push_str(rest);
+    text.chars().filter(|letter| letter.is_alphanumeric()).collect()
+}
+
+/// Latin letters, accented ones among them.
+fn is_reading(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|letter| letter.is_alphabetic() && u32::from(letter) < 0x250)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const SHEET: [&str; 11] = [
+        "客户名称",
+        "所属行业",
+        "企业规模(员工人数/年营收)",
+        "联系人",
+        "职务",
+        "联系方式",
+        "初步需求描述",
+        "信息来源",
+        "跟进人",
+        "跟进状态",
+        "下次跟进时间",
+    ];
+
+    #[test]
+    fn the_eleven_columns_of_the_customer_information_sheet_are_known() {
+        let targets = |subject| SHEET.map(|heading| recognise(subject, heading, &[]).unwrap_or_default());
+        let account = [
+            "name",
+            "industry",
+            "size_note",
+            "contact.name",
+            "contact.job_title",
+            "contact.phone",
+            "description",
+            "source_id",
+            "owner_id",
+            "follow_up_status",
+            "next_follow_up_on",
+        ];
+        assert_eq!(targets(TransferSubject::Account), account);
+        let lead = [
+            "company",
+            "industry",
+            "",
+            "name",
+            "job_title",
+            "phone",
+            "need",
+            "source_id",
+            "owner_id",
+            "",
+            "",
+        ];
+        assert_eq!(targets(TransferSubject::Lead), lead);
+    }
+
+    #[rstest]
+    #[case("客戶名稱", "name")]
+    #[case("所屬行業(yè)", "industry")]
+    #[case("企業(yè)規(guī)模(員工人數(shù)/年?duì)I收)", "size_note")]
+    #[case("職務(wù)", "contact.job_title")]
+    #[case("聯(lián)系方式", "contact.phone")]
+    #[case("跟進(jìn)狀態(tài)", "follow_up_status")]
+    #[case("ＩＮＤＵＳＴＲＹ", "industry")]
+    #[case("Office_Location", "region")]
+    fn a_heading_is_known_in_many_spellings(#[case] heading: &str, #[case] target: &str) {
+        assert_eq!(
+            recognise(TransferSubject::Account, heading, &[]).as_deref(),
+            Some(target)
+        );
+    }
+
+    #[test]
+    fn a_field_of_the_companys_own_is_known_by_its_key() {
+        assert_eq!(
+            recognise(
+                TransferSubject::Lead,
+                "Delivery City",
+                &["delivery_city".to_owned()]
+            )
+            .as_deref(),
+            Some("custom.delivery_city")
+        );
+        assert_eq!(recognise(TransferSubject::Lead, "whatever", &[]), None);
+    }
+}
