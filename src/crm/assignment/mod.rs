@@ -12,6 +12,7 @@ pub mod by_hand;
 pub mod choose;
 pub mod decide;
 pub mod follow;
+mod giving;
 pub mod http;
 pub mod pool;
 pub mod preview;

@@ -1,5 +1,7 @@
 //! Undoing an assignment while nothing later rests on it.
 
+use super::giving::masked;
+use super::http::AssignedLead;
 use crate::crm::handover::record;
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
@@ -40,7 +42,7 @@ struct EventRow {
 /// Gives the lead back to whom it had before, or to nobody, while nothing later rests on the assignment: no change of the
 /// lead since, no first response; else `conflict`. A hand-over that the assignment began is withdrawn, and the one that it
 /// took over goes on as if nothing had been.
-#[utoipa::path(tag = "leads", operation_id = "unassign_lead", security(("bearer" = ["lead.assign"])), responses((status = 200, description = "The lead", body = ref("#/components/schemas/Lead"))))]
+#[utoipa::path(tag = "leads", operation_id = "unassign_lead", security(("bearer" = ["lead.assign"])), responses((status = 200, description = "The lead", body = AssignedLead)))]
 #[post("/v1/leads/{id}/unassign")]
 pub async fn unassign_lead(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<Reply> {
     db.write(&ctx, async |tx| unassign(tx, &ctx, id.0).await).await
@@ -55,8 +57,12 @@ async fn unassign(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<Reply> {
     if newest.is_some_and(|newest| newest.status == "responded" && json!(newest.to_user_id) == present) {
         return Err(rests());
     }
+    let former = before.as_str().and_then(|id| Uuid::parse_str(id).ok());
     lead.insert("owner_id".to_owned(), before);
-    let written = store::save_as(tx, ctx, &LEAD, id, &locked, lead, VERB).await?;
+    let mut written = store::save_as(tx, ctx, &LEAD, id, &locked, lead, VERB).await?;
+    if let Some(former) = former.filter(|_| locked.is_masked) {
+        written = masked(id, former, written.version)?;
+    }
     let data = json!({ "assignment": { "how": "undo", "event_id": event } });
     tx.record(Event::new("lead.unassigned", LEAD.singular, id, data));
     written_reply(&LEAD, ctx, 200, written)

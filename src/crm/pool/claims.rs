@@ -82,7 +82,7 @@ pub struct PoolAssign {
 }
 
 impl PoolTaken {
-    pub(super) fn new(kind: Kind, id: Uuid, owner_id: Uuid) -> PoolTaken {
+    pub fn new(kind: Kind, id: Uuid, owner_id: Uuid) -> PoolTaken {
         PoolTaken {
             id,
             kind,

@@ -1,10 +1,12 @@
 //! The contacts of an account in the pool: those whom its owner tended come and go with it, so that nobody keeps the phones
 //! of a customer that they gave up, and whoever claims it can call.
 
+use crate::crm::resources::CONTACT;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
+use crate::platform::records::entry;
 use diesel::sql_types::{Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
@@ -45,6 +47,8 @@ async fn hand(
     .bind::<Nullable<SqlUuid>, _>(to)
     .bind::<Timestamptz, _>(ctx.now);
     let moved: Vec<IdRow> = Cached(query).load(&mut **tx).await?;
+    let ids = moved.iter().map(|row| row.id).collect::<Vec<_>>();
+    entry::follow_owners(tx, ctx.tenant, CONTACT.singular, CONTACT.table, &ids).await?;
     for row in moved {
         let data = json!({ "changes": { "owner_id": { "before": from, "after": to } } });
         let event = Event::new(format!("contact.{verb}"), "contact", row.id, data);

@@ -130,7 +130,7 @@ pub(super) async fn undo(db: &Db, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<
             ));
         };
         let released: &'static str = Why::Released.into();
-        let is_own_release = stay.why == released && owner == ctx.user;
+        let is_own_release = stay.why == released && owner == ctx.user && stay.put_by == Some(ctx.user);
         if !is_own_release {
             claims::require_reach(ctx, owner)?;
         }

@@ -40,6 +40,9 @@ pub struct Stay {
     pub last_owner_id: Option<Uuid>,
     #[diesel(sql_type = Timestamptz)]
     pub since: DateTime<Utc>,
+    /// Whose doing it was; none for what the system did.
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub put_by: Option<Uuid>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub held_since: Option<DateTime<Utc>>,
 }
@@ -155,7 +158,7 @@ pub(super) async fn begin(
     .bind::<Nullable<SqlUuid>, _>(last_owner)
     .bind::<Nullable<SqlUuid>, _>(grounds.rule_id)
     .bind::<Timestamptz, _>(ctx.now)
-    .bind::<Nullable<SqlUuid>, _>(ctx.actor_id);
+    .bind::<Nullable<SqlUuid>, _>((!ctx.user.is_nil()).then_some(ctx.user));
     let begun: Option<IdRow> = Cached(query).get_result(&mut **tx).await.optional()?;
     Ok(begun.map(|row| row.id))
 }
@@ -211,7 +214,7 @@ async fn note_loss(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid, owner: Uuid, wh
 /// Database errors.
 pub async fn present(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<Option<Stay>> {
     let query = sql_query(
-        "SELECT id, why, reason, last_owner_id, since, held_since FROM pool_stays \
+        "SELECT id, why, reason, last_owner_id, since, put_by, held_since FROM pool_stays \
          WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 AND ended_at IS NULL",
     )
     .bind::<SqlUuid, _>(ctx.tenant)

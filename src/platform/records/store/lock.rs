@@ -27,6 +27,9 @@ pub struct Locked {
     is_readable: bool,
     #[diesel(sql_type = Bool)]
     is_allowed: bool,
+    /// Whether the caller sees it masked in the pool and no other way: nothing of it is shown to them.
+    #[diesel(sql_type = Bool)]
+    pub is_masked: bool,
 }
 
 impl Locked {
@@ -42,7 +45,8 @@ pub enum For<'a> {
     Write,
     /// An action with a permission of its own.
     Action(&'a str),
-    /// Giving it to somebody, by that permission: also what nobody owns, seen or masked in the pool.
+    /// Giving it to somebody, by that permission: also what nobody owns, when the caller sees it, or sees it masked in the
+    /// pool.
     Assignment(&'a str),
 }
 
@@ -107,7 +111,8 @@ pub(super) async fn lock_even_archived(
     purpose: For<'_>,
 ) -> AppResult<Locked> {
     let mut sql = Sql::of(ctx.tenant);
-    let mut readable = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
+    let seen = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
+    let mut readable = seen.clone();
     let (allowed, permission) = match purpose {
         For::Write => (
             sql::scope(&mut sql, resource, "t", ctx, Intent::Write),
@@ -125,7 +130,7 @@ pub(super) async fn lock_even_archived(
                 "FALSE"
             };
             if ctx.holds("pool.read") {
-                readable = format!("({readable} OR {unowned})");
+                readable = format!("({seen} OR ({unowned} AND {}))", in_pool(resource));
             }
             (format!("({reach} OR {unowned})"), permission.to_owned())
         }
@@ -142,7 +147,8 @@ pub(super) async fn lock_even_archived(
     };
     let document = sql::whole_document(resource);
     sql.push(&format!(
-        "SELECT {document} AS doc, t.version, {archived} AS is_archived, coalesce({readable}, FALSE) AS is_readable, coalesce({allowed}, FALSE) AS is_allowed \
+        "SELECT {document} AS doc, t.version, {archived} AS is_archived, coalesce({readable}, FALSE) AS is_readable, coalesce({allowed}, FALSE) AS is_allowed, \
+         NOT coalesce({seen}, FALSE) AS is_masked \
          FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} FOR UPDATE OF t",
         resource.table
     ));
@@ -155,6 +161,15 @@ pub(super) async fn lock_even_archived(
     }
     ctx.if_match(locked.version)?;
     Ok(locked)
+}
+
+/// The condition that the record `t` is in the public pool, and so seen masked by whoever may look there.
+fn in_pool(resource: &Resource) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM pool_stays s WHERE s.tenant_id = $1 AND s.record_kind = '{}' AND s.record_id = t.id \
+         AND s.ended_at IS NULL)",
+        resource.singular
+    )
 }
 
 #[derive(QueryableByName)]
