@@ -122,10 +122,11 @@ pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBo
             return Err(already_converted());
         }
         none_or_invalid(abandonment(change).into_iter().collect())?;
-        by_hand::admit(tx, ctx, change).await?;
         // Whatever may refuse the lead comes before what is noted for it.
         let campaign = campaigns::named(tx, ctx, change).await?;
         gate::admit(tx, ctx, &LEAD, change).await?;
+        // Its keys come before the company's loads in the order of locks.
+        by_hand::admit(tx, ctx, change).await?;
         campaigns::note(tx, ctx, change, campaign).await
     })
 }

@@ -1,5 +1,6 @@
 //! Accounts, contacts, leads, lead sources and custom fields as the API shows them.
 
+use crate::crm::assignment::follow;
 use crate::crm::{field_index, hooks};
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
@@ -244,6 +245,7 @@ pub static LEAD: Resource = Resource {
     hooks: Hooks {
         before: Some(hooks::lead),
         after: Some(hooks::after_lead),
+        together: Some(follow::gathered),
         ..Hooks::NONE
     },
 };

@@ -35,6 +35,7 @@ pub const HOOKS: Hooks = Hooks {
         schema: "OpportunityGateView",
         load: criteria::embed_gate,
     }],
+    ..Hooks::NONE
 };
 
 fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {

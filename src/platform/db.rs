@@ -208,6 +208,7 @@ impl Db {
             wrote_events: false,
             touched: BTreeSet::new(),
             later: Vec::new(),
+            is_of_many: false,
         };
         let reply = match work(&mut tx, seen).await {
             Ok(reply) => reply,
@@ -324,6 +325,7 @@ pub struct Tx {
     wrote_events: bool,
     touched: BTreeSet<Uuid>,
     later: Vec<(&'static str, Uuid)>,
+    is_of_many: bool,
 }
 
 impl Tx {
@@ -356,6 +358,22 @@ impl Tx {
     /// Notes a record for a later step of this transaction, which takes all of that name at once.
     pub fn leave_for_later(&mut self, step: &'static str, id: Uuid) {
         self.later.push((step, id));
+    }
+
+    /// Whether this record was noted for this step, which nobody took since.
+    pub fn has_left(&self, step: &'static str, id: Uuid) -> bool {
+        self.later.contains(&(step, id))
+    }
+
+    /// Says that several records are written one after the other, or that this has ended: meanwhile, what is done for all
+    /// of them together is left for later.
+    pub fn set_of_many(&mut self, is_of_many: bool) {
+        self.is_of_many = is_of_many;
+    }
+
+    /// Whether the present write is one of several.
+    pub fn is_of_many(&self) -> bool {
+        self.is_of_many
     }
 
     /// What was noted for this step so far, each once noted, once taken.

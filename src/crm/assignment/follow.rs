@@ -2,12 +2,13 @@
 //! brings a hand-over.
 
 use super::apply::{self, Order, Outcome};
-use super::decide::{Asking, Verdict};
+use super::decide::{Asking, Subject, Verdict};
 use super::rules::{Terms, Trigger};
 use super::settings;
 use crate::crm::handover::follow::{Step, archived, follow};
 use crate::crm::handover::record::Reason;
 use crate::crm::lead_states::Status;
+use crate::crm::pool;
 use crate::crm::scoring::apply::Moved;
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
@@ -15,7 +16,7 @@ use crate::platform::db::Tx;
 use crate::platform::records::{Act, Change};
 use futures::future::LocalBoxFuture;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// A lead was written and scored.
@@ -53,7 +54,12 @@ async fn written(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
     let before = owner(&change.before);
     let mut after = owner(&change.after);
     let (mut reason, mut terms) = (reason_of(change, before != after), Terms::default());
-    for (trigger, ignores_owner) in triggers(tx, ctx, change, statuses).await? {
+    let triggers = triggers(tx, ctx, change, statuses).await?;
+    if tx.is_of_many() && !triggers.is_empty() {
+        leave(tx, change, &triggers);
+        return Ok(());
+    }
+    for (trigger, ignores_owner) in triggers {
         let order = Order {
             asking: Asking::Reached(trigger),
             ignores_owner,
@@ -201,6 +207,126 @@ pub fn step_of(outcome: Outcome, before: Option<Status>) -> Step {
     }
 }
 
+/// What one of several writes leaves for later: that rules are asked about a new lead, that a new lead is qualified, and
+/// that one was qualified that was there before.
+const MADE: &str = "leads made, to be assigned";
+const MADE_QUALIFIED: &str = "leads made that are qualified";
+const QUALIFIED: &str = "leads that were qualified";
+
+/// Each moment at which rules are asked, and whether the owner that a lead has then is its maker only.
+const MOMENTS: [(Trigger, bool); 3] = [
+    (Trigger::Created, true),
+    (Trigger::MarketingQualified, false),
+    (Trigger::SalesQualified, false),
+];
+
+fn leave(tx: &mut Tx, change: &Change, triggers: &[(Trigger, bool)]) {
+    for (trigger, _) in triggers {
+        let step = match (trigger, change.act) {
+            (Trigger::Created, _) => MADE,
+            (_, Act::Create) => MADE_QUALIFIED,
+            _ => QUALIFIED,
+        };
+        tx.leave_for_later(step, change.id);
+    }
+}
+
+/// Whether rules are still to be asked about a new lead, so that nobody knows whose it will be.
+pub fn is_left(tx: &Tx, lead: Uuid) -> bool {
+    tx.has_left(MADE, lead)
+}
+
+/// Takes up the leads of several writes, all together: the rules are asked once for each moment, and the company's loads are
+/// locked only then, after the keys of all leads.
+pub fn gathered<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+) -> LocalBoxFuture<'a, AppResult<HashMap<Uuid, Map<String, Value>>>> {
+    Box::pin(async move {
+        let made = tx.take_for(MADE);
+        let made_qualified = tx.take_for(MADE_QUALIFIED);
+        let qualified = tx.take_for(QUALIFIED);
+        let new = made
+            .iter()
+            .chain(&made_qualified)
+            .copied()
+            .collect::<BTreeSet<_>>();
+        let reached = made_qualified.iter().chain(&qualified).copied();
+        let reached = reached.collect::<BTreeSet<_>>();
+        let mut steps = steps(tx, ctx, &new, &reached).await?;
+        for (trigger, ignores_owner) in MOMENTS {
+            let leads = steps.values().filter(|step| match trigger {
+                Trigger::Created => made.contains(&step.lead),
+                _ => reached.contains(&step.lead) && Trigger::reached(step.status.1) == Some(trigger),
+            });
+            let leads = leads.map(|step| step.lead).collect::<Vec<_>>();
+            let order = Order {
+                asking: Asking::Reached(trigger),
+                ignores_owner,
+                barred: BTreeMap::new(),
+                is_own_change: false,
+                is_written: true,
+                how: "rule",
+            };
+            for outcome in apply::by_rules(tx, ctx, leads, &order).await? {
+                if let Some(step) = steps.get_mut(&outcome.lead.id) {
+                    take(step, outcome);
+                }
+            }
+        }
+        for step in steps.values() {
+            if reached.contains(&step.lead) {
+                follow(tx, ctx, step).await?;
+            }
+            if new.contains(&step.lead) && step.owner.1.is_none() {
+                pool::hooks::arrived_unowned(tx, ctx, step.lead).await?;
+            }
+        }
+        let owner = |step: Step| {
+            let owner = json!(step.owner.1);
+            (step.lead, Map::from_iter([("owner_id".to_owned(), owner)]))
+        };
+        Ok(steps.into_values().map(owner).collect())
+    })
+}
+
+/// The steps that leads took, as far as is known before the rules were asked.
+async fn steps(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    new: &BTreeSet<Uuid>,
+    reached: &BTreeSet<Uuid>,
+) -> AppResult<BTreeMap<Uuid, Step>> {
+    let leads = new.union(reached).copied().collect::<Vec<_>>();
+    if leads.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let subjects = apply::subjects(&mut &**tx, ctx, leads, true).await?;
+    let step = |subject: Subject| Step {
+        lead: subject.id,
+        // Whatever it was before, it has only now become this.
+        status: (None, subject.status),
+        owner: (
+            subject.owner.filter(|_| !new.contains(&subject.id)),
+            subject.owner,
+        ),
+        reason: Reason::Qualified,
+        terms: Terms::default(),
+    };
+    Ok(subjects
+        .into_iter()
+        .map(|subject| (subject.id, step(subject)))
+        .collect())
+}
+
+fn take(step: &mut Step, outcome: Outcome) {
+    step.terms = outcome.terms;
+    if outcome.after != step.owner.1 {
+        step.owner.1 = outcome.after;
+        step.reason = Reason::Rule;
+    }
+}
+
 /// What an import leaves for later.
 const IMPORTED: &str = "leads to be assigned";
 
@@ -219,12 +345,7 @@ pub async fn imported(tx: &mut Tx, ctx: &Ctx) -> AppResult<bool> {
         return Ok(false);
     }
     let mut has_assigned = false;
-    let triggers = [
-        (Trigger::Created, true),
-        (Trigger::MarketingQualified, false),
-        (Trigger::SalesQualified, false),
-    ];
-    for (trigger, ignores_owner) in triggers {
+    for (trigger, ignores_owner) in MOMENTS {
         let order = Order {
             asking: Asking::Reached(trigger),
             ignores_owner,

@@ -4,6 +4,7 @@ use super::desk::{on_behalf, owner_of};
 use super::mapping::Reading;
 use super::resources::INTAKE;
 use super::{addressed, arrival, raw_text, read};
+use crate::crm::assignment::follow;
 use crate::crm::resources::LEAD_SOURCE;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
@@ -144,10 +145,13 @@ async fn replay_many(db: web::Data<Db>, command: Command<ReplayIntakes>) -> AppR
     db.write(&ctx, async |tx| {
         let (ids, next_after) = chosen.find(tx, &ctx).await?;
         let mut results = Vec::with_capacity(ids.len());
+        tx.set_of_many(true);
         for id in ids {
             let outcome = tx.apart(async |tx| again(tx, &ctx, id, None).await).await?;
             results.push(Replayed::of(&ctx, id, outcome));
         }
+        tx.set_of_many(false);
+        follow::gathered(tx, &on_behalf(&ctx)).await?;
         let succeeded = results.iter().filter(|one| one.lead_id.is_some()).count();
         Reply::ok(&ReplayedIntakes {
             succeeded,

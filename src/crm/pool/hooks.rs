@@ -2,6 +2,7 @@
 
 use super::stays::{self, Ended, Grounds, owner_of};
 use super::{Kind, Why, contacts, follow_ups, quotas, schedule};
+use crate::crm::assignment::follow;
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
@@ -71,6 +72,7 @@ async fn unowned(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> AppResu
     let is_pools = match (kind, change.act) {
         (Kind::Account, _) => true,
         (Kind::Lead, Act::Restore) => stays::left_with_its_end(tx, ctx, kind, change.id).await?,
+        (Kind::Lead, _) if follow::is_left(tx, change.id) => false,
         (Kind::Lead, _) => quotas::of(&mut &**tx, ctx.tenant, kind).await?.takes_unassigned,
     };
     if !is_pools {
@@ -82,6 +84,21 @@ async fn unowned(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> AppResu
         None => Why::NeverOwned,
     };
     stays::begin(tx, ctx, kind, change.id, former, why, &Grounds::default()).await?;
+    Ok(())
+}
+
+/// A new lead that the rules left without an owner is in the pool where the company's setting says so.
+///
+/// # Errors
+/// Database errors.
+pub async fn arrived_unowned(tx: &mut Tx, ctx: &Ctx, lead: Uuid) -> AppResult<()> {
+    if quotas::of(&mut &**tx, ctx.tenant, Kind::Lead)
+        .await?
+        .takes_unassigned
+    {
+        let grounds = Grounds::default();
+        stays::begin(tx, ctx, Kind::Lead, lead, None, Why::NeverOwned, &grounds).await?;
+    }
     Ok(())
 }
 

@@ -197,6 +197,7 @@ impl Job<'_> {
     /// Does one item after the other; what is refused leaves nothing behind.
     async fn run(&self, tx: &mut Tx, ctx: &Ctx) -> AppResult<Vec<Done>> {
         self.lock(tx, ctx).await?;
+        tx.set_of_many(true);
         let mut done = Vec::with_capacity(self.items.len());
         for (index, item) in self.items.iter().enumerate() {
             let faults = &self.faults[index];
@@ -206,7 +207,25 @@ impl Job<'_> {
             };
             done.push(outcome.map_err(|refusal| self.at_its_place(*refusal, index)));
         }
+        tx.set_of_many(false);
+        self.together(tx, ctx, &mut done).await?;
         Ok(done)
+    }
+
+    /// Does what is done for all items together, and shows what it changed.
+    async fn together(&self, tx: &mut Tx, ctx: &Ctx, done: &mut [Done]) -> AppResult<()> {
+        let Some(together) = self.resource.hooks.together else {
+            return Ok(());
+        };
+        let changed = together(tx, ctx).await?;
+        for (_, written) in done.iter_mut().flatten() {
+            for (member, value) in changed.get(&written.id).into_iter().flatten() {
+                if let Some(shown) = written.body.get_mut(member) {
+                    shown.clone_from(value);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Locks what is to change in the order of the ids, so that two batches over the same records never wait for each

@@ -7,6 +7,7 @@ use crate::platform::db::Tx;
 use diesel_async::AsyncPgConnection;
 use futures::future::LocalBoxFuture;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 pub use super::member::{Kind, Member};
@@ -88,13 +89,20 @@ impl Verbs {
 
 pub type Prepare = for<'a> fn(&'a mut Tx, &'a Ctx, &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>>;
 
-/// What is particular to a resource. Both run in the transaction, the record (and its parent) locked.
+/// Answers the members that it gave other values, by record.
+pub type Together =
+    for<'a> fn(&'a mut Tx, &'a Ctx) -> LocalBoxFuture<'a, AppResult<HashMap<Uuid, Map<String, Value>>>>;
+
+/// What is particular to a resource. All run in the transaction, the record (and its parent) locked.
 #[derive(Clone, Copy)]
 pub struct Hooks {
     /// Before the row is written: normalise, default, check across records.
     pub before: Option<Prepare>,
     /// After the row is written.
     pub after: Option<Prepare>,
+    /// After several rows were written by one command: what their own hooks left for later, since it is done for all
+    /// together.
+    pub together: Option<Together>,
     /// What `expand` embeds on reading one record, besides its relations.
     pub embeds: &'static [Embed],
 }
@@ -114,6 +122,7 @@ impl Hooks {
     pub const NONE: Hooks = Hooks {
         before: None,
         after: None,
+        together: None,
         embeds: &[],
     };
 }
