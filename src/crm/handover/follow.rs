@@ -31,6 +31,8 @@ enum Follows {
     PassOn,
     TakeBack,
     Begin,
+    /// It was nobody's, or is given back: what ended without a response goes on.
+    Resume,
 }
 
 fn follows(open: bool, step: &Step, actor: Uuid) -> Follows {
@@ -47,10 +49,11 @@ fn follows(open: bool, step: &Step, actor: Uuid) -> Follows {
         (true, true) if step.reason == Reason::Undo => Follows::TakeBack,
         (true, true) => Follows::PassOn,
         (true, false) => Follows::Nothing,
-        (false, _) if !is_sql || step.owner.1.is_none() || step.reason == Reason::Undo => Follows::Nothing,
+        (false, _) if !is_sql || step.owner.1.is_none() => Follows::Nothing,
         // Who qualifies their own lead is at work on it already.
         (false, false) if has_become_sql && step.owner.1 == Some(actor) => Follows::Nothing,
         (false, false) if !has_become_sql => Follows::Nothing,
+        (false, true) if !has_become_sql => Follows::Resume,
         (false, _) => Follows::Begin,
     }
 }
@@ -83,6 +86,7 @@ pub async fn follow(tx: &mut Tx, ctx: &Ctx, step: &Step) -> AppResult<()> {
         (Follows::PassOn, Some(open)) => pass_on(tx, ctx, step, open).await,
         (Follows::TakeBack, Some(open)) => take_back(tx, ctx, step, &open).await,
         (Follows::Begin, None) => begin(tx, ctx, step, None).await,
+        (Follows::Resume, None) => resume(tx, ctx, step).await,
         _ => Ok(()),
     }
 }
@@ -118,6 +122,21 @@ async fn begin(tx: &mut Tx, ctx: &Ctx, step: &Step, after: Option<Handover>) -> 
         accepted_at,
     };
     record::begin(tx, ctx, beginning).await.map(|_| ())
+}
+
+/// Somebody has a lead again that was accepted before, and for which nobody waits. Whoever gave it up, or lost it, and has it
+/// back goes on by the clock that ran for them; anybody else has one of their own in the same chain. A lead that was
+/// answered begins anew, unless it is only given back.
+async fn resume(tx: &mut Tx, ctx: &Ctx, step: &Step) -> AppResult<()> {
+    let unanswered = record::unanswered_of(&mut &**tx, ctx.tenant, step.lead).await?;
+    let is_own = |before: &Handover| before.status == "superseded" && Some(before.to_user_id) == step.owner.1;
+    match unanswered {
+        Some(before) if is_own(&before) && matches!(step.reason, Reason::Undo | Reason::Claim) => {
+            record::reopen(tx, ctx, &before).await
+        }
+        None if step.reason == Reason::Undo => Ok(()),
+        unanswered => begin(tx, ctx, step, unanswered).await,
+    }
 }
 
 /// The assignment was undone: what it took over goes on where it stood.
@@ -222,9 +241,9 @@ mod tests {
             Reason::ByHand,
         );
         assert_eq!(follows(true, &given, user(3)), Follows::PassOn);
-        assert_eq!(follows(false, &given, user(3)), Follows::Begin);
+        assert_eq!(follows(false, &given, user(3)), Follows::Resume);
         let undone = step((SalesQualified, SalesQualified), (Some(2), Some(1)), Reason::Undo);
         assert_eq!(follows(true, &undone, user(3)), Follows::TakeBack);
-        assert_eq!(follows(false, &undone, user(3)), Follows::Nothing);
+        assert_eq!(follows(false, &undone, user(3)), Follows::Resume);
     }
 }

@@ -145,6 +145,26 @@ pub async fn newest_of(
     Ok(Cached(query).get_result(conn).await.optional()?)
 }
 
+/// The newest hand-over of a lead that counts (an assignment that was undone does not), when it ended without a response:
+/// the lead went to the pool, or nobody could take it.
+///
+/// # Errors
+/// Database errors.
+pub async fn unanswered_of(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    lead: Uuid,
+) -> AppResult<Option<Handover>> {
+    let query = sql_query(format!(
+        "SELECT {COLUMNS} FROM lead_handovers h WHERE h.tenant_id = $1 AND h.lead_id = $2 AND h.status <> 'withdrawn' \
+         ORDER BY h.started_at DESC, h.id DESC LIMIT 1"
+    ))
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<SqlUuid, _>(lead);
+    let newest: Option<Handover> = Cached(query).get_result(conn).await.optional()?;
+    Ok(newest.filter(|newest| matches!(newest.status.as_str(), "superseded" | "missed")))
+}
+
 /// The hand-over of that id.
 ///
 /// # Errors

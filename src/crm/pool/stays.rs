@@ -15,6 +15,9 @@ use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+/// What the event is called by which a record comes back to whoever had it last.
+pub const RETURNED: &str = "returned";
+
 /// How a stay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -292,7 +295,7 @@ pub async fn give(
     record.insert("owner_id".to_owned(), json!(to));
     let verb = match how {
         Ended::Claimed => "claimed",
-        Ended::Undone => "returned",
+        Ended::Undone => RETURNED,
         _ => "assigned",
     };
     store::save_as(tx, &unbound(ctx), kind.resource(), id, locked, record, verb).await
