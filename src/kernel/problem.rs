@@ -318,7 +318,7 @@ impl Code {
                 "They hold as many leads as they may",
                 "已达线索持有上限",
                 "The new owner already holds as many open leads as their own capacity, or the company's, allows; `capacity` has both numbers.",
-                "Choose somebody else, or send `override_capacity` with a reason.",
+                "Choose somebody else, or send `override_capacity` with a reason. Whoever claims from the pool gives up another lead first.",
             ),
             Code::Frozen => page(
                 409,

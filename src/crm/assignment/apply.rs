@@ -1,6 +1,6 @@
 //! Gives leads to people as the rules say: the one way in which that is written, for one lead or for many.
 
-use super::bench::Bench;
+use super::bench::{Bench, Count};
 use super::decide::{Asking, Subject, Verdict, decide};
 use super::rules::{self, Rule, Terms, Trigger};
 use super::{pool, settings};
@@ -205,7 +205,16 @@ pub async fn by_rules(tx: &mut Tx, ctx: &Ctx, leads: Vec<Uuid>, order: &Order) -
     let mut bench = Bench::default();
     if !met.is_empty() {
         let settings = settings::lock(tx, ctx).await?;
-        bench = Bench::load(&mut &**tx, ctx.tenant, ctx.now, settings.lead_capacity, &met).await?;
+        let count = Count::UpToCapacity(leads.len());
+        bench = Bench::load(
+            &mut &**tx,
+            ctx.tenant,
+            ctx.now,
+            settings.lead_capacity,
+            &met,
+            count,
+        )
+        .await?;
     }
     let nobody = BTreeSet::new();
     let mut outcomes = Vec::with_capacity(leads.len());

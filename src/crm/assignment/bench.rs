@@ -1,6 +1,6 @@
 //! The people whom rules name, with what they hold and whose turn it is.
 
-use super::choose::{self, Candidate};
+use super::choose::{self, Candidate, Strategy};
 use super::rules::{Named, Rule};
 use crate::kernel::error::AppResult;
 use crate::platform::db::{Cached, Tx};
@@ -60,7 +60,28 @@ pub struct Bench {
     moved: BTreeSet<(Uuid, Uuid)>,
 }
 
-/// `$2` is the instant, `$3` the company's capacity.
+/// How far somebody's open leads are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// All of them.
+    All,
+    /// Where they have a capacity, up to it and so many more, as far as that says whether they are full once so many went
+    /// from them; else none.
+    UpToCapacity(usize),
+}
+
+impl Count {
+    /// How many beyond the capacity; none: all there are.
+    fn beyond(self) -> Option<i64> {
+        match self {
+            Count::All => None,
+            Count::UpToCapacity(more) => Some(i64::try_from(more).unwrap_or(i64::MAX / 2)),
+        }
+    }
+}
+
+/// `$2` is the instant, `$3` the company's capacity, `$4` how far beyond somebody's capacity their leads are counted: NULL
+/// for all of everybody.
 const PERSON: &str = "\
 SELECT u.id, u.name, u.team_id, u.is_active, coalesce(u.lead_capacity, $3) AS capacity,
     coalesce((SELECT array_agg(ur.role_id) FROM user_roles ur WHERE ur.tenant_id = $1 AND ur.user_id = u.id), '{}') AS role_ids,
@@ -68,8 +89,9 @@ SELECT u.id, u.name, u.team_id, u.is_active, coalesce(u.lead_capacity, $3) AS ca
             AND (u.away_until IS NULL OR $2 < u.away_until))
         OR EXISTS (SELECT 1 FROM user_absences a WHERE a.tenant_id = $1 AND a.owner_id = u.id AND a.archived_at IS NULL
             AND a.starts_at <= $2 AND $2 < a.ends_at) AS is_absent,
-    (SELECT count(*) FROM leads l WHERE l.tenant_id = $1 AND l.owner_id = u.id AND l.archived_at IS NULL
-        AND l.status IN ('new', 'working', 'marketing_qualified', 'sales_qualified')) AS open_leads
+    (SELECT count(*) FROM (SELECT 1 FROM leads l WHERE l.tenant_id = $1 AND l.owner_id = u.id AND l.archived_at IS NULL
+        AND l.status IN ('new', 'working', 'marketing_qualified', 'sales_qualified')
+        LIMIT CASE WHEN $4 IS NOT NULL THEN coalesce(coalesce(u.lead_capacity, $3) + $4, 0) END) o) AS open_leads
 FROM users u WHERE u.tenant_id = $1";
 
 /// One person as assignment sees them.
@@ -83,17 +105,19 @@ pub async fn person(
     capacity: Option<i32>,
     id: Uuid,
 ) -> AppResult<Option<Person>> {
-    let query = sql_query(format!("{PERSON} AND u.id = $4"))
+    let query = sql_query(format!("{PERSON} AND u.id = $5"))
         .bind::<SqlUuid, _>(tenant)
         .bind::<Timestamptz, _>(now)
         .bind::<Nullable<Integer>, _>(capacity)
+        .bind::<Nullable<BigInt>, _>(Count::All.beyond())
         .bind::<SqlUuid, _>(id);
     let found: Vec<Person> = Cached(query).load(conn).await?;
     Ok(found.into_iter().next())
 }
 
 impl Bench {
-    /// The people of these rules; to give leads, under the lock of the settings. `capacity`: the company's.
+    /// The people of these rules; to give leads, under the lock of the settings. `capacity`: the company's. `count`: how far
+    /// the leads are counted of whoever no rule compares by their number.
     ///
     /// # Errors
     /// Database errors.
@@ -103,19 +127,16 @@ impl Bench {
         now: DateTime<Utc>,
         capacity: Option<i32>,
         rules: &[&Rule],
+        count: Count,
     ) -> AppResult<Bench> {
-        let named = || rules.iter().flat_map(|rule| &rule.named);
-        let query = sql_query(format!(
-            "{PERSON} AND (u.id = ANY($4) OR (u.is_active AND (u.team_id = ANY($5) OR EXISTS (SELECT 1 FROM user_roles r \
-             WHERE r.tenant_id = $1 AND r.user_id = u.id AND r.role_id = ANY($6)))))"
-        ))
-        .bind::<SqlUuid, _>(tenant)
-        .bind::<Timestamptz, _>(now)
-        .bind::<Nullable<Integer>, _>(capacity)
-        .bind::<Array<SqlUuid>, _>(named().filter_map(|one| one.user_id).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(named().filter_map(|one| one.team_id).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(named().filter_map(|one| one.role_id).collect::<Vec<_>>());
-        let people: Vec<Person> = Cached(query).load(conn).await?;
+        let by_load = |rule: &&Rule| rule.strategy == Strategy::LeastLoaded;
+        let (compared, others): (Vec<&Rule>, Vec<&Rule>) = rules.iter().copied().partition(by_load);
+        let mut people = BTreeMap::new();
+        // Whoever both name is counted whole.
+        for (rules, count) in [(others, count), (compared, Count::All)] {
+            let named = people_of(conn, (tenant, now, capacity), &rules, count).await?;
+            people.extend(named.into_iter().map(|person| (person.id, person)));
+        }
         let query = sql_query(
             "SELECT rule_id, user_id, last_turn, credit FROM assignment_turns WHERE tenant_id = $1 AND rule_id = ANY($2)",
         )
@@ -130,7 +151,7 @@ impl Bench {
             ((row.rule_id, row.user_id), turn)
         };
         Ok(Bench {
-            people: people.into_iter().map(|person| (person.id, person)).collect(),
+            people,
             turns: turns.into_iter().map(turn).collect(),
             moved: BTreeSet::new(),
         })
@@ -215,6 +236,30 @@ impl Bench {
         Cached(query).execute(&mut **tx).await?;
         Ok(())
     }
+}
+
+async fn people_of(
+    conn: &mut &AsyncPgConnection,
+    (tenant, now, capacity): (Uuid, DateTime<Utc>, Option<i32>),
+    rules: &[&Rule],
+    count: Count,
+) -> AppResult<Vec<Person>> {
+    if rules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named = || rules.iter().flat_map(|rule| &rule.named);
+    let query = sql_query(format!(
+        "{PERSON} AND (u.id = ANY($5) OR (u.is_active AND (u.team_id = ANY($6) OR EXISTS (SELECT 1 FROM user_roles r \
+         WHERE r.tenant_id = $1 AND r.user_id = u.id AND r.role_id = ANY($7)))))"
+    ))
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Timestamptz, _>(now)
+    .bind::<Nullable<Integer>, _>(capacity)
+    .bind::<Nullable<BigInt>, _>(count.beyond())
+    .bind::<Array<SqlUuid>, _>(named().filter_map(|one| one.user_id).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(named().filter_map(|one| one.team_id).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(named().filter_map(|one| one.role_id).collect::<Vec<_>>());
+    Ok(Cached(query).load(conn).await?)
 }
 
 fn is_named(person: &Person, named: &Named) -> bool {

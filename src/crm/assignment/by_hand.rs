@@ -2,6 +2,7 @@
 
 use super::bench;
 use super::settings;
+use crate::crm::pool::stays::{CLAIMED, RETURNED};
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::{Fault, Warning};
@@ -21,7 +22,7 @@ pub const OVERRIDE: &str = "override_capacity";
 fn is_by_hand(ctx: &Ctx, change: &Change) -> bool {
     let is_person = matches!(ctx.actor_kind, ActorKind::User | ActorKind::Key);
     let is_own = change.act == Act::Create && change.id_of("owner_id") == Some(ctx.user);
-    let is_undo = change.verb == Some(super::undo::VERB);
+    let is_undo = matches!(change.verb, Some(super::undo::VERB | RETURNED));
     is_person && matches!(change.act, Act::Create | Act::Update) && !is_own && !is_undo
 }
 
@@ -61,7 +62,7 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()>
             tx.record(Event::new("lead.updated", "lead", change.id, data));
             Ok(())
         }
-        None => Err(over_capacity(owner, person.open_leads, capacity)),
+        None => Err(over_capacity(change, owner, person.open_leads, capacity)),
     }
 }
 
@@ -73,10 +74,13 @@ fn absent() -> Warning {
     )
 }
 
-fn over_capacity(user: Uuid, open_leads: i64, capacity: i64) -> AppError {
-    let refusal = AppError::refuse(
-        Code::OverCapacity,
-        say(
+fn over_capacity(change: &Change, user: Uuid, open_leads: i64, capacity: i64) -> AppError {
+    let detail = match change.verb {
+        Some(CLAIMED) => say(
+            format!("You hold {open_leads} open leads, of at most {capacity}"),
+            format!("您已持有 {open_leads} 条未结线索(上限 {capacity})"),
+        ),
+        _ => say(
             format!(
                 "They hold {open_leads} open leads of at most {capacity}; choose somebody else, or send override_capacity with a reason"
             ),
@@ -84,7 +88,8 @@ fn over_capacity(user: Uuid, open_leads: i64, capacity: i64) -> AppError {
                 "该用户已持有 {open_leads} 条未结线索(上限 {capacity});请选择他人,或附 override_capacity 说明理由"
             ),
         ),
-    );
+    };
+    let refusal = AppError::refuse(Code::OverCapacity, detail);
     refusal.with(
         "capacity",
         json!({ "user_id": user, "open_leads": open_leads, "capacity": capacity }),

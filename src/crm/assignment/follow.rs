@@ -9,7 +9,7 @@ use crate::crm::handover::follow::{Step, archived, follow};
 use crate::crm::handover::record::Reason;
 use crate::crm::lead_states::Status;
 use crate::crm::pool;
-use crate::crm::pool::stays::RETURNED;
+use crate::crm::pool::stays::{CLAIMED, RETURNED};
 use crate::crm::scoring::apply::Moved;
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
@@ -92,7 +92,7 @@ async fn written(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
 fn reason_of(change: &Change, has_new_owner: bool) -> Reason {
     match change.verb {
         _ if !has_new_owner || change.act == Act::Create => Reason::Qualified,
-        Some("claimed") => Reason::Claim,
+        Some(CLAIMED) => Reason::Claim,
         Some(super::undo::VERB | RETURNED) => Reason::Undo,
         _ => Reason::ByHand,
     }

@@ -1,7 +1,7 @@
 //! Whom the rules would give a lead to, and why each rule and each person was passed over. Writes nothing.
 
 use super::apply;
-use super::bench::Bench;
+use super::bench::{Bench, Count};
 use super::choose::{Candidate, Standing};
 use super::decide::{Asking, Considered, Verdict, decide};
 use super::rules::{Rule, Trigger};
@@ -147,7 +147,15 @@ pub async fn explain(
     let met = apply::met(&rules, &subjects);
     let subject = subjects.as_slice().first().or_not_found()?;
     let settings = settings::read(conn, ctx.tenant).await?;
-    let bench = Bench::load(conn, ctx.tenant, ctx.now, settings.lead_capacity, &met).await?;
+    let bench = Bench::load(
+        conn,
+        ctx.tenant,
+        ctx.now,
+        settings.lead_capacity,
+        &met,
+        Count::All,
+    )
+    .await?;
     let decision = decide(&rules, subject, &bench, Asking::Anew, barred);
     let (owner_id, deciding) = match decision.verdict {
         Verdict::Given { rule, user } => (Some(user), Some(rule)),

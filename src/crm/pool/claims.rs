@@ -1,8 +1,9 @@
 //! Claiming from the pool, one record or several, and giving from it by hand. The answers hold nothing of the record itself:
 //! a dry run of a claim shows no more than the pool does.
 
-use super::stays::{self, Ended, not_in_pool};
+use super::stays::{self, Ended, Taking, not_in_pool};
 use super::{Kind, quotas, unbound};
+use crate::crm::assignment::http::CapacityOverride;
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
@@ -79,6 +80,9 @@ pub struct PoolAssign {
     /// The new owner, within the reach of your permission.
     #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2b")]
     pub owner_id: Uuid,
+    /// Gives a lead although its new owner is full; means nothing for an account.
+    #[serde(default)]
+    pub override_capacity: Option<CapacityOverride>,
 }
 
 impl PoolTaken {
@@ -114,14 +118,14 @@ pub(super) async fn lock(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid) -> AppRes
 async fn take(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<PoolTaken> {
     let locked = lock(tx, ctx, kind, id).await?;
     quotas::claim(tx, ctx, kind, id).await?;
-    stays::give(tx, ctx, kind, id, &locked, ctx.user, Ended::Claimed).await?;
+    stays::give(tx, ctx, kind, id, &locked, Taking::new(ctx.user, Ended::Claimed)).await?;
     Ok(PoolTaken::new(kind, id, ctx.user))
 }
 
 /// Claims a record for the caller.
 ///
 /// # Errors
-/// `not_found`, `not_in_pool`, `cooling_down`, `quota_reached`.
+/// `not_found`, `not_in_pool`, `cooling_down`, `quota_reached`; `over_capacity` for a lead.
 pub(super) async fn claim(db: &Db, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<Reply> {
     db.write(ctx, async |tx| Reply::ok(&take(tx, ctx, kind, id).await?))
         .await
@@ -181,13 +185,18 @@ async fn lock_in_order(tx: &mut Tx, ctx: &Ctx, kind: Kind, ids: &[Uuid]) -> AppR
 /// Gives a record of the pool to somebody, which is no claim: neither quota nor cool-down stand in the way.
 ///
 /// # Errors
-/// `not_found`, `not_in_pool`; `forbidden` when the new owner is beyond the caller's reach.
-pub(super) async fn assign(db: &Db, ctx: &Ctx, kind: Kind, id: Uuid, owner: Uuid) -> AppResult<Reply> {
-    require_reach(ctx, owner)?;
+/// `not_found`, `not_in_pool`; `forbidden` when the new owner is beyond the caller's reach; `over_capacity` for a lead.
+pub(super) async fn assign(db: &Db, ctx: &Ctx, kind: Kind, id: Uuid, input: &PoolAssign) -> AppResult<Reply> {
+    require_reach(ctx, input.owner_id)?;
+    let told = input.override_capacity.as_ref().map(serde_json::to_value);
+    let taking = Taking {
+        override_capacity: told.transpose().map_err(AppError::internal)?,
+        ..Taking::new(input.owner_id, Ended::Assigned)
+    };
     db.write(ctx, async |tx| {
         let locked = lock(tx, ctx, kind, id).await?;
-        stays::give(tx, ctx, kind, id, &locked, owner, Ended::Assigned).await?;
-        Reply::ok(&PoolTaken::new(kind, id, owner))
+        stays::give(tx, ctx, kind, id, &locked, taking.clone()).await?;
+        Reply::ok(&PoolTaken::new(kind, id, input.owner_id))
     })
     .await
 }

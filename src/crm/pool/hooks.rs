@@ -2,7 +2,7 @@
 
 use super::stays::{self, Ended, Grounds, owner_of};
 use super::{Kind, Why, contacts, follow_ups, quotas, schedule};
-use crate::crm::assignment::follow;
+use crate::crm::assignment::{follow, undo};
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
@@ -69,6 +69,12 @@ async fn unowned(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> AppResu
     if !is_news {
         return Ok(());
     }
+    let former = owner_of(&change.before).filter(|_| change.act == Act::Update);
+    if let Some(former) = former.filter(|_| change.verb == Some(undo::VERB))
+        && stays::go_on(tx, ctx, kind, change.id, former).await?
+    {
+        return Ok(());
+    }
     let is_pools = match (kind, change.act) {
         (Kind::Account, _) => true,
         (Kind::Lead, Act::Restore) => stays::left_with_its_end(tx, ctx, kind, change.id).await?,
@@ -78,7 +84,6 @@ async fn unowned(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> AppResu
     if !is_pools {
         return Ok(());
     }
-    let former = owner_of(&change.before).filter(|_| change.act == Act::Update);
     let why = match former {
         Some(_) => Why::HandedOver,
         None => Why::NeverOwned,

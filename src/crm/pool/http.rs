@@ -37,7 +37,8 @@ macro_rules! pooled {
             ///
             /// It is yours, and can be read whole. Of many who ask at once one gets it; the others are told that it is no
             /// longer there (`not_in_pool`). Refused when you hold or claimed as many as the company allows
-            /// (`quota_reached`), or had it until lately (`cooling_down`). An account brings its contacts that nobody owns.
+            /// (`quota_reached`), or had it until lately (`cooling_down`); a lead also when you hold as many open leads as
+            /// you may (`over_capacity`). An account brings its contacts that nobody owns.
             #[utoipa::path(tag = "pool", operation_id = $claim_id, security(("bearer" = ["pool.claim"])), responses((status = 200, description = "Yours now", body = PoolTaken)))]
             #[post($claim)]
             async fn claim(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<Reply> {
@@ -56,11 +57,12 @@ macro_rules! pooled {
             /// Give it from the pool to somebody
             ///
             /// By whoever may assign, to somebody within their reach. It is no claim: neither quota nor cool-down stand in
-            /// the way.
+            /// the way. A lead goes to somebody who holds as many open leads as they may only with `override_capacity`
+            /// (`over_capacity`).
             #[utoipa::path(tag = "pool", operation_id = $assign_id, security(("bearer" = ["pool.assign"])), request_body = PoolAssign, responses((status = 200, description = "Whose it is now", body = PoolTaken)))]
             #[post($assign)]
             async fn assign(db: web::Data<Db>, id: Id, command: Command<PoolAssign>) -> AppResult<Reply> {
-                claims::assign(&db, &command.ctx, KIND, id.0, command.input.owner_id).await
+                claims::assign(&db, &command.ctx, KIND, id.0, &command.input).await
             }
 
             /// Give it back to whoever had it last

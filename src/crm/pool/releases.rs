@@ -1,6 +1,6 @@
 //! Giving a record up to the pool, and taking that back while it is still there.
 
-use super::stays::{self, Ended, Grounds, owner_of};
+use super::stays::{self, Ended, Grounds, Taking, owner_of};
 use super::{Deals, Kind, Why, claims, schedule};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -134,7 +134,7 @@ pub(super) async fn undo(db: &Db, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<
         if !is_own_release {
             claims::require_reach(ctx, owner)?;
         }
-        stays::give(tx, ctx, kind, id, &locked, owner, Ended::Undone).await?;
+        stays::give(tx, ctx, kind, id, &locked, Taking::new(owner, Ended::Undone)).await?;
         forget_loss(tx, ctx, kind, id, owner, stay.since).await?;
         if let Some(held_since) = stay.held_since.filter(|_| stay.why == released) {
             go_on(tx, ctx, kind, id, held_since).await?;

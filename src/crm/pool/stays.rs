@@ -1,6 +1,7 @@
 //! Coming into the pool and leaving it. The record's row lock guards its stay.
 
 use super::{Kind, Why, contacts, schedule, unbound};
+use crate::crm::assignment::by_hand;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
@@ -15,6 +16,8 @@ use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+/// What the event is called by which somebody takes a record.
+pub const CLAIMED: &str = "claimed";
 /// What the event is called by which a record comes back to whoever had it last.
 pub const RETURNED: &str = "returned";
 
@@ -251,6 +254,22 @@ pub(super) async fn left_with_its_end(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uu
     Ok(found.is_some())
 }
 
+/// Begins the last stay of a record again, when it ended by an assignment to that person: the assignment was undone, and the
+/// record is in the pool as if nothing had been. False when it did not.
+pub(super) async fn go_on(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid, taken_by: Uuid) -> AppResult<bool> {
+    let query = sql_query(
+        "UPDATE pool_stays t SET ended_at = NULL, ended_how = NULL, taken_by = NULL WHERE t.tenant_id = $1 AND t.id = ( \
+            SELECT l.id FROM (SELECT s.id, s.ended_how, s.taken_by FROM pool_stays s WHERE s.tenant_id = $1 AND s.record_kind = $2 \
+                AND s.record_id = $3 ORDER BY s.since DESC, s.id DESC LIMIT 1) l \
+            WHERE l.ended_how = 'assigned' AND l.taken_by = $4)",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<Text, _>(kind.name())
+    .bind::<SqlUuid, _>(id)
+    .bind::<SqlUuid, _>(taken_by);
+    Ok(Cached(query).execute(&mut **tx).await? > 0)
+}
+
 /// Ends the present stay, if there is one.
 ///
 /// # Errors
@@ -277,24 +296,45 @@ pub async fn end(
     Ok(Cached(query).execute(&mut **tx).await? > 0)
 }
 
+/// To whom a record of the pool goes, and how.
+#[derive(Debug, Clone)]
+pub struct Taking {
+    pub to: Uuid,
+    pub how: Ended,
+    /// Why a lead goes to somebody who is full.
+    pub override_capacity: Option<Value>,
+}
+
+impl Taking {
+    pub fn new(to: Uuid, how: Ended) -> Taking {
+        Taking {
+            to,
+            how,
+            override_capacity: None,
+        }
+    }
+}
+
 /// Gives a locked record of the pool to somebody: its stay ends. What follows from a new owner is the hooks' affair.
 ///
 /// # Errors
-/// As any change of a record: `invalid` at `/owner_id` when there is no such active person.
+/// As any change of a record: `invalid` at `/owner_id` when there is no such active person; `over_capacity`.
 pub async fn give(
     tx: &mut Tx,
     ctx: &Ctx,
     kind: Kind,
     id: Uuid,
     locked: &Locked,
-    to: Uuid,
-    how: Ended,
+    taking: Taking,
 ) -> AppResult<Written> {
-    end(tx, ctx, kind, id, how, Some(to)).await?;
+    end(tx, ctx, kind, id, taking.how, Some(taking.to)).await?;
     let mut record = locked.record()?;
-    record.insert("owner_id".to_owned(), json!(to));
-    let verb = match how {
-        Ended::Claimed => "claimed",
+    record.insert("owner_id".to_owned(), json!(taking.to));
+    if let Some(told) = taking.override_capacity.filter(|_| kind == Kind::Lead) {
+        record.insert(by_hand::OVERRIDE.to_owned(), told);
+    }
+    let verb = match taking.how {
+        Ended::Claimed => CLAIMED,
         Ended::Undone => RETURNED,
         _ => "assigned",
     };
