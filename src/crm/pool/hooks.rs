@@ -55,8 +55,10 @@ pub async fn written(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> App
     if is_follow_up(ctx, change, owner) {
         return follow_ups::followed_up(tx, ctx, kind, change.id, ctx.now).await;
     }
-    let is_new = matches!(change.act, Act::Create | Act::Restore);
-    if is_new || TELLING.iter().any(|member| change.changed(member)) {
+    if change.act == Act::Create {
+        return schedule::begin(tx, ctx, kind, change.id).await;
+    }
+    if change.act == Act::Restore || TELLING.iter().any(|member| change.changed(member)) {
         schedule::reschedule(tx, ctx, kind, &[change.id]).await?;
     }
     Ok(())

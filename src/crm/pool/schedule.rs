@@ -118,7 +118,8 @@ pub(super) async fn tended(
 }
 
 /// Finds out anew when these records go to the pool: after their owner, grade, segment, source or state changed, or they
-/// were followed up. The caller has them locked. Costs one look at the rules where there are none.
+/// were followed up. The caller has them locked. Where there are no rules, it only forgets since when they were their former
+/// owners'.
 ///
 /// # Errors
 /// Database errors.
@@ -128,9 +129,43 @@ pub async fn reschedule(tx: &mut Tx, ctx: &Ctx, kind: Kind, ids: &[Uuid]) -> App
     }
     let rules = rules::active(&mut &**tx, ctx.tenant, kind).await?;
     if rules.is_empty() {
-        return Ok(());
+        return forget_former(tx, ctx, kind, ids).await;
     }
     schedule(tx, ctx, kind, ids, &rules).await
+}
+
+/// [`reschedule`] for a record that is new, and so has no clock yet.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn begin(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<()> {
+    let rules = rules::active(&mut &**tx, ctx.tenant, kind).await?;
+    if rules.is_empty() {
+        return Ok(());
+    }
+    schedule(tx, ctx, kind, &[id], &rules).await
+}
+
+/// Clocks that were kept for owners who no longer have these records say nothing: such an owner who gets one back later has it
+/// since then.
+async fn forget_former(tx: &mut Tx, ctx: &Ctx, kind: Kind, ids: &[Uuid]) -> AppResult<()> {
+    let sql = match kind {
+        Kind::Account => {
+            "UPDATE pool_clocks c SET owner_id = NULL, owned_since = NULL, rule_id = NULL, due_on = NULL, warned_on = NULL, look_on = NULL \
+             FROM accounts t WHERE c.tenant_id = $1 AND c.record_kind = 'account' AND c.record_id = ANY($2) AND c.owner_id IS NOT NULL \
+                AND t.tenant_id = $1 AND t.id = c.record_id AND t.owner_id IS DISTINCT FROM c.owner_id"
+        }
+        Kind::Lead => {
+            "UPDATE pool_clocks c SET owner_id = NULL, owned_since = NULL, rule_id = NULL, due_on = NULL, warned_on = NULL, look_on = NULL \
+             FROM leads t WHERE c.tenant_id = $1 AND c.record_kind = 'lead' AND c.record_id = ANY($2) AND c.owner_id IS NOT NULL \
+                AND t.tenant_id = $1 AND t.id = c.record_id AND t.owner_id IS DISTINCT FROM c.owner_id"
+        }
+    };
+    let query = sql_query(sql)
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<Array<SqlUuid>, _>(ids);
+    Cached(query).execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// [`reschedule`] by rules that are known, also by none.
