@@ -138,6 +138,9 @@ pub const TIMERS: Handlers = &[
     (crm::handover::record::DEADLINE, |tx, ctx, timer| {
         Box::pin(crm::handover::timers::fire_deadline(tx, ctx, timer))
     }),
+    (crm::nurturing::RETURN, |tx, ctx, timer| {
+        Box::pin(crm::nurturing::fire(tx, ctx, timer))
+    }),
     (crm::field_index::TIMER, |tx, ctx, timer| {
         Box::pin(crm::field_index::fire(tx, ctx, timer))
     }),

@@ -3,7 +3,7 @@
 use super::assignment::{by_hand, follow};
 use super::duplicates::gate;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
-use super::{campaigns, grading, pool, rules, scoring, tree};
+use super::{campaigns, grading, nurturing, pool, rules, scoring, tree};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::expression;
@@ -140,6 +140,7 @@ pub fn after_lead<'a>(
     Box::pin(async move {
         scoring::after_lead(tx, ctx, change).await?;
         follow::after_lead(tx, ctx, change).await?;
+        nurturing::written(tx, ctx, change).await?;
         pool::hooks::written(tx, ctx, pool::Kind::Lead, change).await
     })
 }

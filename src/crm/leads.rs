@@ -74,7 +74,8 @@ async fn qualify(db: web::Data<Db>, id: Id, command: Command<QualifyLead>) -> Ap
 
 /// Set a lead aside for a while
 ///
-/// For a need without the ability to pay: it rests until a day, and reopening returns it to the state it leaves.
+/// For a need without the ability to pay: it rests until a day, and reopening returns it to the state it leaves. When that
+/// day begins its owner is told by the event `lead.return_due`.
 #[utoipa::path(tag = "leads", operation_id = "nurture_lead", security(("bearer" = ["lead.write"])), request_body = NurtureLead, responses((status = 200, description = "The lead", body = ref("#/components/schemas/Lead"))))]
 #[post("/v1/leads/{id}/nurture")]
 async fn nurture(db: web::Data<Db>, id: Id, command: Command<NurtureLead>) -> AppResult<Reply> {

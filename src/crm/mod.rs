@@ -14,6 +14,7 @@ pub mod intake;
 pub mod lead_states;
 pub mod leads;
 pub mod merging;
+pub mod nurturing;
 pub mod owners;
 pub mod participants;
 pub mod pool;

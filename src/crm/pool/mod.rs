@@ -9,7 +9,7 @@
 //! sight for whoever's scope does not reach it.
 
 pub mod claims;
-mod clock;
+pub(in crate::crm) mod clock;
 mod contacts;
 pub mod follow_ups;
 pub mod hooks;
