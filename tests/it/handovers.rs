@@ -2,6 +2,7 @@
 
 use crate::support::app::{Company, Person, id, move_clock, sandbox};
 use crate::support::make_assignment::{check, lead_with, people, rule, settings};
+use crate::support::make_pool::{claim, release};
 use serde_json::{Value, json};
 
 /// Friday, 9:00.
@@ -254,5 +255,41 @@ async fn who_leaves_hands_the_running_clocks_over_too() {
     );
     let owners = admin.get(&format!("/v1/leads/{lead}/owners")).await.expect(200);
     assert_eq!(owners["data"][0]["why"], "leaver");
+    check(&company).await;
+}
+
+#[tokio::test]
+async fn giving_a_lead_up_and_having_it_back_wins_no_time_and_whoever_claims_it_goes_on_in_its_chain() {
+    let company = sandbox(FRIDAY).await;
+    let two = people(&company, 2).await;
+    let lead = handed_over(&company, &two[0]).await;
+    let before = handovers(&company, &lead).await.remove(0);
+    move_clock(&company, "2024-03-15T03:00:00Z").await;
+    release(&two[0], "leads", &lead).await.expect(200);
+    assert_eq!(handovers(&company, &lead).await[0]["status"], "superseded");
+    two[0]
+        .post(&format!("/v1/pool/leads/{lead}/undo"), json!({}))
+        .await
+        .expect(200);
+    let all = handovers(&company, &lead).await;
+    assert_eq!(
+        (all.len(), &all[0]["status"], &all[0]["due_at"]),
+        (1, &json!("open"), &before["due_at"])
+    );
+    check(&company).await;
+
+    release(&two[0], "leads", &lead).await.expect(200);
+    claim(&two[1], "leads", &lead).await.expect(200);
+    let all = handovers(&company, &lead).await;
+    assert_eq!(
+        (
+            all.len(),
+            &all[1]["chain_id"],
+            &all[1]["reason"],
+            &all[1]["status"]
+        ),
+        (2, &before["id"], &json!("claim"), &json!("open"))
+    );
+    assert_eq!(all[1]["accepted_at"], before["accepted_at"]);
     check(&company).await;
 }

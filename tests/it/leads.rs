@@ -1,7 +1,8 @@
 //! Room 3: the states of a lead, and who gives it to whom.
 
-use crate::support::app::{Answer, Person, company};
+use crate::support::app::{Answer, Person, company, move_clock, sandbox};
 use crate::support::make_crm::{lead, source};
+use crate::support::make_pool::times;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -145,7 +146,11 @@ async fn a_director_gives_leads_away_also_those_that_nobody_owns() {
         "not_found"
     );
 
-    let website = source(&company.administrator, json!({})).await;
+    let admin = &company.administrator;
+    let mut settings = admin.get("/v1/pool/settings").await.expect(200);
+    settings["leads"]["takes_unassigned"] = json!(true);
+    admin.put("/v1/pool/settings", settings).await.expect(200);
+    let website = source(admin, json!({})).await;
     let arrived = website
         .deliver("d1", &json!({ "name": "张伟" }))
         .await
@@ -205,4 +210,32 @@ async fn a_converted_lead_no_longer_changes() {
             "{verb}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_owner_of_a_nurtured_lead_is_told_when_its_day_begins() {
+    let company = sandbox("2024-03-05T04:00:00Z").await;
+    let li = company.member("李", "sales_representative").await;
+    let (resting, reopened) = (lead(&li, "王芳").await, lead(&li, "张伟").await);
+    for lead in [&resting, &reopened] {
+        step(&li, lead, "nurture", json!({ "until": "2024-03-10" }))
+            .await
+            .expect(200);
+    }
+    step(&li, &reopened, "reopen", json!({})).await.expect(200);
+    let told = async |lead: &str| times(&company, "leads", lead, "lead.return_due").await;
+    move_clock(&company, "2024-03-09T15:59:59Z").await;
+    assert_eq!(told(&resting).await, 0);
+    move_clock(&company, "2024-03-09T16:00:00Z").await;
+    assert_eq!(told(&resting).await, 1);
+    move_clock(&company, "2024-03-20T16:00:00Z").await;
+    assert_eq!((told(&resting).await, told(&reopened).await), (1, 0));
+    let timeline = li.get(&format!("/v1/leads/{resting}/timeline")).await.expect(200);
+    let events = timeline["data"].as_array().unwrap().iter();
+    let due = events
+        .filter(|event| event["kind"] == "lead.return_due")
+        .collect::<Vec<_>>();
+    assert_eq!(due[0]["data"]["notify"], json!({ "to": [li.id], "cc": [] }));
+    let read = li.get(&format!("/v1/leads/{resting}")).await.expect(200);
+    assert_eq!(read["status"], "nurturing");
 }

@@ -43,6 +43,7 @@ mod opportunities;
 mod pipelines;
 mod platform;
 mod pool;
+mod pool_giving;
 mod pool_recycling;
 mod postgres;
 mod reads;

@@ -1,6 +1,7 @@
 //! Rooms 2 and 3: the public pool. Releasing, looking, claiming, quotas, cooling down.
 
-use crate::support::app::{Answer, account, company, id, move_clock, sandbox};
+use crate::support::app::{Answer, Person, account, company, id, move_clock, sandbox};
+use crate::support::make_assignment::check;
 use crate::support::make_crm::{lead, source};
 use crate::support::make_deals::deal;
 use crate::support::make_pipelines::published;
@@ -331,6 +332,13 @@ async fn an_account_takes_its_contacts_along() {
     assert_eq!(wang.get(&path).await.refused(404), "not_found");
     claim(&wang, "accounts", &account).await.expect(200);
     assert_eq!(wang.get(&path).await.expect(200)["owner_id"], json!(wang.id));
+    // And they are found by whose they are now.
+    let found = async |person: &Person| {
+        let found = person.get("/v1/search?q=13800138000").await.expect(200);
+        found["data"].as_array().unwrap().len()
+    };
+    assert_eq!((found(&li).await, found(&wang).await), (0, 1));
+    check(&company).await;
 }
 
 #[tokio::test]

@@ -345,3 +345,23 @@ async fn the_faults_of_a_rule_are_named_at_once() {
     let body = json!({ "record_kind": "lead", "name": "x", "position": 1 });
     assert_eq!(li.post("/v1/pool-rules", body).await.refused(403), "forbidden");
 }
+
+#[tokio::test]
+async fn whoever_has_a_record_back_has_it_since_then_also_when_no_rule_looked_meanwhile() {
+    let company = sandbox("2024-03-05T04:00:00Z").await;
+    let admin = &company.administrator;
+    let li = company.member("李", "sales_representative").await;
+    let wang = company.member("王", "sales_representative").await;
+    let days = json!({ "no_follow_up_days": 10 });
+    let first = rule(admin, "lead", 1, days.clone()).await;
+    let own = lead(&li, "王芳").await;
+    admin.delete(&format!("/v1/pool-rules/{first}")).await.expect(200);
+    move_clock(&company, "2024-03-10T04:00:00Z").await;
+    for person in [&wang, &li] {
+        let owner = json!({ "owner_id": person.id });
+        admin.patch(&format!("/v1/leads/{own}"), owner).await.expect(200);
+    }
+    rule(admin, "lead", 1, days).await;
+    move_clock(&company, "2024-03-10T05:00:00Z").await;
+    assert_eq!(standing(&li, "leads", &own).await["pool_due_on"], "2024-03-21");
+}
