@@ -2,7 +2,6 @@
 
 use super::targets::TransferSubject;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;

@@ -3,9 +3,8 @@
 use super::choices;
 use super::service::{claim_all, lock_rows, permission};
 use crate::crm::duplicates::follow;
-use crate::crm::pool::releases::without_open_deals;
-use crate::crm::pool::{self, Deals};
-use crate::crm::resources::{ACCOUNT, LEAD};
+use crate::crm::pool;
+use crate::crm::resources::LEAD;
 use crate::crm::scoring::{self, apply::Occasion};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
@@ -69,11 +68,11 @@ struct Restored {
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `stale`, `archived`; `merged` when the survivor was merged itself since; `conflict` when it is
-/// undone already; `in_use` when an open deal would then stand on an account of the pool.
+/// undone already.
 pub async fn undo(
     tx: &mut Tx,
     ctx: &Ctx,
-    (links, deals): (&[&'static Link], Deals),
+    links: &[&'static Link],
     resource: &'static Resource,
     survivor: Uuid,
     merge: Uuid,
@@ -102,13 +101,6 @@ pub async fn undo(
     entry::enter(tx, ctx.tenant, resource, &found_by.collect::<Vec<_>>()).await?;
     for (id, record) in restored.iter().zip(&records) {
         claim_all(tx, ctx, resource, *id, record).await?;
-    }
-    if resource.singular == ACCOUNT.singular {
-        let ids = restored.iter().chain([&survivor]);
-        let accounts = ids.zip(records.iter().chain([&after]));
-        let unowned = accounts.filter(|(_, account)| account.get("owner_id").is_none_or(Value::is_null));
-        let unowned = unowned.map(|(id, _)| *id).collect();
-        without_open_deals(tx, ctx, deals, unowned).await?;
     }
     follow::unmerged(tx, ctx, merging, &restored).await?;
     let not_returned = left(tx, ctx, merging).await?;
