@@ -336,7 +336,10 @@ async fn work_through(company: &Company) {
             }
             Ok(Reply::no_content())
         });
-        fired.await.unwrap();
+        // The server's own engine fires it too; who finds that it is no longer theirs leaves it.
+        if let Err(error) = fired.await {
+            assert!(error.to_string().contains("by another meanwhile"), "{error}");
+        }
     }
     panic!("the field is not done with");
 }
