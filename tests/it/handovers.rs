@@ -154,6 +154,33 @@ async fn a_response_stops_the_clock_and_is_counted_in_working_minutes() {
     let undo = admin.post(&format!("/v1/leads/{lead}/unassign"), json!({})).await;
     assert_eq!(undo.refused(409), "conflict");
     check(&company).await;
+
+    let speed = async |person: &Person, days: &str| {
+        let path = format!("/v1/figures/speed-to-lead{days}");
+        person.get(&path).await.expect(200)
+    };
+    let that_day = "?from_on=2024-03-18&until_on=2024-03-18";
+    for person in [admin, &li] {
+        let found = speed(person, that_day).await;
+        assert_eq!(
+            found["total"],
+            json!({ "responded": 1, "responded_late": 0, "missed": 0, "median_minutes": 90, "p90_minutes": 90, "mean_minutes": 90 })
+        );
+        assert_eq!(found["by_owner"][0]["owner_id"], json!(li.id));
+        assert_eq!(found["by_source"][0]["source_id"], json!(null));
+    }
+    let other = company.member("王", "sales_representative").await;
+    assert_eq!(speed(&other, that_day).await["total"]["responded"], 0);
+    let before = speed(admin, "?from_on=2024-03-01&until_on=2024-03-17").await;
+    assert_eq!(
+        (&before["total"]["responded"], &before["by_owner"]),
+        (&json!(0), &json!([]))
+    );
+    assert_eq!(speed(admin, "").await["from_on"], "2024-02-25");
+    let backwards = admin
+        .get("/v1/figures/speed-to-lead?from_on=2024-03-18&until_on=2024-03-17")
+        .await;
+    assert_eq!(backwards.refused(400), "bad_parameter");
 }
 
 #[tokio::test]
