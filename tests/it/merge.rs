@@ -4,6 +4,7 @@ use crate::support::app::{Answer, Person, account, company, id};
 use crate::support::make_crm::source;
 use crate::support::make_deals::plain;
 use crate::support::make_pipelines::published;
+use crate::support::make_pool::pooled_account;
 use futures::future::join_all;
 use penstock::check;
 use reqwest::Method;
@@ -499,4 +500,28 @@ async fn whatever_names_a_record_that_can_be_merged_is_a_declared_link() {
         !apart.contains(&table) && !links.contains(name)
     });
     assert_eq!(forgotten.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[tokio::test]
+async fn undoing_a_merge_brings_no_account_back_to_the_pool_that_has_an_open_deal_by_now() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let pipeline = published(admin, plain()).await;
+    let survivor = pooled_account(admin, "恒信智联有限公司").await;
+    let loser = account(admin, "瑞丰天泽有限公司").await;
+    let merged = merge(admin, "accounts", &survivor, &loser).await.expect(200);
+    let undo = format!(
+        "/v1/accounts/{survivor}/merges/{}/undo",
+        merged["merge_id"].as_str().unwrap()
+    );
+    let deal = json!({ "name": "采购", "account_id": survivor, "pipeline_id": pipeline });
+    let deal = make(admin, "opportunities", deal).await;
+    assert_eq!(admin.post(&undo, json!({})).await.refused(409), "in_use");
+    let deal = format!("/v1/opportunities/{deal}");
+    admin.delete(&deal).await.expect(200);
+    admin.post(&undo, json!({})).await.expect(200);
+    assert_eq!(get(admin, "accounts", &survivor).await["owner_id"], Value::Null);
+    let restored = admin.post(&format!("{deal}/restore"), json!({})).await;
+    assert_eq!(restored.refused(409), "conflict");
+    clean(company.tenant).await;
 }

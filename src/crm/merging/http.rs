@@ -2,6 +2,7 @@
 
 use super::service::{self, MergeInput};
 use super::undo;
+use crate::crm::pool::Deals;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::{Cached, Db};
@@ -126,14 +127,14 @@ pub async fn merge(
 /// Those of [`undo::undo`].
 pub async fn take_back(
     db: &Db,
-    links: &Links,
+    (links, deals): (&Links, Deals),
     ctx: &Ctx,
     resource: &'static Resource,
     id: Uuid,
     merge: Uuid,
 ) -> AppResult<Reply> {
     db.write(ctx, async |tx| {
-        let undone = undo::undo(tx, ctx, &links.0, resource, id, merge).await?;
+        let undone = undo::undo(tx, ctx, (&links.0, deals), resource, id, merge).await?;
         let not_returned = undone
             .not_returned
             .into_iter()
@@ -180,6 +181,7 @@ macro_rules! merges_of {
         pub mod $module {
             use super::{MergeNotes, MergeView, UndoneMergeView};
             use crate::crm::merging::service::MergeInput;
+            use crate::crm::pool::Deals;
             use crate::kernel::ctx::Ctx;
             use crate::kernel::error::AppResult;
             use crate::platform::db::Db;
@@ -218,12 +220,15 @@ macro_rules! merges_of {
             /// Undo a merge
             ///
             /// The records that ended live again, with what is still where the merge put it; what is not is listed and stays.
-            /// Members that somebody changed since stay too.
+            /// Members that somebody changed since stay too. Refused where an account would go back to the pool with an open
+            /// opportunity (`in_use`).
             #[utoipa::path(tag = $tag, operation_id = $undo_id, security(("bearer" = [$permission])), responses((status = 200, description = "What went back", body = UndoneMergeView)))]
             #[post($undo)]
-            async fn undo(db: web::Data<Db>, links: web::Data<Links>, ctx: Ctx, id: Id, request: HttpRequest) -> AppResult<Reply> {
+            async fn undo(
+                db: web::Data<Db>, links: web::Data<Links>, deals: web::Data<Deals>, ctx: Ctx, id: Id, request: HttpRequest,
+            ) -> AppResult<Reply> {
                 let of = path_id(&request, "merge_id")?;
-                super::take_back(&db, &links, &ctx, &$resource, id.0, of).await
+                super::take_back(&db, (&links, **deals), &ctx, &$resource, id.0, of).await
             }
         }
     };

@@ -3,8 +3,9 @@
 use super::choices;
 use super::service::{claim_all, lock_rows, permission};
 use crate::crm::duplicates::follow;
-use crate::crm::pool;
-use crate::crm::resources::LEAD;
+use crate::crm::pool::releases::without_open_deals;
+use crate::crm::pool::{self, Deals};
+use crate::crm::resources::{ACCOUNT, LEAD};
 use crate::crm::scoring::{self, apply::Occasion};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
@@ -68,11 +69,11 @@ struct Restored {
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `stale`, `archived`; `merged` when the survivor was merged itself since; `conflict` when it is
-/// undone already.
+/// undone already; `in_use` when an open deal would then stand on an account of the pool.
 pub async fn undo(
     tx: &mut Tx,
     ctx: &Ctx,
-    links: &[&'static Link],
+    (links, deals): (&[&'static Link], Deals),
     resource: &'static Resource,
     survivor: Uuid,
     merge: Uuid,
@@ -101,6 +102,13 @@ pub async fn undo(
     entry::enter(tx, ctx.tenant, resource, &found_by.collect::<Vec<_>>()).await?;
     for (id, record) in restored.iter().zip(&records) {
         claim_all(tx, ctx, resource, *id, record).await?;
+    }
+    if resource.singular == ACCOUNT.singular {
+        let ids = restored.iter().chain([&survivor]);
+        let accounts = ids.zip(records.iter().chain([&after]));
+        let unowned = accounts.filter(|(_, account)| account.get("owner_id").is_none_or(Value::is_null));
+        let unowned = unowned.map(|(id, _)| *id).collect();
+        without_open_deals(tx, ctx, deals, unowned).await?;
     }
     follow::unmerged(tx, ctx, merging, &restored).await?;
     let not_returned = left(tx, ctx, merging).await?;

@@ -71,7 +71,7 @@ pub(super) async fn release(
             ));
         };
         if kind == Kind::Account {
-            without_open_deals(tx, ctx, deals, id).await?;
+            without_open_deals(tx, ctx, deals, vec![id]).await?;
         }
         let grounds = Grounds {
             reason: Some(input.reason.clone()),
@@ -88,8 +88,17 @@ pub(super) async fn release(
     .await
 }
 
-async fn without_open_deals(tx: &mut Tx, ctx: &Ctx, deals: Deals, account: Uuid) -> AppResult<()> {
-    let known = (deals.0)(&mut &**tx, ctx, vec![account]).await?;
+/// Nothing with an open deal comes into the pool.
+///
+/// # Errors
+/// `in_use` when one of these accounts has one.
+pub(in crate::crm) async fn without_open_deals(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    deals: Deals,
+    accounts: Vec<Uuid>,
+) -> AppResult<()> {
+    let known = (deals.0)(&mut &**tx, ctx, accounts).await?;
     if known.iter().any(|known| known.has_open) {
         return Err(AppError::refuse(
             Code::InUse,
