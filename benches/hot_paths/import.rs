@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 const MOST_WAITING: Duration = Duration::from_secs(1800);
 const FILE_TYPE: &str = "text/csv";
 
+/// Of which companies' names are made.
+const CHARACTERS: &str = "华恒信智联达盛泰宏远新瑞丰嘉鼎众康安博创源中正天海金龙凯利德美佳兴隆永昌富顺和平光明星辰云峰江河川岭松柏梅兰竹菊";
+
 /// How long both took.
 pub struct Import {
     rows: usize,
@@ -42,16 +45,29 @@ fn file(rows: usize) -> Result<String, fmt::Error> {
     let titles = ["采购总监", "总经理", "IT 经理", "厂长", "财务总监"];
     let industries = ["制造业", "信息技术", "医疗", "教育", "零售"];
     for n in 0..rows {
+        let company = company(n);
         let pick = |list: [&'static str; 5]| list.get(n % 5).copied().unwrap_or_default();
         writeln!(
             text,
-            "联系人{n},来源{n}号实业有限公司,{},138{n:08},lead{n}@import.example,{},生产线设备数据监控,{}",
+            "联系人{n},{company}实业有限公司,{},138{n:08},lead{n}@import.example,{},生产线设备数据监控,{}",
             pick(titles),
             pick(industries),
             50_000 + n % 500_000
         )?;
     }
     Ok(text)
+}
+
+/// A name of four characters that says nothing of its number, as names do.
+fn company(n: usize) -> String {
+    let characters = CHARACTERS.chars().collect::<Vec<_>>();
+    let mut code = n * 7_368_787 % characters.len().pow(4);
+    let mut name = String::new();
+    for _ in 0..4 {
+        name.extend(characters.get(code % characters.len()));
+        code /= characters.len();
+    }
+    name
 }
 
 /// Has the server import that many leads, then copies them into the other database.

@@ -20,17 +20,16 @@ use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, dev::Payload, web};
-use bytes::Bytes;
+use actix_web::{HttpMessage, HttpResponse, web};
 use futures::FutureExt;
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
+
+pub use super::request::{Command, Id, Input, path_id, path_number, too_large};
 
 /// How long a request may take in all, in seconds.
 pub const REQUEST_SECONDS: u64 = 15;
@@ -176,7 +175,7 @@ fn seconds_for(platform: &Shared, request: &ServiceRequest) -> u64 {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -464,165 +463,6 @@ fn zipped(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     response.map_body(|head, body| {
         actix_http::encoding::Encoder::response(actix_http::ContentEncoding::Gzip, head, body).boxed()
     })
-}
-
-impl FromRequest for Ctx {
-    type Error = AppError;
-    type Future = Ready<AppResult<Ctx>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let ctx = request.extensions().get::<Ctx>().cloned();
-        ready(ctx.ok_or_else(|| {
-            AppError::internal("an operation without a documented permission asks for its caller")
-        }))
-    }
-}
-
-/// An id in the path. What is no UUID is not there.
-#[derive(Debug, Clone, Copy)]
-pub struct Id(pub Uuid);
-
-impl FromRequest for Id {
-    type Error = AppError;
-    type Future = Ready<AppResult<Id>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(path_id(request, "id").map(Id))
-    }
-}
-
-/// A named id of the path.
-///
-/// # Errors
-/// `not_found` when it is no UUID.
-pub fn path_id(request: &HttpRequest, name: &str) -> AppResult<Uuid> {
-    let text = request.match_info().get(name).unwrap_or_default();
-    if text.len() != 36 {
-        return Err(AppError::not_found());
-    }
-    Uuid::parse_str(text).map_err(|_| AppError::not_found())
-}
-
-/// A number in the path that counts from 1, such as a version's.
-///
-/// # Errors
-/// `not_found` when it is none: what is not written as one is not there.
-pub fn path_number(request: &HttpRequest, name: &str) -> AppResult<i32> {
-    let text = request.match_info().get(name).unwrap_or_default();
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse::<i32>().ok();
-    number
-        .filter(|number| is_plain && *number > 0)
-        .ok_or_else(AppError::not_found)
-}
-
-/// A command with a body: strictly parsed, valid by its operation's schema, decoded; its hash stands in the context.
-pub struct Command<T> {
-    pub ctx: Ctx,
-    pub input: T,
-}
-
-impl<T: serde::de::DeserializeOwned + 'static> FromRequest for Command<T> {
-    type Error = AppError;
-    type Future = futures::future::LocalBoxFuture<'static, AppResult<Command<T>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let ctx = Ctx::from_request(request, &mut Payload::None).into_inner();
-        let value = body(request, payload);
-        Box::pin(async move {
-            let mut ctx = ctx?;
-            let (value, bytes) = value.await?;
-            if let Some(key) = &mut ctx.idempotency {
-                key.request_hash = Sha256::digest(&bytes).to_vec();
-            }
-            let input = serde_json::from_value(value).map_err(undecodable)?;
-            Ok(Command { ctx, input })
-        })
-    }
-}
-
-/// A body without a signed-in caller (sign-in itself).
-pub struct Input<T>(pub T);
-
-impl<T: serde::de::DeserializeOwned + 'static> FromRequest for Input<T> {
-    type Error = AppError;
-    type Future = futures::future::LocalBoxFuture<'static, AppResult<Input<T>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let value = body(request, payload);
-        Box::pin(async move {
-            serde_json::from_value(value.await?.0)
-                .map(Input)
-                .map_err(undecodable)
-        })
-    }
-}
-
-fn undecodable(error: serde_json::Error) -> AppError {
-    tracing::warn!(%error, "a body passed its schema but not its type");
-    let fault =
-        crate::kernel::fault::Fault::invalid("", "is not of the documented form", "不符合文档规定的格式");
-    AppError::invalid(vec![fault])
-}
-
-/// Reads, parses and checks a JSON body.
-fn body(
-    request: &HttpRequest,
-    payload: &mut Payload,
-) -> impl Future<Output = AppResult<(serde_json::Value, Bytes)>> + 'static {
-    let is_json = is_json(request);
-    let bytes = Bytes::from_request(request, payload);
-    let request = request.clone();
-    async move {
-        let bytes = bytes.await.map_err(too_large)?;
-        let platform = request
-            .app_data::<Shared>()
-            .ok_or_else(|| AppError::internal("no platform"))?;
-        let found = platform.contract.find(request.method().as_str(), request.path());
-        let operation =
-            found.map_err(|_| AppError::internal("an operation outside the document takes a body"))?;
-        if bytes.is_empty() && operation.is_body_optional {
-            return Ok((serde_json::Value::Null, bytes));
-        }
-        if !is_json {
-            return Err(AppError::refuse(
-                Code::UnsupportedMediaType,
-                say("Send application/json", "请发送 application/json"),
-            ));
-        }
-        let value = super::input::read(operation.validator()?, &bytes)?;
-        Ok((value, bytes))
-    }
-}
-
-fn is_json(request: &HttpRequest) -> bool {
-    let kind = header(request.headers(), "content-type").unwrap_or_default();
-    let kind = kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    kind == "application/json"
-        || (request.method() == Method::PATCH && kind == "application/merge-patch+json")
-}
-
-/// What reading the bytes of a body may fail with.
-pub fn too_large(error: actix_web::Error) -> AppError {
-    match error.as_response_error().status_code().as_u16() {
-        413 => AppError::refuse(
-            Code::TooLarge,
-            say("The body is over the limit", "请求体超过上限"),
-        ),
-        415 => AppError::refuse(
-            Code::UnsupportedMediaType,
-            say("This encoding is not understood", "不支持的编码"),
-        ),
-        _ => AppError::refuse(
-            Code::MalformedBody,
-            say("The body cannot be read", "无法读取请求体"),
-        ),
-    }
 }
 
 #[cfg(test)]

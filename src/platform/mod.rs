@@ -24,4 +24,5 @@ pub mod problem;
 pub mod reader;
 pub mod records;
 pub mod reply;
+mod request;
 pub mod tokens;
