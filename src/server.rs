@@ -24,6 +24,9 @@ use std::time::Duration;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// For the document, whose pieces are put together deep within each other.
+const CONTRACT_STACK: usize = 16 * 1024 * 1024;
+
 /// A server that is accepting requests.
 pub struct Running {
     pub address: SocketAddr,
@@ -47,6 +50,16 @@ impl Running {
     }
 }
 
+/// The contract, put together on a thread of its own: the document is many times larger than what is kept of it, and its
+/// memory goes back with the thread.
+fn contract() -> Result<Contract, Failure> {
+    let builder = std::thread::Builder::new()
+        .name("contract".to_owned())
+        .stack_size(CONTRACT_STACK);
+    let built = builder.spawn(|| Contract::new(&app::document()))?.join();
+    built.map_err(|_| "the contract could not be put together".into())
+}
+
 /// What all workers share.
 ///
 /// # Errors
@@ -55,7 +68,7 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
     let secrets = Secrets::new(secret, config.strong_previous_secret()?)?;
     Ok(web::Data::new(Platform {
         auth: Auth::new(Arc::new(secrets)),
-        contract: Contract::new(&app::document()),
+        contract: contract()?,
         limits: Limits::new(config.rate_per_user, config.rate_per_tenant),
         sign_ins: SignIns::default(),
         hand_overs: app::hand_overs(),
