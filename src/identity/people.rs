@@ -1,6 +1,6 @@
 //! Commands on people: making them, their roles and passwords. Lock order: the queue, the user, roles.
 //!
-//! [`on_person`] is the frame of every command on somebody who is there already, and the one place where such a command is
+//! `on_person` is the frame of every command on somebody who is there already, and the one place where such a command is
 //! refused over people who hold more than the caller; what is changed of their record is refused by the hook of users.
 
 use super::resources::USER;

@@ -37,7 +37,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// `components` went through [`bare`].
+    /// `components`: the document's, without their descriptions and examples too.
     pub fn new(schema: &Value, components: &Arc<Value>) -> Schema {
         Schema {
             own: bare(schema),
