@@ -40,6 +40,20 @@ pub struct Order {
     pub how: &'static str,
 }
 
+impl Order {
+    /// Of leads that the write which is going on brought to a moment at which rules are asked.
+    pub fn reached(trigger: Trigger, ignores_owner: bool) -> Order {
+        Order {
+            asking: Asking::Reached(trigger),
+            ignores_owner,
+            barred: BTreeMap::new(),
+            is_own_change: false,
+            is_written: true,
+            how: "rule",
+        }
+    }
+}
+
 /// What became of one lead.
 #[derive(Debug, Clone)]
 pub struct Outcome {

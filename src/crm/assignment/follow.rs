@@ -61,14 +61,7 @@ async fn written(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
         return Ok(());
     }
     for (trigger, ignores_owner) in triggers {
-        let order = Order {
-            asking: Asking::Reached(trigger),
-            ignores_owner,
-            barred: BTreeMap::new(),
-            is_own_change: false,
-            is_written: true,
-            how: "rule",
-        };
+        let order = Order::reached(trigger, ignores_owner);
         let outcomes = apply::by_rules(tx, ctx, vec![change.id], &order).await?;
         if let Some(outcome) = outcomes.into_iter().next() {
             terms = outcome.terms;
@@ -261,14 +254,7 @@ pub fn gathered<'a>(
                 _ => reached.contains(&step.lead) && Trigger::reached(step.status.1) == Some(trigger),
             });
             let leads = leads.map(|step| step.lead).collect::<Vec<_>>();
-            let order = Order {
-                asking: Asking::Reached(trigger),
-                ignores_owner,
-                barred: BTreeMap::new(),
-                is_own_change: false,
-                is_written: true,
-                how: "rule",
-            };
+            let order = Order::reached(trigger, ignores_owner);
             for outcome in apply::by_rules(tx, ctx, leads, &order).await? {
                 if let Some(step) = steps.get_mut(&outcome.lead.id) {
                     take(step, outcome);
@@ -347,14 +333,7 @@ pub async fn imported(tx: &mut Tx, ctx: &Ctx) -> AppResult<bool> {
     }
     let mut has_assigned = false;
     for (trigger, ignores_owner) in MOMENTS {
-        let order = Order {
-            asking: Asking::Reached(trigger),
-            ignores_owner,
-            barred: BTreeMap::new(),
-            is_own_change: false,
-            is_written: true,
-            how: "rule",
-        };
+        let order = Order::reached(trigger, ignores_owner);
         let reached = reached(tx, ctx, &leads, trigger).await?;
         let outcomes = apply::by_rules(tx, ctx, reached, &order).await?;
         has_assigned |= outcomes.iter().any(|outcome| outcome.verdict != Verdict::NoRule);
