@@ -7,10 +7,11 @@ use crate::kernel::fault::Fault;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::records::{Access, Act, Change, Hooks, Member, Resource, Verbs};
 use chrono::NaiveDate;
-use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 pub static CAMPAIGN: Resource = Resource {
@@ -91,65 +92,93 @@ fn before<'a>(_: &'a mut Tx, _: &'a Ctx, change: &'a mut Change) -> LocalBoxFutu
 }
 
 #[derive(QueryableByName)]
-struct Found {
+struct Running {
+    #[diesel(sql_type = Text)]
+    key: String,
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
 }
 
 /// What a write says about the campaign that won a lead.
+#[derive(Clone, Copy)]
 pub(super) enum Naming {
     Nothing,
     TakenAway,
     Named(Uuid),
 }
 
-/// The campaign that a lead's write names by its key.
+/// What the writes of some leads say of their campaigns, in their order.
 ///
 /// # Errors
-/// `invalid` when no campaign with that key runs; database errors.
-pub(super) async fn named(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<Naming> {
-    if !change.was_sent("campaign_key") {
-        return Ok(Naming::Nothing);
-    }
-    let Some(key) = change.text("campaign_key").filter(|key| !key.is_empty()) else {
-        return Ok(Naming::TakenAway);
+/// Database errors; by lead, `invalid` when no campaign with that key runs.
+pub(super) async fn named(tx: &mut Tx, ctx: &Ctx, changes: &[Change]) -> AppResult<Vec<AppResult<Naming>>> {
+    let mut keys = changes.iter().filter_map(key_of).collect::<Vec<_>>();
+    keys.sort_unstable();
+    keys.dedup();
+    let running = match keys.is_empty() {
+        true => HashMap::new(),
+        false => running(tx, ctx.tenant, &keys).await?,
     };
-    let query = sql_query(
-        "SELECT id FROM campaigns WHERE tenant_id = $1 AND key = $2 AND archived_at IS NULL FOR KEY SHARE",
-    )
-    .bind::<SqlUuid, _>(ctx.tenant)
-    .bind::<Text, _>(key);
-    let found: Option<Found> = Cached(query).get_result(&mut **tx).await.optional()?;
-    match found {
-        Some(Found { id }) => Ok(Naming::Named(id)),
-        None => Err(AppError::invalid(vec![Fault::not_found("/campaign_key")])),
-    }
+    let naming = |change: &Change| match key_of(change) {
+        _ if !change.was_sent("campaign_key") => Ok(Naming::Nothing),
+        None => Ok(Naming::TakenAway),
+        Some(key) => match running.get(key) {
+            Some(id) => Ok(Naming::Named(*id)),
+            None => Err(AppError::invalid(vec![Fault::not_found("/campaign_key")])),
+        },
+    };
+    Ok(changes.iter().map(naming).collect())
 }
 
-/// Notes it. Once this was done the lead must be written: the row names it.
+fn key_of(change: &Change) -> Option<&str> {
+    let key = change.text("campaign_key").filter(|key| !key.is_empty());
+    key.filter(|_| change.was_sent("campaign_key"))
+}
+
+/// Those of these campaigns that run, held until the transaction ends.
+async fn running(tx: &mut Tx, tenant: Uuid, keys: &[&str]) -> AppResult<HashMap<String, Uuid>> {
+    let query = sql_query(
+        "SELECT key, id FROM campaigns WHERE tenant_id = $1 AND key = ANY($2) AND archived_at IS NULL FOR KEY SHARE",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Array<Text>, _>(keys);
+    let rows: Vec<Running> = Cached(query).load(&mut **tx).await?;
+    Ok(rows.into_iter().map(|row| (row.key, row.id)).collect())
+}
+
+/// Notes it. Once this was done the leads must be written: the rows name them.
 ///
 /// # Errors
 /// Database errors.
-pub(super) async fn note(tx: &mut Tx, ctx: &Ctx, change: &mut Change, naming: Naming) -> AppResult<()> {
-    let statement = match naming {
-        Naming::Nothing => return Ok(()),
-        Naming::TakenAway => {
-            "DELETE FROM lead_campaigns WHERE tenant_id = $1 AND lead_id = $2 AND $3::uuid IS NULL"
+pub(super) async fn note(tx: &mut Tx, ctx: &Ctx, changes: &mut [Change], said: &[Naming]) -> AppResult<()> {
+    let (mut freed, mut leads, mut campaigns) = (Vec::new(), Vec::new(), Vec::new());
+    for (change, naming) in changes.iter_mut().zip(said) {
+        match naming {
+            Naming::Nothing => {}
+            Naming::TakenAway => freed.push(change.id),
+            Naming::Named(campaign) => {
+                leads.push(change.id);
+                campaigns.push(*campaign);
+                change.also.push((CAMPAIGN.singular, *campaign));
+            }
         }
-        Naming::Named(_) => {
-            "INSERT INTO lead_campaigns (tenant_id, lead_id, campaign_id) VALUES ($1, $2, $3) \
-             ON CONFLICT (tenant_id, lead_id) DO UPDATE SET campaign_id = EXCLUDED.campaign_id"
-        }
-    };
-    let campaign = match naming {
-        Naming::Named(id) => Some(id),
-        Naming::Nothing | Naming::TakenAway => None,
-    };
-    let query = sql_query(statement)
+    }
+    if !freed.is_empty() {
+        let query = sql_query("DELETE FROM lead_campaigns WHERE tenant_id = $1 AND lead_id = ANY($2)")
+            .bind::<SqlUuid, _>(ctx.tenant)
+            .bind::<Array<SqlUuid>, _>(freed);
+        Cached(query).execute(&mut **tx).await?;
+    }
+    if !leads.is_empty() {
+        let query = sql_query(
+            "INSERT INTO lead_campaigns (tenant_id, lead_id, campaign_id) \
+             SELECT $1, x.* FROM unnest($2::uuid[], $3::uuid[]) AS x (lead_id, campaign_id) \
+             ON CONFLICT (tenant_id, lead_id) DO UPDATE SET campaign_id = EXCLUDED.campaign_id",
+        )
         .bind::<SqlUuid, _>(ctx.tenant)
-        .bind::<SqlUuid, _>(change.id)
-        .bind::<Nullable<SqlUuid>, _>(campaign);
-    Cached(query).execute(&mut **tx).await?;
-    change.also.extend(campaign.map(|id| (CAMPAIGN.singular, id)));
+        .bind::<Array<SqlUuid>, _>(leads)
+        .bind::<Array<SqlUuid>, _>(campaigns);
+        Cached(query).execute(&mut **tx).await?;
+    }
     Ok(())
 }

@@ -1,19 +1,21 @@
 //! What is particular to the records of these rooms, beyond their declaration.
 
 use super::assignment::{by_hand, follow};
+use super::campaigns::{self, Naming};
 use super::duplicates::gate;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
-use super::{campaigns, grading, nurturing, pool, rules, scoring, tree};
+use super::{grading, nurturing, pool, rules, scoring, tree};
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::expression;
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
-use crate::platform::records::{Act, Change};
+use crate::platform::records::{Act, Change, Verdicts, bulk};
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
+use std::slice::{from_mut, from_ref};
 
 fn none_or_invalid(faults: Vec<Fault>) -> AppResult<()> {
     if faults.is_empty() {
@@ -21,6 +23,11 @@ fn none_or_invalid(faults: Vec<Fault>) -> AppResult<()> {
     } else {
         Err(AppError::invalid(faults))
     }
+}
+
+/// The verdict on a record of several whose faults are known.
+fn verdict(faults: Vec<Fault>) -> AppResult<Result<(), Box<Refusal>>> {
+    bulk::verdict(none_or_invalid(faults))
 }
 
 /// Accounts: the grade follows the expected need unless set by hand; credit terms have a form; no circle of parents.
@@ -44,6 +51,28 @@ pub fn account<'a>(
             none_or_invalid(faults)?;
         }
         gate::admit(tx, ctx, &ACCOUNT, change).await
+    })
+}
+
+/// [`account`] for accounts that are made together.
+pub fn new_accounts<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    changes: &'a mut [Change],
+) -> LocalBoxFuture<'a, AppResult<Verdicts>> {
+    Box::pin(async move {
+        let mut verdicts = Verdicts::new();
+        for change in &mut *changes {
+            grade(ctx, change);
+            verdicts.push(verdict(credit_terms(change).into_iter().collect())?);
+        }
+        let is_graded =
+            |change: &Change| change.changed("expected_need_on") && change.text("grade").is_some();
+        if changes.iter().any(is_graded) {
+            grading::keep_daily(tx, ctx).await?;
+        }
+        gate::admit_new(tx, ctx, &ACCOUNT, changes, &mut verdicts).await?;
+        Ok(verdicts)
     })
 }
 
@@ -73,6 +102,15 @@ pub fn after_account<'a>(
     Box::pin(pool::hooks::written(tx, ctx, pool::Kind::Account, change))
 }
 
+/// [`after_account`] for accounts that were made together.
+pub fn after_new_accounts<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    changes: &'a mut [Change],
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(pool::hooks::made(tx, ctx, pool::Kind::Account, changes))
+}
+
 /// Contacts: none twice.
 pub fn contact<'a>(
     tx: &'a mut Tx,
@@ -80,6 +118,19 @@ pub fn contact<'a>(
     change: &'a mut Change,
 ) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(gate::admit(tx, ctx, &CONTACT, change))
+}
+
+/// [`contact`] for contacts that are made together.
+pub fn new_contacts<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    changes: &'a mut [Change],
+) -> LocalBoxFuture<'a, AppResult<Verdicts>> {
+    Box::pin(async move {
+        let mut verdicts = vec![Ok(()); changes.len()];
+        gate::admit_new(tx, ctx, &CONTACT, changes, &mut verdicts).await?;
+        Ok(verdicts)
+    })
 }
 
 fn credit_terms(change: &mut Change) -> Option<Fault> {
@@ -123,11 +174,45 @@ pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBo
         }
         none_or_invalid(abandonment(change).into_iter().collect())?;
         // Whatever may refuse the lead comes before what is noted for it.
-        let campaign = campaigns::named(tx, ctx, change).await?;
+        let campaign = campaigns::named(tx, ctx, from_ref(change)).await?;
+        let campaign = campaign.into_iter().collect::<AppResult<Vec<_>>>()?;
         gate::admit(tx, ctx, &LEAD, change).await?;
         // Its keys come before the company's loads in the order of locks.
         by_hand::admit(tx, ctx, change).await?;
-        campaigns::note(tx, ctx, change, campaign).await
+        campaigns::note(tx, ctx, from_mut(change), &campaign).await
+    })
+}
+
+/// [`lead`] for leads that are made together.
+pub fn new_leads<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    changes: &'a mut [Change],
+) -> LocalBoxFuture<'a, AppResult<Verdicts>> {
+    Box::pin(async move {
+        let (mut verdicts, mut said) = (Verdicts::new(), Vec::new());
+        for campaign in campaigns::named(tx, ctx, changes).await? {
+            said.push(campaign.as_ref().map_or(Naming::Nothing, |naming| *naming));
+            verdicts.push(bulk::verdict(campaign.map(|_| ()))?);
+        }
+        gate::admit_new(tx, ctx, &LEAD, changes, &mut verdicts).await?;
+        for (change, verdict) in changes.iter_mut().zip(&mut verdicts) {
+            if verdict.is_ok() {
+                *verdict = bulk::verdict(by_hand::admit(tx, ctx, change).await)?;
+                if verdict.is_err() {
+                    gate::withdraw(tx, ctx, &LEAD, change.id).await?;
+                }
+            }
+        }
+        for (naming, _) in said
+            .iter_mut()
+            .zip(&verdicts)
+            .filter(|(_, verdict)| verdict.is_err())
+        {
+            *naming = Naming::Nothing;
+        }
+        campaigns::note(tx, ctx, changes, &said).await?;
+        Ok(verdicts)
     })
 }
 
@@ -142,6 +227,22 @@ pub fn after_lead<'a>(
         follow::after_lead(tx, ctx, change).await?;
         nurturing::written(tx, ctx, change).await?;
         pool::hooks::written(tx, ctx, pool::Kind::Lead, change).await
+    })
+}
+
+/// [`after_lead`] for leads that were made together.
+pub fn after_new_leads<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    changes: &'a mut [Change],
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(async move {
+        scoring::after_leads(tx, ctx, changes).await?;
+        for change in &mut *changes {
+            follow::after_lead(tx, ctx, change).await?;
+            nurturing::written(tx, ctx, change).await?;
+        }
+        pool::hooks::made(tx, ctx, pool::Kind::Lead, changes).await
     })
 }
 

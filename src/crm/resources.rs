@@ -86,6 +86,8 @@ pub static ACCOUNT: Resource = Resource {
     hooks: Hooks {
         before: Some(hooks::account),
         after: Some(hooks::after_account),
+        before_many: Some(hooks::new_accounts),
+        after_many: Some(hooks::after_new_accounts),
         ..Hooks::NONE
     },
 };
@@ -136,6 +138,7 @@ pub static CONTACT: Resource = Resource {
     default_sort: "-created_at",
     hooks: Hooks {
         before: Some(hooks::contact),
+        before_many: Some(hooks::new_contacts),
         ..Hooks::NONE
     },
 };
@@ -245,6 +248,8 @@ pub static LEAD: Resource = Resource {
     hooks: Hooks {
         before: Some(hooks::lead),
         after: Some(hooks::after_lead),
+        before_many: Some(hooks::new_leads),
+        after_many: Some(hooks::after_new_leads),
         together: Some(follow::gathered),
         ..Hooks::NONE
     },

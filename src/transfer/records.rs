@@ -27,6 +27,7 @@ use diesel_async::RunQueryDsl;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 use uuid::Uuid;
 
 /// What became of a row.
@@ -59,6 +60,22 @@ struct Forms {
     change: Validator,
 }
 
+/// Compiled once, by the first file of that kind.
+static FORMS: [OnceLock<Forms>; TransferSubject::ALL.len()] =
+    [const { OnceLock::new() }; TransferSubject::ALL.len()];
+
+fn forms(subject: TransferSubject) -> AppResult<&'static Forms> {
+    let place = FORMS.get(subject as usize);
+    let place = place.ok_or_else(|| AppError::internal("more kinds of files than places for their forms"))?;
+    match place.get() {
+        Some(forms) => Ok(forms),
+        None => {
+            let forms = Forms::of(subject)?;
+            Ok(place.get_or_init(|| forms))
+        }
+    }
+}
+
 impl Forms {
     fn of(subject: TransferSubject) -> AppResult<Forms> {
         let resource = subject.resource();
@@ -78,7 +95,7 @@ impl Forms {
 
 /// Makes or changes the records of some drafts; one outcome a draft, in order.
 pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> AppResult<Vec<Outcome>> {
-    let forms = Forms::of(plan.options.resource)?;
+    let forms = forms(plan.options.resource)?;
     let mut known = lookup::existing(&mut &**tx, ctx, plan, drafts).await?;
     let mut outcomes: Vec<Option<Outcome>> = vec![None; drafts.len()];
     for (draft, outcome) in drafts.iter().zip(&mut outcomes) {
@@ -86,7 +103,7 @@ pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> App
             .extras
             .get(EXTERNAL_ID)
             .is_some_and(|id| known.contains_key(id));
-        *outcome = refused(plan, &forms, draft, is_known).map(Err);
+        *outcome = refused(plan, forms, draft, is_known).map(Err);
     }
     if is_plain(ctx, plan) {
         bring_many(tx, ctx, plan, drafts, &mut known, &mut outcomes).await?;
@@ -323,14 +340,8 @@ async fn contact_of(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, account:
     }
     let owner = draft.members.get("owner_id").filter(|owner| !owner.is_null());
     members.extend(owner.map(|owner| ("owner_id".to_owned(), owner.clone())));
-    let schemas = docs::schemas(&CONTACT);
-    let form = schemas
-        .iter()
-        .find(|(name, _)| name == "ContactInput")
-        .map(|(_, schema)| schema);
-    let form = form.ok_or_else(|| AppError::internal("no schema ContactInput"))?;
-    let form = contract::compile(form).map_err(AppError::internal)?;
-    let checked = input::check(&form, &Value::Object(members.clone()));
+    let form = &forms(TransferSubject::Contact)?.new;
+    let checked = input::check(form, &Value::Object(members.clone()));
     let made = match checked {
         Ok(()) => store::create(tx, ctx, &CONTACT, None, members).await.map(|_| ()),
         Err(error) => Err(error),

@@ -1,7 +1,7 @@
 //! What happens when a record is entered or changed: its keys are claimed, others like it are looked for, and the
 //! company's setting decides.
 
-use super::keys::{self, Named};
+use super::keys::{self, Named, Newcomers};
 use super::lookup::{self, Hit};
 use super::reviews;
 use super::subject::{Key, KeyKind, Subject};
@@ -14,8 +14,9 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
-use crate::platform::records::{Act, Change, Resource};
+use crate::platform::records::{Act, Change, Resource, Verdicts, bulk};
 use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Where a refusal says to which lead a delivery belongs.
@@ -52,13 +53,75 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
     }
     let lacking = keys::claim(tx, record, &present).await?;
     let fresh = present.beyond(&before);
+    decide(tx, ctx, resource, change, &fresh, &lacking).await
+}
+
+/// [`admit`] for records that are made together, but for those that are refused already: all keys are claimed at once, and
+/// only a record that shares one with another is looked at by itself. Nobody reads the warnings of the others, so what is
+/// only like them is not looked for; where such pairs wait for review, records are made one by one.
+///
+/// # Errors
+/// Database errors.
+pub async fn admit_new(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    changes: &mut [Change],
+    verdicts: &mut Verdicts,
+) -> AppResult<()> {
+    let standing = changes
+        .iter()
+        .zip(&*verdicts)
+        .filter(|(_, verdict)| verdict.is_ok());
+    let records = standing
+        .map(|(change, _)| (change.id, Subject::of(resource, &change.after)))
+        .collect::<Vec<_>>();
+    let new = Newcomers {
+        tenant: ctx.tenant,
+        kind: resource.singular,
+        records: &records,
+    };
+    let mut lacking = keys::claim_new(tx, new).await?;
+    let alike = match policy(ctx, resource) {
+        OnDuplicate::Block => keys::alike(tx, new, &lookup::compared_with(resource)).await?,
+        OnDuplicate::Warn | OnDuplicate::Queue | OnDuplicate::Allow => HashSet::new(),
+    };
+    let subjects = records.into_iter().collect::<HashMap<_, _>>();
+    for (change, verdict) in changes.iter_mut().zip(verdicts) {
+        let lacking = lacking.remove(&change.id).unwrap_or_default();
+        if let Some(subject) = subjects.get(&change.id)
+            && (alike.contains(&change.id) || !lacking.is_empty())
+        {
+            *verdict = bulk::verdict(decide(tx, ctx, resource, change, subject, &lacking).await)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what was claimed for a new record that is not made after all, while others are.
+///
+/// # Errors
+/// Database errors.
+pub async fn withdraw(tx: &mut Tx, ctx: &Ctx, resource: &Resource, id: Uuid) -> AppResult<()> {
+    keys::forget(tx, Named::new(ctx, resource, id)).await
+}
+
+/// Looks for others like it and decides; keys that another record has are admitted, or it is refused.
+async fn decide(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    change: &mut Change,
+    fresh: &Subject,
+    lacking: &[Key],
+) -> AppResult<()> {
     let is_new = change.act == Act::Create;
-    let judged = judged(tx, ctx, resource, change, &fresh, &lacking).await;
+    let judged = judged(tx, ctx, resource, change, fresh, lacking).await;
     if is_new && matches!(judged, Err(AppError::Refused(_))) {
         // Whoever makes many at once goes on without it; its claims must not stay.
-        keys::forget(tx, record).await?;
+        withdraw(tx, ctx, resource, change.id).await?;
     }
-    keys::admit(tx, record, &lacking, &judged?).await
+    keys::admit(tx, Named::new(ctx, resource, change.id), lacking, &judged?).await
 }
 
 /// Looks for others like it and decides. Answers why keys that another record has are admitted.

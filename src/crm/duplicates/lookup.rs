@@ -91,7 +91,7 @@ struct Row {
 }
 
 /// With which kinds a record is compared: leads with everything that they could be already.
-fn compared_with(resource: &Resource) -> Vec<String> {
+pub(super) fn compared_with(resource: &Resource) -> Vec<String> {
     let kinds = if resource.singular == LEAD.singular {
         vec![LEAD.singular, CONTACT.singular, ACCOUNT.singular]
     } else {

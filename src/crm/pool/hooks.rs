@@ -8,6 +8,7 @@ use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
 use crate::platform::records::{Act, Change, Resource};
 use serde_json::{Map, Value};
+use std::slice::from_ref;
 use uuid::Uuid;
 
 /// Members by which the record's day changes.
@@ -40,9 +41,12 @@ pub async fn written(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> App
         }
         return schedule::reschedule(tx, ctx, kind, &[change.id]).await;
     }
+    if change.act == Act::Create {
+        return made(tx, ctx, kind, from_ref(change)).await;
+    }
     match owner {
         None => unowned(tx, ctx, kind, change).await?,
-        Some(owner) if change.act != Act::Create && change.changed("owner_id") => {
+        Some(owner) if change.changed("owner_id") => {
             if owner_of(&change.before).is_none() {
                 stays::end(tx, ctx, kind, change.id, Ended::Assigned, Some(owner)).await?;
                 if kind == Kind::Account {
@@ -55,13 +59,22 @@ pub async fn written(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> App
     if is_follow_up(ctx, change, owner) {
         return follow_ups::followed_up(tx, ctx, kind, change.id, ctx.now).await;
     }
-    if change.act == Act::Create {
-        return schedule::begin(tx, ctx, kind, change.id).await;
-    }
     if change.act == Act::Restore || TELLING.iter().any(|member| change.changed(member)) {
         schedule::reschedule(tx, ctx, kind, &[change.id]).await?;
     }
     Ok(())
+}
+
+/// [`written`] for records that were made together.
+///
+/// # Errors
+/// Database errors.
+pub async fn made(tx: &mut Tx, ctx: &Ctx, kind: Kind, changes: &[Change]) -> AppResult<()> {
+    for change in changes.iter().filter(|change| owner_of(&change.after).is_none()) {
+        unowned(tx, ctx, kind, change).await?;
+    }
+    let ids = changes.iter().map(|change| change.id).collect::<Vec<_>>();
+    schedule::begin(tx, ctx, kind, &ids).await
 }
 
 /// An account without an owner is in the pool; a lead is where the company's setting says so, or when it was there before

@@ -134,16 +134,16 @@ pub async fn reschedule(tx: &mut Tx, ctx: &Ctx, kind: Kind, ids: &[Uuid]) -> App
     schedule(tx, ctx, kind, ids, &rules).await
 }
 
-/// [`reschedule`] for a record that is new, and so has no clock yet.
+/// [`reschedule`] for records that are new, and so have no clock yet.
 ///
 /// # Errors
 /// Database errors.
-pub(super) async fn begin(tx: &mut Tx, ctx: &Ctx, kind: Kind, id: Uuid) -> AppResult<()> {
+pub(super) async fn begin(tx: &mut Tx, ctx: &Ctx, kind: Kind, ids: &[Uuid]) -> AppResult<()> {
     let rules = rules::active(&mut &**tx, ctx.tenant, kind).await?;
     if rules.is_empty() {
         return Ok(());
     }
-    schedule(tx, ctx, kind, &[id], &rules).await
+    schedule(tx, ctx, kind, ids, &rules).await
 }
 
 /// Clocks that were kept for owners who no longer have these records say nothing: such an owner who gets one back later has it

@@ -31,6 +31,8 @@ use crate::platform::records::{Act, Change};
 use apply::Occasion;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::slice::from_mut;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// The commands of this area.
@@ -61,15 +63,32 @@ pub fn after_lead<'a>(
         if change.text("status") == Some("converted") {
             return reviews::withdraw(tx, ctx, change.id).await;
         }
-        let leads = [change.after.clone()];
-        for moved in apply::apply(tx, ctx, &leads, Occasion::Written).await? {
-            let status: &'static str = moved.status.into();
-            let score = moved.after.map(rules::points_text);
-            change
-                .after
-                .insert("score".to_owned(), score.map_or(Value::Null, Value::from));
-            change.after.insert("status".to_owned(), json!(status));
-        }
-        Ok(())
+        after_leads(tx, ctx, from_mut(change)).await
     })
+}
+
+/// Leads that were written, none of them converted or archived, are scored together.
+///
+/// # Errors
+/// Database errors.
+pub async fn after_leads(tx: &mut Tx, ctx: &Ctx, changes: &mut [Change]) -> AppResult<()> {
+    let leads = changes
+        .iter()
+        .map(|change| change.after.clone())
+        .collect::<Vec<_>>();
+    let moved = apply::apply(tx, ctx, &leads, Occasion::Written).await?;
+    let moved = moved.into_iter().map(|moved| (moved.lead_id, moved));
+    let mut moved = moved.collect::<HashMap<_, _>>();
+    for change in changes {
+        let Some(moved) = moved.remove(&change.id) else {
+            continue;
+        };
+        let status: &'static str = moved.status.into();
+        let score = moved.after.map(rules::points_text);
+        change
+            .after
+            .insert("score".to_owned(), score.map_or(Value::Null, Value::from));
+        change.after.insert("status".to_owned(), json!(status));
+    }
+    Ok(())
 }

@@ -1,18 +1,18 @@
 //! Making many records at once, by the same rules as one: each is checked for itself, references and custom fields are
 //! asked for together, and all rows go in with one statement.
 
-use super::spec::{Change, Kind, Resource};
+use super::spec::{Change, Kind, Resource, Verdicts};
 use super::sql::{self, Bind, Intent, Sql};
 use super::{custom, entry, rules, store};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
-use crate::platform::db::Tx;
+use crate::platform::db::{Tx, is_outage};
 use diesel::QueryableByName;
 use diesel::sql_types::{Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// What became of one record: its id, or why it was refused.
@@ -65,40 +65,62 @@ pub async fn create(
     };
     let mut outcomes: Vec<Made> = Vec::with_capacity(changes.len());
     let mut good: Vec<Change> = Vec::with_capacity(changes.len());
-    for (mut change, mut faults) in changes {
+    for (change, mut faults) in changes {
         if faults.is_empty() && !definitions.is_empty() {
             faults.extend(custom_faults(tx, ctx, &definitions, &change).await?);
         }
-        match checked(tx, ctx, resource, &mut change, faults).await {
-            Ok(()) => {
-                outcomes.push(Ok(change.id));
-                good.push(change);
-            }
-            Err(AppError::Refused(refusal)) => outcomes.push(Err(refusal)),
-            Err(error) => return Err(error),
-        }
+        outcomes.push(verdict(admissible(ctx, resource, &change, faults))?.map(|()| change.id));
+        good.extend(Some(change).filter(|_| outcomes.last().is_some_and(Result::is_ok)));
     }
+    let verdicts = judge(tx, ctx, resource, &mut good).await?;
+    let refused = good.iter().zip(verdicts);
+    let refused = refused.filter_map(|(change, verdict)| Some((change.id, verdict.err()?)));
+    let mut refused = refused.collect::<HashMap<_, _>>();
+    good.retain(|change| !refused.contains_key(&change.id));
     write(tx, ctx, resource, good).await?;
-    Ok(outcomes)
+    let made = |outcome: Made| outcome.and_then(|id| refused.remove(&id).map_or(Ok(id), Err));
+    Ok(outcomes.into_iter().map(made).collect())
 }
 
-async fn checked(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    resource: &'static Resource,
-    change: &mut Change,
-    faults: Vec<Fault>,
-) -> AppResult<()> {
+/// The outcome of a check as a verdict on one record of many: refused, it leaves the others alone. An outage ends it all.
+///
+/// # Errors
+/// What is no refusal of the record.
+pub fn verdict(outcome: AppResult<()>) -> AppResult<Result<(), Box<Refusal>>> {
+    match outcome {
+        Ok(()) => Ok(Ok(())),
+        Err(AppError::Refused(refusal)) if !is_outage(refusal.code) => Ok(Err(refusal)),
+        Err(error) => Err(error),
+    }
+}
+
+fn admissible(ctx: &Ctx, resource: &'static Resource, change: &Change, faults: Vec<Fault>) -> AppResult<()> {
     if !faults.is_empty() {
         return Err(AppError::invalid(faults));
     }
     if change.changed("owner_id") {
         store::may_assign(ctx, resource, change)?;
     }
-    match resource.hooks.before {
-        Some(before) => before(tx, ctx, change).await,
-        None => Ok(()),
+    Ok(())
+}
+
+async fn judge(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    changes: &mut [Change],
+) -> AppResult<Verdicts> {
+    if let Some(before) = resource.hooks.before_many {
+        return before(tx, ctx, changes).await;
     }
+    let Some(before) = resource.hooks.before else {
+        return Ok(vec![Ok(()); changes.len()]);
+    };
+    let mut verdicts = Vec::with_capacity(changes.len());
+    for change in changes {
+        verdicts.push(verdict(before(tx, ctx, change).await)?);
+    }
+    Ok(verdicts)
 }
 
 async fn custom_faults(
@@ -170,7 +192,12 @@ async fn references(
     Ok(())
 }
 
-async fn write(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, changes: Vec<Change>) -> AppResult<()> {
+async fn write(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    mut changes: Vec<Change>,
+) -> AppResult<()> {
     if changes.is_empty() {
         return Ok(());
     }
@@ -179,17 +206,24 @@ async fn write(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, changes: Vec
         .into_iter()
         .map(|row| (row.id, row.doc))
         .collect::<BTreeMap<_, _>>();
-    for mut change in changes {
+    for change in &mut changes {
         let doc = written
             .remove(&change.id)
             .ok_or_else(|| AppError::internal("a row was not written"))?;
         change.after = serde_json::from_str(&doc).map_err(AppError::internal)?;
-        if resource.member("custom").is_some() {
-            custom::store(tx, ctx, resource.singular, &change).await?;
-        }
-        tx.record(store::event(resource, &change));
-        if let Some(after) = resource.hooks.after {
-            after(tx, ctx, &mut change).await?;
+    }
+    if resource.member("custom").is_some() {
+        custom::store(tx, ctx, resource.singular, &changes).await?;
+    }
+    for change in &changes {
+        tx.record(store::event(resource, change));
+    }
+    if let Some(after) = resource.hooks.after_many {
+        return after(tx, ctx, &mut changes).await;
+    }
+    if let Some(after) = resource.hooks.after {
+        for change in &mut changes {
+            after(tx, ctx, change).await?;
         }
     }
     Ok(())

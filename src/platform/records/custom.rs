@@ -171,51 +171,57 @@ fn fault_of(definition: &Definition, value: &Value) -> Option<(String, String)> 
     (!is_good).then_some((en, zh))
 }
 
-/// Keeps the typed copy of the filterable values true. Runs after the record is written.
+/// Keeps the typed copy of the filterable values true, for any number of records of a kind at once. Runs after they are
+/// written.
 ///
 /// # Errors
 /// Database errors.
-pub async fn store(tx: &mut Tx, ctx: &Ctx, resource: &str, change: &Change) -> AppResult<()> {
-    let is_empty = |record: &Map<String, Value>| {
-        let values = record.get("custom").and_then(Value::as_object);
-        values.is_none_or(Map::is_empty)
-    };
-    if !change.changed("custom") || (is_empty(&change.before) && is_empty(&change.after)) {
+pub async fn store(tx: &mut Tx, ctx: &Ctx, resource: &str, changes: &[Change]) -> AppResult<()> {
+    let is_empty = |record: &Map<String, Value>| values(record).is_none_or(Map::is_empty);
+    let told = changes
+        .iter()
+        .filter(|change| change.changed("custom") && !(is_empty(&change.before) && is_empty(&change.after)))
+        .collect::<Vec<_>>();
+    if told.is_empty() {
         return Ok(());
     }
-    // Read after the row was written: whoever makes a field filterable waits for transactions that have written, and so
+    // Read after the rows were written: whoever makes a field filterable waits for transactions that have written, and so
     // for each that may have read it as not filterable here.
     let definitions = definitions(&mut &**tx, ctx.tenant, resource).await?;
-    let empty = Map::new();
-    let values = change
-        .after
-        .get("custom")
-        .and_then(Value::as_object)
-        .unwrap_or(&empty);
-    let rows = definitions
-        .iter()
-        .filter(|definition| definition.is_filterable)
-        .filter_map(|definition| {
-            let value = values.get(&definition.key).filter(|value| !value.is_null())?;
-            let column = match definition.kind.as_str() {
-                "number" | "money" => "number",
-                "date" => "day",
-                _ => "text",
-            };
-            Some(json!({ "key": definition.key, column: value }))
-        });
+    let copies = told.iter().flat_map(|change| copies(&definitions, change));
+    let copies = Value::Array(copies.collect());
+    let ids = told.iter().map(|change| change.id).collect::<Vec<_>>();
     let query = sql_query(
-        "WITH gone AS (DELETE FROM custom_values v WHERE v.tenant_id = $1 AND v.record_kind = $2 AND v.record_id = $3 \
-            AND v.field_key NOT IN (SELECT x->>'key' FROM jsonb_array_elements($4) x)) \
+        "WITH x AS (SELECT * FROM jsonb_to_recordset($4) AS x (record_id uuid, key text, text text, number numeric, day date)), \
+         gone AS (DELETE FROM custom_values v WHERE v.tenant_id = $1 AND v.record_kind = $2 AND v.record_id = ANY($3) \
+            AND NOT EXISTS (SELECT 1 FROM x WHERE x.record_id = v.record_id AND x.key = v.field_key)) \
          INSERT INTO custom_values (tenant_id, record_kind, field_key, record_id, text_value, number_value, day_value) \
-         SELECT $1, $2, x->>'key', $3, x->>'text', (x->>'number')::numeric, (x->>'day')::date FROM jsonb_array_elements($4) x \
+         SELECT $1, $2, x.key, x.record_id, x.text, x.number, x.day FROM x \
          ON CONFLICT (tenant_id, record_kind, record_id, field_key) DO UPDATE \
          SET text_value = EXCLUDED.text_value, number_value = EXCLUDED.number_value, day_value = EXCLUDED.day_value",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<Text, _>(resource)
-    .bind::<SqlUuid, _>(change.id)
-    .bind::<Jsonb, _>(Value::Array(rows.collect()));
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Jsonb, _>(copies);
     Cached(query).execute(&mut **tx).await?;
     Ok(())
+}
+
+fn values(record: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    record.get("custom").and_then(Value::as_object)
+}
+
+/// The filterable values of a record, each in the column of its type.
+fn copies(definitions: &[Definition], change: &Change) -> impl Iterator<Item = Value> {
+    let filterable = definitions.iter().filter(|definition| definition.is_filterable);
+    filterable.filter_map(|definition| {
+        let value = values(&change.after)?.get(&definition.key)?;
+        let column = match definition.kind.as_str() {
+            "number" | "money" => "number",
+            "date" => "day",
+            _ => "text",
+        };
+        (!value.is_null()).then(|| json!({ "record_id": change.id, "key": definition.key, column: value }))
+    })
 }

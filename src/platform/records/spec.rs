@@ -1,7 +1,7 @@
 //! What a resource is: its table, who may see it, its members and hooks.
 
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::AppResult;
+use crate::kernel::error::{AppResult, Refusal};
 use crate::kernel::fault::Warning;
 use crate::platform::db::Tx;
 use diesel_async::AsyncPgConnection;
@@ -89,6 +89,14 @@ impl Verbs {
 
 pub type Prepare = for<'a> fn(&'a mut Tx, &'a Ctx, &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>>;
 
+/// Whether records that are made together may be made, each for itself, in their order.
+pub type Verdicts = Vec<Result<(), Box<Refusal>>>;
+
+pub type PrepareMany =
+    for<'a> fn(&'a mut Tx, &'a Ctx, &'a mut [Change]) -> LocalBoxFuture<'a, AppResult<Verdicts>>;
+
+pub type FollowMany = for<'a> fn(&'a mut Tx, &'a Ctx, &'a mut [Change]) -> LocalBoxFuture<'a, AppResult<()>>;
+
 /// Answers the members that it gave other values, by record.
 pub type Together =
     for<'a> fn(&'a mut Tx, &'a Ctx) -> LocalBoxFuture<'a, AppResult<HashMap<Uuid, Map<String, Value>>>>;
@@ -100,6 +108,11 @@ pub struct Hooks {
     pub before: Option<Prepare>,
     /// After the row is written.
     pub after: Option<Prepare>,
+    /// `before` for records that are made together, in a number of statements that does not grow with theirs. None: one by
+    /// one.
+    pub before_many: Option<PrepareMany>,
+    /// `after`, likewise.
+    pub after_many: Option<FollowMany>,
     /// After several rows were written by one command: what their own hooks left for later, since it is done for all
     /// together.
     pub together: Option<Together>,
@@ -122,6 +135,8 @@ impl Hooks {
     pub const NONE: Hooks = Hooks {
         before: None,
         after: None,
+        before_many: None,
+        after_many: None,
         together: None,
         embeds: &[],
     };

@@ -11,6 +11,7 @@ use crate::platform::records::sql::{self, Bind, DocRow, Sql};
 use crate::platform::records::{custom, entry, rules};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
+use std::slice::from_ref;
 use uuid::Uuid;
 
 /// A record after a write.
@@ -36,7 +37,7 @@ pub(super) async fn write(
     let written: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
     change.after = written;
     if resource.member("custom").is_some() {
-        custom::store(tx, ctx, resource.singular, &change).await?;
+        custom::store(tx, ctx, resource.singular, from_ref(&change)).await?;
     }
     tx.record(event(resource, &change));
     if let Some(after) = resource.hooks.after {
