@@ -8,7 +8,7 @@ use crate::platform::db::{Cached, Tx};
 use crate::platform::records::{Access, Act, Change, Hooks, Member, Resource, Verbs};
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
-use diesel::{QueryableByName, sql_query};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
 use std::collections::HashMap;
@@ -181,4 +181,19 @@ pub(super) async fn note(tx: &mut Tx, ctx: &Ctx, changes: &mut [Change], said: &
         Cached(query).execute(&mut **tx).await?;
     }
     Ok(())
+}
+
+/// The key of the campaign that won a lead.
+///
+/// # Errors
+/// Database errors.
+pub async fn key_of_lead(tx: &mut Tx, ctx: &Ctx, lead: Uuid) -> AppResult<Option<String>> {
+    let query = sql_query(
+        "SELECT c.key, c.id FROM lead_campaigns l JOIN campaigns c ON c.tenant_id = l.tenant_id AND c.id = l.campaign_id \
+         WHERE l.tenant_id = $1 AND l.lead_id = $2",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<SqlUuid, _>(lead);
+    let found: Option<Running> = Cached(query).get_result(&mut **tx).await.optional()?;
+    Ok(found.map(|found| found.key))
 }

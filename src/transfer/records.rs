@@ -6,6 +6,7 @@ use super::import::changes;
 use super::lookup;
 use super::plan::Plan;
 use super::targets::{EXTERNAL_ID, TransferSubject};
+use crate::crm::campaigns;
 use crate::crm::duplicates::gate;
 use crate::crm::duplicates::subject::Subject;
 use crate::crm::resources::CONTACT;
@@ -318,11 +319,23 @@ async fn change(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, id: Uuid) ->
         let new = after.get(member.name).unwrap_or(&Value::Null);
         member.is_read_only || rules::is_same(member.kind, old, new)
     });
-    if is_same {
+    if is_same && !names_another_campaign(tx, ctx, &patch, id).await? {
         return Ok(Did::Unchanged);
     }
     store::update(tx, ctx, resource, None, id, patch).await?;
     Ok(Did::Updated)
+}
+
+async fn names_another_campaign(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    patch: &Map<String, Value>,
+    lead: Uuid,
+) -> AppResult<bool> {
+    let Some(named) = patch.get("campaign_key") else {
+        return Ok(false);
+    };
+    Ok(campaigns::key_of_lead(tx, ctx, lead).await?.as_deref() != named.as_str())
 }
 
 /// The person that a row of accounts names.

@@ -58,9 +58,9 @@ impl TransferSubject {
 
     /// Everything that a column can be imported into; `custom.KEY` for the company's own fields besides.
     pub fn targets(self) -> Vec<&'static str> {
-        let members = self
-            .resource()
-            .columns()
+        let resource = self.resource();
+        let members = resource.columns().chain(resource.instructions());
+        let members = members
             .filter(|member| !member.is_read_only && !matches!(member.kind, Kind::Custom | Kind::Json));
         let mut targets = members.map(|member| member.name).collect::<Vec<_>>();
         targets.extend(self.extras());

@@ -72,6 +72,18 @@ const WORDS: &[(&str, &[&str])] = &[
         "email",
         &["邮箱", "电子邮件", "电子邮箱", "e-mail", "mail", "email address"],
     ),
+    (
+        "campaign_key",
+        &[
+            "campaign",
+            "utm campaign",
+            "utm_campaign",
+            "活动",
+            "市场活动",
+            "營銷活動",
+            "营销活动",
+        ],
+    ),
     ("industry", &["行业", "所属行业", "所屬行業", "sector"]),
     (
         "region",

@@ -1,8 +1,11 @@
 //! What imports and exports do not let through: doubles within a file, rows behind a fault, files past their limits, and
 //! rights that ended meanwhile.
 
-use crate::support::app::{Person, account, company};
+use crate::support::app::{Person, account, company, id};
+use crate::support::make_crm::source;
 use crate::support::make_identity::role;
+use crate::support::make_pool::{rule, standing};
+use crate::support::make_scoring::{document, publish, when};
 use crate::support::make_transfers::{CSV, NDJSON, counts, done, download, errors, import, send, sent};
 use serde_json::{Value, json};
 
@@ -208,4 +211,88 @@ async fn a_record_is_found_by_its_id_its_name_or_the_other_systems_id_in_any_cas
     assert_eq!(counts(&job), [3, 0, 0, 1]);
     let path = format!("/v1/contacts?account_id={there}");
     assert_eq!(all(admin, &path).await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_a_file_brings_is_what_entering_it_would_have_made() {
+    let company = company().await;
+    let admin = &company.administrator;
+    set(admin, json!({ "lead_duplicates": "block" })).await;
+    let points = when("machines", "35", "industry == '制造业'");
+    publish(admin, document("b2b", json!([points]))).await;
+    rule(admin, "lead", 1, json!({ "no_follow_up_days": 30 })).await;
+    let website = source(admin, json!({ "mapping": { "name": { "pointer": "/who" } } })).await;
+    let spring = json!({ "key": "spring_2024", "name": "春季", "source_id": website.id });
+    let spring = id(&admin.post("/v1/campaigns", spring).await.expect(201));
+    let vans = json!({ "resource": "lead", "key": "vans", "label": "车辆", "kind": "number", "is_filterable": true });
+    admin.post("/v1/field-definitions", vans).await.expect(201);
+    let known = json!({ "name": "李强", "email": "li@x.example" });
+    admin.post("/v1/contacts", known).await.expect(201);
+
+    let table = "name,phone,email,industry,custom.vans,campaign_key\n\
+        王芳,13900139000,,制造业,12,spring_2024\n\
+        赵敏,,zhao@x.example,教育,3,\n\
+        李强,,LI@x.example,教育,,\n\
+        周涛,13700137000,,教育,,no_such\n\
+        陈晨,13600136000,,制造业,,\n";
+    let job = import(admin, CSV, table, json!({ "resource": "lead" })).await;
+    assert_eq!(
+        errors(admin, &job).await,
+        [
+            (4, "/email".to_owned(), "duplicate".to_owned()),
+            (5, "/campaign_key".to_owned(), "not_found".to_owned())
+        ]
+    );
+    assert_eq!(counts(&job), [3, 0, 0, 2]);
+    let imported = &all(admin, "/v1/leads?custom.vans_min=12").await[0];
+    let entered = json!({ "name": "王芳", "phone": "13900139001", "industry": "制造业",
+        "custom": { "vans": "12" }, "campaign_key": "spring_2024" });
+    let entered = admin.post("/v1/leads", entered).await.expect(201);
+    for member in [
+        "name",
+        "industry",
+        "custom",
+        "campaign_id",
+        "score",
+        "status",
+        "owner_id",
+        "version",
+    ] {
+        assert_eq!(imported[member], entered[member], "{member}");
+    }
+    assert_eq!(
+        (&imported["campaign_id"], &imported["status"]),
+        (&json!(spring), &json!("marketing_qualified"))
+    );
+    for lead in [imported, &entered] {
+        let standing = standing(admin, "leads", &id(lead)).await;
+        assert!(standing["pool_due_on"].is_string(), "{standing}");
+    }
+    // The campaign's row of a refused lead, and its keys, are not there.
+    let next = json!({ "name": "周涛", "phone": "13700137000" });
+    admin.post("/v1/leads", next).await.expect(201);
+    is_clean(company.tenant).await;
+}
+
+#[tokio::test]
+async fn a_file_names_the_campaigns_that_won_its_leads_twice_with_the_same_result() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let website = source(admin, json!({ "mapping": { "name": { "pointer": "/who" } } })).await;
+    for key in ["spring_2024", "autumn_2024"] {
+        let campaign = json!({ "key": key, "name": key, "source_id": website.id });
+        admin.post("/v1/campaigns", campaign).await.expect(201);
+    }
+    let options = json!({ "resource": "lead", "system": "old", "mode": "upsert" });
+    let table = |first: &str| format!("编号,姓名,市场活动\nL1,王芳,{first}\nL2,李强,\n");
+    for (campaign, expected) in [
+        ("spring_2024", [2, 0, 0, 0]),
+        ("spring_2024", [0, 0, 2, 0]),
+        ("autumn_2024", [0, 1, 1, 0]),
+        ("no_such", [0, 0, 1, 1]),
+        ("", [0, 1, 1, 0]),
+    ] {
+        let job = import(admin, CSV, table(campaign), options.clone()).await;
+        assert_eq!(counts(&job), expected, "{campaign}");
+    }
 }
