@@ -290,13 +290,14 @@ fn all_plain(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| plain(word)).collect()
 }
 
-/// The target that a heading names, if it is known: the member's own name, or one of its words.
+/// The target that a heading names, if it is known: the member's own name, as exports write it, or one of its words.
 pub fn recognise(subject: TransferSubject, heading: &str, fields: &[String]) -> Option<String> {
     let heading = plain(heading);
     if heading.is_empty() {
         return None;
     }
-    if let Some(key) = fields.iter().find(|key| plain(key) == heading) {
+    let is_own = |key: &&String| plain(key) == heading || plain(&format!("custom.{key}")) == heading;
+    if let Some(key) = fields.iter().find(is_own) {
         return Some(format!("custom.{key}"));
     }
     let targets = subject.targets();
