@@ -108,7 +108,10 @@ pub fn after_new_accounts<'a>(
     ctx: &'a Ctx,
     changes: &'a mut [Change],
 ) -> LocalBoxFuture<'a, AppResult<()>> {
-    Box::pin(pool::hooks::made(tx, ctx, pool::Kind::Account, changes))
+    Box::pin(async move {
+        gate::queue_new(tx, ctx, &ACCOUNT, changes).await?;
+        pool::hooks::made(tx, ctx, pool::Kind::Account, changes).await
+    })
 }
 
 /// Contacts: none twice.
@@ -131,6 +134,15 @@ pub fn new_contacts<'a>(
         gate::admit_new(tx, ctx, &CONTACT, changes, &mut verdicts).await?;
         Ok(verdicts)
     })
+}
+
+/// Contacts that were made together: pairs that may be one.
+pub fn after_new_contacts<'a>(
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
+    changes: &'a mut [Change],
+) -> LocalBoxFuture<'a, AppResult<()>> {
+    Box::pin(gate::queue_new(tx, ctx, &CONTACT, changes))
 }
 
 fn credit_terms(change: &mut Change) -> Option<Fault> {
@@ -237,6 +249,7 @@ pub fn after_new_leads<'a>(
     changes: &'a mut [Change],
 ) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(async move {
+        gate::queue_new(tx, ctx, &LEAD, changes).await?;
         scoring::after_leads(tx, ctx, changes).await?;
         for change in &mut *changes {
             follow::after_lead(tx, ctx, change).await?;

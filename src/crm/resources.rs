@@ -139,6 +139,7 @@ pub static CONTACT: Resource = Resource {
     hooks: Hooks {
         before: Some(hooks::contact),
         before_many: Some(hooks::new_contacts),
+        after_many: Some(hooks::after_new_contacts),
         ..Hooks::NONE
     },
 };

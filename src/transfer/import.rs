@@ -56,8 +56,8 @@ const ENOUGH: Duration = Duration::from_secs(2);
 const MOST_ERRORS: usize = 5_000;
 
 /// How many rows are looked at together.
-fn batch_of(ctx: &Ctx, plan: &Plan) -> usize {
-    if records::is_plain(ctx, plan) { 500 } else { 50 }
+fn batch_of(plan: &Plan) -> usize {
+    if records::is_plain(plan) { 500 } else { 50 }
 }
 
 /// A row that names a row further down, and where it stands in the file.
@@ -237,7 +237,7 @@ impl Reading {
                 None => files::window(&mut &**tx, ctx.tenant, &self.file, tally.next).await?,
             };
             let before = tally.next;
-            let found = self.read(&window, ctx, plan, tally)?;
+            let found = self.read(&window, plan, tally)?;
             if !found.is_empty() || tally.is_read {
                 self.window = Some(window);
                 return Ok(found);
@@ -249,9 +249,9 @@ impl Reading {
         }
     }
 
-    fn read(&self, window: &Window, ctx: &Ctx, plan: &Plan, tally: &mut Tally) -> AppResult<Vec<Row>> {
+    fn read(&self, window: &Window, plan: &Plan, tally: &mut Tally) -> AppResult<Vec<Row>> {
         let rest = window.behind(tally.next);
-        let most = batch_of(ctx, plan);
+        let most = batch_of(plan);
         let found = text::rows(&self.layout, &rest, &tally.headings, tally.row, most)?;
         tally.next = found.next;
         tally.row = found.number;

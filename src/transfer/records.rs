@@ -7,10 +7,9 @@ use super::lookup;
 use super::plan::Plan;
 use super::targets::{EXTERNAL_ID, TransferSubject};
 use crate::crm::campaigns;
-use crate::crm::duplicates::gate;
 use crate::crm::duplicates::subject::Subject;
 use crate::crm::resources::CONTACT;
-use crate::kernel::ctx::{Ctx, OnDuplicate};
+use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
@@ -42,12 +41,8 @@ pub enum Did {
 
 pub type Outcome = Result<Did, Box<Refusal>>;
 
-/// Whether its rows are records and nothing besides, and need not see each other: where pairs that may be one wait for
-/// review, each row is to find those before it, also by names that are only alike.
-pub fn is_plain(ctx: &Ctx, plan: &Plan) -> bool {
-    if gate::policy(ctx, plan.options.resource.resource()) == OnDuplicate::Queue {
-        return false;
-    }
+/// Whether its rows are records and nothing besides, and need not see each other.
+pub fn is_plain(plan: &Plan) -> bool {
     match plan.options.resource {
         TransferSubject::Lead | TransferSubject::Contact => true,
         TransferSubject::Account => !plan.has("contact.name") && !plan.has("parent_id"),
@@ -106,7 +101,7 @@ pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> App
             .is_some_and(|id| known.contains_key(id));
         *outcome = refused(plan, forms, draft, is_known).map(Err);
     }
-    if is_plain(ctx, plan) {
+    if is_plain(plan) {
         bring_many(tx, ctx, plan, drafts, &mut known, &mut outcomes).await?;
     }
     for (draft, outcome) in drafts.iter().zip(&mut outcomes) {

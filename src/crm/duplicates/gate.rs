@@ -58,7 +58,7 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
 
 /// [`admit`] for records that are made together, but for those that are refused already: all keys are claimed at once, and
 /// only a record that shares one with another is looked at by itself. Nobody reads the warnings of the others, so what is
-/// only like them is not looked for; where such pairs wait for review, records are made one by one.
+/// only like them is not looked for; where such pairs wait for review, [`queue_new`] does so once all are there.
 ///
 /// # Errors
 /// Database errors.
@@ -94,6 +94,24 @@ pub async fn admit_new(
         {
             *verdict = bulk::verdict(decide(tx, ctx, resource, change, subject, &lacking).await)?;
         }
+    }
+    Ok(())
+}
+
+/// Looks for what is like records that were made together, each other too, where the company's setting lets such pairs wait
+/// for review.
+///
+/// # Errors
+/// Database errors.
+pub async fn queue_new(tx: &mut Tx, ctx: &Ctx, resource: &Resource, changes: &[Change]) -> AppResult<()> {
+    if policy(ctx, resource) != OnDuplicate::Queue {
+        return Ok(());
+    }
+    for change in changes {
+        let subject = Subject::of(resource, &change.after);
+        let mut hits = lookup::hits(&mut &**tx, ctx, resource, Some(change.id), &subject).await?;
+        hits.retain(|hit| !tx.has_touched(hit.id));
+        reviews::queue(tx, ctx, Named::new(ctx, resource, change.id), &hits).await?;
     }
     Ok(())
 }
