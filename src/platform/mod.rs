@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod clock;
+pub mod connect;
 pub mod contract;
 pub mod db;
 pub mod document;
@@ -25,4 +26,5 @@ pub mod reader;
 pub mod records;
 pub mod reply;
 mod request;
+pub mod tls;
 pub mod tokens;
