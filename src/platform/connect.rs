@@ -159,6 +159,11 @@ impl Target {
             (Some(CertificateError::UnknownIssuer | CertificateError::BadSignature), Some(roots)) => {
                 format!("the server's certificate is signed by none of {roots}")
             }
+            (Some(CertificateError::Other(other)), _) if other.to_string().contains("UnsupportedCertVersion") => {
+                "the server's certificate is of X.509 version 1, which cannot be verified: it needs extensions, \
+                 a subjectAltName for verify-full"
+                    .to_owned()
+            }
             (Some(fault), _) => format!("the server's certificate is refused: {fault}"),
             (None, _) => chain(error),
         }

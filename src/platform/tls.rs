@@ -5,9 +5,12 @@ use super::connect::ConnectError;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
@@ -18,7 +21,7 @@ use std::sync::{Arc, LazyLock};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 use tokio_postgres::config::SslMode;
 use x509_cert::Certificate;
-use x509_cert::der::Decode;
+use x509_cert::der::{self, Decode, Encode};
 
 /// How much protection a connection has to have; each mode more than the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantNames)]
@@ -326,7 +329,13 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        match verify_tls13_signature(message, cert, dss, algorithms) {
+            // Where nothing of the certificate counts but its key, one of version 1 is as good as another.
+            Err(_) if self.given.is_none() => {
+                verify_tls13_signature_with_raw_key(message, &key_of(cert)?, dss, algorithms)
+            }
+            outcome => outcome,
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -335,9 +344,18 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+fn unreadable(error: der::Error) -> CertificateError {
+    CertificateError::Other(OtherError(Arc::new(error)))
+}
+
+fn key_of(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
+    let read = Certificate::from_der(certificate).map_err(unreadable)?;
+    let key = read.tbs_certificate.subject_public_key_info.to_der();
+    Ok(SubjectPublicKeyInfoDer::from(key.map_err(unreadable)?))
+}
+
 fn within_its_time(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let read = Certificate::from_der(certificate)
-        .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?;
+    let read = Certificate::from_der(certificate).map_err(unreadable)?;
     let validity = read.tbs_certificate.validity;
     let (from, until) = (
         UnixTime::since_unix_epoch(validity.not_before.to_unix_duration()),

@@ -2,6 +2,8 @@
 
 use crate::postgres::{Folder, pid_of, start, wait_for};
 use crate::support::app::{SECRET, settings};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use penstock::platform::connect::Target;
@@ -9,13 +11,19 @@ use penstock::platform::db::Db;
 use penstock::platform::migrations;
 use penstock::platform::postgres::Purpose;
 use penstock::server;
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, SigningKey,
+    date_time_ymd,
+};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use x509_cert::certificate::Version;
+use x509_cert::der::asn1::BitString;
+use x509_cert::der::{Decode, Encode};
 
 const PASSWORD: &str = "only-for-this-test";
 
@@ -50,13 +58,16 @@ impl Authority {
         self.params.self_signed(&self.key).unwrap().pem()
     }
 
-    fn certify(&self, name: &str) -> (Certificate, KeyPair) {
+    fn certify(&self, name: &str) -> Shown {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let issuer = Issuer::from_params(&self.params, &self.key);
-        (params.signed_by(&key, &issuer).unwrap(), key)
+        (params.signed_by(&key, &issuer).unwrap().pem(), key)
     }
 }
+
+/// What a server shows: its certificate in PEM, and the key to it.
+type Shown = (String, KeyPair);
 
 /// Signed by itself, as `openssl req -x509` makes them, and good until that year.
 fn by_itself(until: i32) -> (Certificate, KeyPair) {
@@ -65,6 +76,23 @@ fn by_itself(until: i32) -> (Certificate, KeyPair) {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.not_after = date_time_ymd(until, 1, 1);
     (params.self_signed(&key).unwrap(), key)
+}
+
+/// Without extensions, as `openssl x509 -req` makes them where nothing else is said.
+fn of_version_1() -> Shown {
+    let (certificate, key) = by_itself(2090);
+    let mut old = x509_cert::Certificate::from_der(certificate.der()).unwrap();
+    old.tbs_certificate.version = Version::V1;
+    old.tbs_certificate.extensions = None;
+    let signature = key.sign(&old.tbs_certificate.to_der().unwrap()).unwrap();
+    old.signature = BitString::from_bytes(&signature).unwrap();
+    let text = STANDARD.encode(old.to_der().unwrap());
+    let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    (
+        format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"),
+        key,
+    )
 }
 
 /// A Postgres that is reached by network; it ends with the test.
@@ -97,7 +125,7 @@ fn write_for(owner: &Path, path: &Path, text: &str) {
 }
 
 impl Server {
-    async fn presenting(certificate: &(Certificate, KeyPair)) -> Server {
+    async fn presenting(certificate: &Shown) -> Server {
         let folder = Folder::new();
         let settings = folder.settings(Purpose::Throwaway);
         let private = start(&settings).await;
@@ -144,7 +172,7 @@ impl Server {
     }
 
     /// From now on it shows another certificate.
-    async fn present(&self, certificate: &(Certificate, KeyPair)) {
+    async fn present(&self, certificate: &Shown) {
         write_certificate(&self.sockets.join("data"), certificate);
         self.by_socket("SELECT pg_reload_conf()").await;
         // The postmaster is told by a signal.
@@ -186,8 +214,8 @@ impl Server {
     }
 }
 
-fn write_certificate(data: &Path, (certificate, key): &(Certificate, KeyPair)) {
-    write_for(data, &data.join("server.crt"), &certificate.pem());
+fn write_certificate(data: &Path, (certificate, key): &Shown) {
+    write_for(data, &data.join("server.crt"), certificate);
     write_for(data, &data.join("server.key"), &key.serialize_pem());
 }
 
@@ -296,13 +324,14 @@ async fn a_certificate_is_verified_as_far_as_sslmode_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_signed_by_itself_is_believed_when_it_is_the_root_until_it_expires() {
-    let (own, expired) = (by_itself(2090), by_itself(2001));
+    let shown = |(certificate, key): (Certificate, KeyPair)| (certificate.pem(), key);
+    let (own, expired) = (shown(by_itself(2090)), shown(by_itself(2001)));
     let postgres = Server::presenting(&own).await;
-    let full = |name: &str, pem: String| {
-        let roots = postgres.roots(name, &pem);
+    let full = |name: &str, pem: &str| {
+        let roots = postgres.roots(name, pem);
         format!("sslmode=verify-full&sslrootcert={roots}")
     };
-    let known = full("own.pem", own.0.pem());
+    let known = full("own.pem", &own.0);
     assert_eq!(postgres.try_with("postgres", "localhost", &known).await, Ok(true));
     let by_address = postgres.try_with("postgres", "127.0.0.1", &known).await;
     assert!(by_address.unwrap_err().contains("not valid for name"));
@@ -310,9 +339,21 @@ async fn a_certificate_signed_by_itself_is_believed_when_it_is_the_root_until_it
     postgres.present(&expired).await;
     let refused = postgres.try_with("postgres", "localhost", &known).await;
     assert!(refused.is_err(), "another certificate than the one given");
-    let known = full("expired.pem", expired.0.pem());
+    let known = full("expired.pem", &expired.0);
     let refused = postgres.try_with("postgres", "localhost", &known).await;
     assert!(refused.unwrap_err().contains("expired"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_version_1_encrypts_and_proves_nothing() {
+    let old = of_version_1();
+    let postgres = Server::presenting(&old).await;
+    let roots = postgres.roots("old.pem", &old.0);
+    let with = async |parameters: &str| postgres.try_with("postgres", "localhost", parameters).await;
+    assert_eq!(with("sslmode=require").await, Ok(true));
+    assert_eq!(with("").await, Ok(true));
+    let verified = with(&format!("sslmode=verify-ca&sslrootcert={roots}")).await;
+    assert!(verified.unwrap_err().contains("is of X.509 version 1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
