@@ -10,7 +10,7 @@ use crate::platform::contract::Contract;
 use crate::platform::db::Db;
 use crate::platform::postgres::{PrivateServer, Purpose, Settings};
 use crate::platform::tokens;
-use crate::platform::{grants, migrations};
+use crate::platform::{fitness, grants, migrations};
 use crate::server::{self, Running};
 use clap::Args;
 use std::fs;
@@ -81,23 +81,6 @@ impl Database {
     }
 }
 
-/// Refuses a database that may lose what it acknowledged.
-async fn require_durable(url: &str) -> Result<(), Failure> {
-    let (client, connection) = Target::new(url)?.connect().await?;
-    let driver = tokio::spawn(connection);
-    for setting in ["synchronous_commit", "fsync"] {
-        let row = client
-            .query_one("SELECT current_setting($1)", &[&setting])
-            .await?;
-        if row.get::<_, &str>(0) == "off" {
-            return Err(format!("the database has {setting} = off: what is acknowledged could be lost in a crash; switch it on").into());
-        }
-    }
-    drop(client);
-    driver.await??;
-    Ok(())
-}
-
 /// `penstock demo`
 ///
 /// # Errors
@@ -155,9 +138,14 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
 /// Checks the database, migrates it, and starts the server.
 async fn prepare(config: &Config, url: &str, secret: &str) -> Result<Running, Failure> {
     config.strong_previous_secret()?;
-    let durable = require_durable(url).await;
+    let durable = fitness::require_durable(url).await;
     durable.map_err(|error| naming(config, url, error))?;
     migrate_as_owner(config, url).await?;
+    if config.database_url.is_some() {
+        for doubt in fitness::doubts(url).await? {
+            tracing::warn!("{doubt}");
+        }
+    }
     server::start(config, url, server::platform(config, secret)?).await
 }
 

@@ -550,7 +550,8 @@ impl From<DieselError> for AppError {
     }
 }
 
-/// Errors that diesel does not classify, by what Postgres says (messages are in English: `lc_messages` is left at C by our URL's server or matched by both forms).
+/// Errors that diesel does not classify, by what Postgres says: it does not hand on their codes. In English, therefore;
+/// `fitness::doubts` says so where the server speaks another language.
 fn by_message(error: DieselError) -> AppError {
     let message = error.to_string();
     let says = |part: &str| message.contains(part);

@@ -8,6 +8,7 @@ pub mod db;
 pub mod document;
 pub mod duty;
 pub mod events;
+pub mod fitness;
 pub mod gatekeeper;
 pub mod grants;
 pub mod hand_over;

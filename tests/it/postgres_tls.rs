@@ -1,11 +1,14 @@
 //! TLS to Postgres: a server of each test's own, with certificates made for it, that lets hosts in by TLS only.
 
-use crate::postgres::{Folder, pid_of, start, wait_for};
+use crate::postgres::{Folder, kill_hard, pid_of, start, wait_for};
 use crate::support::app::{SECRET, settings};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use penstock::kernel::problem::Code;
 use penstock::platform::connect::Target;
 use penstock::platform::db::Db;
 use penstock::platform::migrations;
@@ -21,6 +24,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use x509_cert::certificate::Version;
 use x509_cert::der::asn1::BitString;
 use x509_cert::der::{Decode, Encode};
@@ -176,7 +180,7 @@ impl Server {
         write_certificate(&self.sockets.join("data"), certificate);
         self.by_socket("SELECT pg_reload_conf()").await;
         // The postmaster is told by a signal.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
     fn socket_url(&self) -> String {
@@ -246,17 +250,13 @@ async fn a_database_that_lets_nobody_in_without_tls_is_migrated_and_served() {
         migrations::run(&url).await.unwrap();
         let db = Db::new(&url, 1).unwrap();
         let by_reader = async |conn: &mut &diesel_async::AsyncPgConnection| {
-            let asked = diesel::sql_query(IS_ENCRYPTED);
-            Ok(diesel_async::RunQueryDsl::get_result::<Said>(asked, conn)
-                .await?
-                .said)
+            let asked = sql_query(IS_ENCRYPTED);
+            Ok(asked.get_result::<Said>(conn).await?.said)
         };
         assert_eq!(db.read(by_reader).await.unwrap(), "true");
         let by_pool = async |conn: &mut diesel_async::AsyncPgConnection| {
-            let asked = diesel::sql_query(IS_ENCRYPTED);
-            Ok(diesel_async::RunQueryDsl::get_result::<Said>(asked, conn)
-                .await?
-                .said)
+            let asked = sql_query(IS_ENCRYPTED);
+            Ok(asked.get_result::<Said>(conn).await?.said)
         };
         assert_eq!(db.bookkeep(by_pool).await.unwrap(), "true");
     }
@@ -278,6 +278,24 @@ async fn a_database_that_lets_nobody_in_without_tls_is_migrated_and_served() {
     );
     line.abort();
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_is_killed_over_tls_is_an_outage_and_no_fault_of_ours() {
+    let postgres = Server::presenting(&Authority::new().certify("localhost")).await;
+    let db = Db::new(&postgres.url("postgres", "localhost", "sslmode=require"), 1).unwrap();
+    let killed_at_work = async |conn: &mut diesel_async::AsyncPgConnection| {
+        let whom = sql_query("SELECT pg_backend_pid()::text AS said");
+        let whom = whom.get_result::<Said>(conn).await?.said;
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            kill_hard(whom.parse().unwrap());
+        });
+        let work = sql_query("SELECT pg_sleep(3)::text AS said");
+        Ok(work.get_result::<Said>(conn).await?.said)
+    };
+    let outage = db.bookkeep(killed_at_work).await.unwrap_err();
+    assert_eq!(outage.code(), Code::Unavailable, "{outage:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
