@@ -568,6 +568,7 @@ fn by_message(error: DieselError) -> AppError {
         || says("terminating connection")
         || says("the database system is")
         || says("connection closed")
+        || says("error communicating with the server")
         || says("read-only transaction")
     {
         return unavailable(Box::new(error));
@@ -580,4 +581,18 @@ fn by_message(error: DieselError) -> AppError {
         )]);
     }
     AppError::internal(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_breaks_is_an_outage_whoever_hears_of_it_first() {
+        for heard in ["connection closed", "error communicating with the server"] {
+            let kind = DatabaseErrorKind::UnableToSendCommand;
+            let broken = DieselError::DatabaseError(kind, Box::new(heard.to_owned()));
+            assert_eq!(AppError::from(broken).code(), Code::Unavailable, "{heard}");
+        }
+    }
 }
