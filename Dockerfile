@@ -22,6 +22,8 @@ FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/penstock penstock \
  && install -d -o penstock -g penstock -m 0700 /var/lib/penstock
 COPY --from=build /build/target/release/penstock /usr/local/bin/penstock
+# The roots for sslmode=verify-full where no file is named.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY LICENSE /usr/share/doc/penstock/LICENSE
 USER 10001:10001
 # Inside a container the loopback address would be out of everybody's reach.

@@ -1,5 +1,7 @@
 //! Settings, from the environment alone.
 
+use crate::platform::connect::user_of;
+use crate::platform::tls::with_roots;
 use crate::platform::tokens::{SecretError, check_secret};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -43,6 +45,16 @@ fn fault(variable: &'static str, reason: impl Into<String>) -> ConfigError {
     }
 }
 
+/// A database's URL that can be understood, with the roots given for all that name none.
+fn database_url(variable: &'static str, url: String, roots: Option<&str>) -> Result<String, ConfigError> {
+    let url = match roots {
+        Some(roots) => with_roots(&url, roots),
+        None => url,
+    };
+    user_of(&url).map_err(|error| fault(variable, format!("cannot be used: {error}")))?;
+    Ok(url)
+}
+
 impl Config {
     /// Reads the settings through `get` (`std::env::var` in earnest).
     ///
@@ -61,6 +73,12 @@ impl Config {
                 .parse()
                 .map_err(|_| fault(name, "is not a whole number above 0")),
         };
+        let roots = get("DATABASE_SSLROOTCERT");
+        let url = |name: &'static str| {
+            get(name)
+                .map(|url| database_url(name, url, roots.as_deref()))
+                .transpose()
+        };
         let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
         let workers = count("PENSTOCK_WORKERS", u32::try_from(cores).unwrap_or(2))?.get();
         Ok(Config {
@@ -71,8 +89,8 @@ impl Config {
             metrics_listen: get("PENSTOCK_METRICS_LISTEN")
                 .map(|value| address("PENSTOCK_METRICS_LISTEN", value))
                 .transpose()?,
-            database_url: get("DATABASE_URL"),
-            database_admin_url: get("DATABASE_ADMIN_URL"),
+            database_url: url("DATABASE_URL")?,
+            database_admin_url: url("DATABASE_ADMIN_URL")?,
             database_role: get("DATABASE_ROLE"),
             data_dir: get("PENSTOCK_DATA_DIR")
                 .map_or_else(crate::platform::postgres::default_folder, PathBuf::from),
@@ -103,9 +121,7 @@ impl Config {
         let (Some(_), Some(url)) = (&self.database_admin_url, &self.database_url) else {
             return Ok(None);
         };
-        let settings = url.parse::<tokio_postgres::Config>();
-        let settings = settings.map_err(|error| fault("DATABASE_URL", error.to_string()))?;
-        Ok(settings.get_user().map(str::to_owned))
+        user_of(url).map_err(|error| fault("DATABASE_URL", error.to_string()))
     }
 
     /// The secret that `serve` must have been given.

@@ -5,11 +5,12 @@ use crate::config::Config;
 use crate::demo;
 use crate::identity::bootstrap::{NewCompany, NewPerson, make_company};
 use crate::identity::passwords;
+use crate::platform::connect::{ConnectError, Target};
 use crate::platform::contract::Contract;
-use crate::platform::db::{Db, with_limits};
+use crate::platform::db::Db;
 use crate::platform::postgres::{PrivateServer, Purpose, Settings};
 use crate::platform::tokens;
-use crate::platform::{grants, migrations};
+use crate::platform::{fitness, grants, migrations};
 use crate::server::{self, Running};
 use clap::Args;
 use std::fs;
@@ -80,23 +81,6 @@ impl Database {
     }
 }
 
-/// Refuses a database that may lose what it acknowledged.
-async fn require_durable(url: &str) -> Result<(), Failure> {
-    let (client, connection) = tokio_postgres::connect(&with_limits(url), tokio_postgres::NoTls).await?;
-    let driver = tokio::spawn(connection);
-    for setting in ["synchronous_commit", "fsync"] {
-        let row = client
-            .query_one("SELECT current_setting($1)", &[&setting])
-            .await?;
-        if row.get::<_, &str>(0) == "off" {
-            return Err(format!("the database has {setting} = off: what is acknowledged could be lost in a crash; switch it on").into());
-        }
-    }
-    drop(client);
-    driver.await??;
-    Ok(())
-}
-
 /// `penstock demo`
 ///
 /// # Errors
@@ -154,14 +138,33 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
 /// Checks the database, migrates it, and starts the server.
 async fn prepare(config: &Config, url: &str, secret: &str) -> Result<Running, Failure> {
     config.strong_previous_secret()?;
-    require_durable(url).await?;
+    let durable = fitness::require_durable(url).await;
+    durable.map_err(|error| naming(config, url, error))?;
     migrate_as_owner(config, url).await?;
+    if config.database_url.is_some() {
+        for doubt in fitness::doubts(url).await? {
+            tracing::warn!("{doubt}");
+        }
+    }
     server::start(config, url, server::platform(config, secret)?).await
+}
+
+/// Names the variable whose URL leads to no database, for whoever has to mend it.
+fn naming(config: &Config, url: &str, error: Failure) -> Failure {
+    let known = [
+        ("DATABASE_URL", &config.database_url),
+        ("DATABASE_ADMIN_URL", &config.database_admin_url),
+    ];
+    let named = known.iter().find(|(_, known)| known.as_deref() == Some(url));
+    match named {
+        Some((variable, _)) if error.is::<ConnectError>() => format!("{variable}: {error}").into(),
+        _ => error,
+    }
 }
 
 /// Says what to do where the server's own role was asked to change the schema.
 fn for_its_owner(error: Failure) -> Failure {
-    if !error.to_string().contains("permission denied") {
+    if error.is::<ConnectError>() || !error.to_string().contains("permission denied") {
         return error;
     }
     format!("the schema is not up to date, and this role may not change it ({error}); run `penstock migrate` with DATABASE_ADMIN_URL").into()
@@ -171,7 +174,8 @@ fn for_its_owner(error: Failure) -> Failure {
 /// many migrations ran.
 async fn migrate_as_owner(config: &Config, url: &str) -> Result<usize, Failure> {
     let owner = config.database_admin_url.as_deref().unwrap_or(url);
-    let ran = migrations::run(owner).await.map_err(for_its_owner)?;
+    let ran = migrations::run(owner).await;
+    let ran = ran.map_err(|error| naming(config, owner, for_its_owner(error)))?;
     if let Some(role) = config.server_role()?
         && grants::give(owner, &role).await?
     {
@@ -303,12 +307,20 @@ fn in_words(error: crate::kernel::error::AppError) -> Failure {
     format!("{}{}", refusal.detail.en, faults.collect::<String>()).into()
 }
 
+/// Says in words why a database cannot be used, where the work itself would only say that it does not answer.
+async fn reach(url: &str) -> Result<(), Failure> {
+    Target::new(url)?.establish().await?;
+    Ok(())
+}
+
 /// `penstock check`
 ///
 /// # Errors
 /// When the database is out of reach.
 pub async fn check(config: &Config) -> Result<ExitCode, Failure> {
     let database = Database::open(config, false).await?;
+    let reached = reach(&database.url).await;
+    reached.map_err(|error| naming(config, &database.url, error))?;
     let findings = crate::check::run(&database.url).await?;
     for finding in &findings {
         println!("{finding}");

@@ -1,6 +1,7 @@
 //! The only door to Postgres: `read` (one statement), `snapshot` (several that must agree), `write` (one transaction
 //! that holds the idempotency key, the work, its events and the stored answer, retried whole when the database asks).
 
+use super::connect::{ConnectError, Target};
 use super::events::{self, Noted};
 use super::idempotency;
 use super::reader::Reader;
@@ -13,13 +14,14 @@ use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
-use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::{ConnectionError, QueryResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use futures::FutureExt;
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
@@ -52,15 +54,6 @@ impl<Q: Query> Query for Cached<Q> {
     type SqlType = Q::SqlType;
 }
 
-/// Adds the time limits that every call to the database has, in seconds where they bear no unit; a peer that does not
-/// acknowledge is given up within ten.
-pub fn with_limits(url: &str) -> String {
-    let joint = if url.contains('?') { '&' } else { '?' };
-    format!(
-        "{url}{joint}connect_timeout=5&tcp_user_timeout=10&keepalives_idle=5&keepalives_interval=2&keepalives_retries=3&application_name=penstock&options=-c%20statement_timeout%3D5s%20-c%20lock_timeout%3D2s%20-c%20idle_in_transaction_session_timeout%3D10s%20-c%20timezone%3DUTC"
-    )
-}
-
 /// One worker's connections. Cheap to make; connections open when first needed and live on the worker's own runtime.
 pub struct Db {
     pool: Pool<AsyncPgConnection>,
@@ -71,13 +64,10 @@ pub struct Db {
 
 impl Db {
     /// # Errors
-    /// When the pool's settings are impossible.
+    /// When the URL, a file that it names or the pool's settings cannot be used.
     pub fn new(url: &str, connections: usize) -> Result<Db, Box<dyn std::error::Error + Send + Sync>> {
-        let url = with_limits(url);
-        let mut config = ManagerConfig::default();
-        config.recycling_method = RecyclingMethod::Fast;
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url.clone(), config);
-        let pool = Pool::builder(manager)
+        let target = Target::new(url)?;
+        let pool = Pool::builder(manager(target.clone()))
             .max_size(connections)
             .wait_timeout(Some(Duration::from_secs(5)))
             .create_timeout(Some(Duration::from_secs(5)))
@@ -85,7 +75,7 @@ impl Db {
             .build()?;
         Ok(Db {
             pool,
-            reader: Rc::new(Reader::new(url)),
+            reader: Rc::new(Reader::new(target)),
             together: Together::default(),
             secrets: None,
         })
@@ -255,6 +245,21 @@ impl Db {
             Err(error) => Err(open.abandon(error).await),
         }
     }
+}
+
+/// Opens the pool's connections like all others; the manager itself needs no URL then.
+fn manager(target: Target) -> AsyncDieselConnectionManager<AsyncPgConnection> {
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |_| {
+        let target = target.clone();
+        async move { target.establish().await.map_err(bad_connection) }.boxed()
+    });
+    AsyncDieselConnectionManager::new_with_config("", config)
+}
+
+fn bad_connection(error: ConnectError) -> ConnectionError {
+    ConnectionError::BadConnection(error.to_string())
 }
 
 fn deadpool_runtime() -> deadpool::Runtime {
@@ -545,7 +550,8 @@ impl From<DieselError> for AppError {
     }
 }
 
-/// Errors that diesel does not classify, by what Postgres says (messages are in English: `lc_messages` is left at C by our URL's server or matched by both forms).
+/// Errors that diesel does not classify, by what Postgres says: it does not hand on their codes. In English, therefore;
+/// `fitness::doubts` says so where the server speaks another language.
 fn by_message(error: DieselError) -> AppError {
     let message = error.to_string();
     let says = |part: &str| message.contains(part);
@@ -562,6 +568,7 @@ fn by_message(error: DieselError) -> AppError {
         || says("terminating connection")
         || says("the database system is")
         || says("connection closed")
+        || says("error communicating with the server")
         || says("read-only transaction")
     {
         return unavailable(Box::new(error));
@@ -574,4 +581,18 @@ fn by_message(error: DieselError) -> AppError {
         )]);
     }
     AppError::internal(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_breaks_is_an_outage_whoever_hears_of_it_first() {
+        for heard in ["connection closed", "error communicating with the server"] {
+            let kind = DatabaseErrorKind::UnableToSendCommand;
+            let broken = DieselError::DatabaseError(kind, Box::new(heard.to_owned()));
+            assert_eq!(AppError::from(broken).code(), Code::Unavailable, "{heard}");
+        }
+    }
 }

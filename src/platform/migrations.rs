@@ -1,15 +1,13 @@
 //! The schema's migrations, embedded. Statement by statement in one transaction (as a cluster needs it), under one
 //! advisory lock, so that any number of servers may start at once.
 
-use super::db::with_limits;
+use super::connect::Target;
 use super::postgres::missing_extensions;
 use diesel::migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Text};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::{
-    AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
-};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::MigrationHarness;
 use std::fmt;
 use std::time::Duration;
@@ -206,7 +204,7 @@ struct Ran {
 
 /// Whether every migration has run.
 async fn is_current(url: &str) -> Result<bool, Failure> {
-    let mut conn = AsyncPgConnection::establish(&with_limits(url)).await?;
+    let mut conn = Target::new(url)?.establish().await?;
     let is_there = sql_query("SELECT to_regclass('public.__diesel_schema_migrations') IS NOT NULL AS got");
     if !is_there.get_result::<Got>(&mut conn).await?.got {
         return Ok(false);
@@ -244,7 +242,7 @@ fn on_own_runtime(
 /// A connection that holds the migration lock until it closes. Polls with the try form: a session waiting inside the
 /// blocking form would itself hold up `CREATE INDEX CONCURRENTLY`.
 pub(super) async fn locked(url: &str) -> Result<AsyncPgConnection, Failure> {
-    let mut conn = AsyncPgConnection::establish(&with_limits(url)).await?;
+    let mut conn = Target::new(url)?.establish().await?;
     conn.batch_execute("SET lock_timeout = '2s'; SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min'").await?;
     for _ in 0..1200 {
         let got: Got = sql_query("SELECT pg_try_advisory_lock($1) AS got")

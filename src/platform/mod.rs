@@ -2,11 +2,13 @@
 
 pub mod auth;
 pub mod clock;
+pub mod connect;
 pub mod contract;
 pub mod db;
 pub mod document;
 pub mod duty;
 pub mod events;
+pub mod fitness;
 pub mod gatekeeper;
 pub mod grants;
 pub mod hand_over;
@@ -25,4 +27,5 @@ pub mod reader;
 pub mod records;
 pub mod reply;
 mod request;
+pub mod tls;
 pub mod tokens;

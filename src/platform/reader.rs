@@ -1,6 +1,7 @@
 //! A worker's shared, pipelined connection for single reads. Whatever befalls it, a lost server, a frozen one, a network
 //! that swallows packets, costs the reads under way and not the ones after them.
 
+use super::connect::Target;
 use super::db::unavailable;
 use crate::kernel::error::AppResult;
 use crate::kernel::problem::Code;
@@ -24,7 +25,7 @@ const LEAVE_TAKING: (u32, Duration) = (10, Duration::from_millis(5));
 
 /// A worker's shared connection, which opens when it is first needed and again when it is lost.
 pub struct Reader {
-    url: String,
+    target: Target,
     state: RefCell<State>,
 }
 
@@ -55,10 +56,10 @@ impl Drop for Driver {
 }
 
 impl Reader {
-    /// A connection to this URL, with its limits; opened when first needed.
-    pub fn new(url: String) -> Reader {
+    /// A connection to this database; opened when first needed.
+    pub fn new(target: Target) -> Reader {
         Reader {
-            url,
+            target,
             state: RefCell::new(State::Closed),
         }
     }
@@ -122,7 +123,7 @@ impl Reader {
         if let State::Opening(opening) = &*state {
             return opening.clone();
         }
-        let opening = open(self.url.clone()).boxed_local().shared();
+        let opening = open(self.target.clone()).boxed_local().shared();
         *state = State::Opening(opening.clone());
         opening
     }
@@ -136,16 +137,16 @@ impl Reader {
     }
 }
 
-async fn open(url: String) -> Result<Rc<Line>, Rc<str>> {
-    match timeout(CONNECTING, connect(&url)).await {
+async fn open(target: Target) -> Result<Rc<Line>, Rc<str>> {
+    match timeout(CONNECTING, connect(&target)).await {
         Ok(Ok(line)) => Ok(Rc::new(line)),
         Ok(Err(error)) => Err(error.to_string().into()),
         Err(_) => Err("connecting took too long".into()),
     }
 }
 
-async fn connect(url: &str) -> Result<Line, Box<dyn std::error::Error + Send + Sync>> {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+async fn connect(target: &Target) -> Result<Line, Box<dyn std::error::Error + Send + Sync>> {
+    let (client, connection) = target.connect().await?;
     let driver = Driver(tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(%error, "the connection for reads was lost");

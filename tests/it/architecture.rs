@@ -108,6 +108,33 @@ fn the_kernel_knows_neither_http_nor_sql() {
     }
 }
 
+#[test]
+fn connections_to_the_database_are_opened_in_one_place() {
+    // The private server is reached by its socket, which speaks no TLS.
+    let doors = ["platform/connect.rs", "platform/postgres/mod.rs"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    for file in files {
+        let inner = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        if doors.contains(&inner.as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for way in [
+            "tokio_postgres::connect",
+            "NoTls",
+            "AsyncPgConnection::establish",
+            "cancel_token(",
+        ] {
+            assert!(
+                !text.contains(way),
+                "{inner} goes by {way}: connections come from platform::connect"
+            );
+        }
+    }
+}
+
 /// The names under which this text's types stand in the document.
 fn component_names(text: &str) -> Vec<String> {
     let mut names = Vec::new();

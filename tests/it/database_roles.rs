@@ -4,7 +4,7 @@ use crate::support::app::{Answer, PASSWORD, SECRET, person};
 use crate::support::db;
 use penstock::identity::bootstrap::{self, NewCompany, NewPerson};
 use penstock::platform::db::Db;
-use penstock::platform::{grants, migrations};
+use penstock::platform::{fitness, grants, migrations};
 use penstock::server::{self, Running};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
@@ -139,6 +139,25 @@ async fn a_server_under_its_own_role_serves_and_cannot_rewrite_history() {
     }
     running.stop().await;
     drop(own);
+    drop_role(&owner, &role).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_could_rewrite_history_is_spoken_of() {
+    let (owner, role, url) = two_roles().await;
+    let doubts = async |url: &str| fitness::doubts(url).await.unwrap().join("; ");
+    assert_eq!(doubts(&url).await, "");
+    let superuser = doubts(&owner).await;
+    assert!(superuser.contains("is a superuser"), "{superuser}");
+    let hand_over = format!("ALTER TABLE events OWNER TO {role}");
+    connect(&owner).await.batch_execute(&hand_over).await.unwrap();
+    let owning = doubts(&url).await;
+    assert!(
+        owning.contains(&role) && owning.contains("owns the tables"),
+        "{owning}"
+    );
+    let back = "ALTER TABLE events OWNER TO current_user";
+    connect(&owner).await.batch_execute(back).await.unwrap();
     drop_role(&owner, &role).await;
 }
 

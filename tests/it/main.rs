@@ -46,6 +46,7 @@ mod pool;
 mod pool_giving;
 mod pool_recycling;
 mod postgres;
+mod postgres_tls;
 mod reads;
 mod roles;
 mod scoring;

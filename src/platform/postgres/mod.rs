@@ -23,8 +23,11 @@ use tokio::sync::{oneshot, watch};
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
+use super::connect::Target;
 pub use error::StartError;
 use keeper::Order;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The port in the name of the socket. Nothing listens on the network, so it is never in the way.
 const PORT: u16 = 5432;
@@ -187,8 +190,8 @@ async fn create_if_missing(client: &tokio_postgres::Client, name: &str) -> Resul
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn missing_extensions(url: &str, wanted: &[&str]) -> Result<Vec<String>, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+pub async fn missing_extensions(url: &str, wanted: &[&str]) -> Result<Vec<String>, Failure> {
+    let (client, connection) = Target::new(url)?.connect().await?;
     let pump = tokio::spawn(connection);
     let missing = "SELECT w FROM unnest($1::text[]) AS w
         WHERE w NOT IN (SELECT name FROM pg_available_extensions) ORDER BY w";
