@@ -3,6 +3,7 @@
 use super::assignment::{by_hand, follow};
 use super::campaigns::{self, Naming};
 use super::duplicates::gate;
+use super::intake::mapping;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
 use super::{grading, nurturing, pool, rules, scoring, tree};
 use crate::kernel::ctx::Ctx;
@@ -12,7 +13,7 @@ use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
-use crate::platform::records::{Act, Change, Verdicts, bulk};
+use crate::platform::records::{Act, Change, Verdicts, bulk, custom};
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
 use std::slice::{from_mut, from_ref};
@@ -297,10 +298,13 @@ pub fn lead_source<'a>(
             return Ok(());
         }
         kind_of_channel(change);
-        let mut faults = super::intake::mapping::faults(
-            change.after.get("mapping").unwrap_or(&Value::Null),
-            change.after.get("required_members").unwrap_or(&Value::Null),
-        );
+        let mut faults = Vec::new();
+        // A field that was archived since takes nothing from what else is changed.
+        if change.changed("mapping") || change.changed("required_members") {
+            let own = custom::definitions(&mut &**tx, ctx.tenant, LEAD.singular).await?;
+            let after = |member| change.after.get(member).unwrap_or(&Value::Null);
+            faults.extend(mapping::faults(after("mapping"), after("required_members"), &own));
+        }
         faults.extend(tree::cycle(tx, ctx, "lead_sources", change).await?);
         none_or_invalid(faults)
     })

@@ -1,6 +1,7 @@
 //! Accounts, contacts, leads, lead sources and custom fields as the API shows them.
 
 use crate::crm::assignment::follow;
+use crate::crm::intake::mapping::SCHEMA_OF_MAPPING;
 use crate::crm::{field_index, hooks};
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
@@ -312,7 +313,7 @@ pub static LEAD_SOURCE: Resource = Resource {
         Member::json(
             "mapping",
             "{}",
-            r#"{"type":"object","maxProperties":50,"additionalProperties":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"pointer":{"type":"string","maxLength":200,"pattern":"^(/[^/]*)+$"},"constant":{"type":"string","maxLength":500},"default":{"type":"string","maxLength":500}}}}"#,
+            SCHEMA_OF_MAPPING,
             "Lead member (`custom.KEY` for the company's own fields) to where its value stands in the sender's JSON: `pointer` (JSON Pointer) with an optional `default`, or a `constant`. Empty: the sender uses our member names.",
             r#"{"name":{"pointer":"/person/name"},"need":{"pointer":"/message","default":"-"}}"#,
         ),

@@ -9,6 +9,7 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::{Fault, Warning};
 use crate::platform::db::Db;
 use crate::platform::gatekeeper::{Command, Id};
+use crate::platform::records::custom::{self, Definition};
 use crate::platform::records::store::{self, Written};
 use crate::platform::reply::Reply;
 use actix_web::{post, web};
@@ -17,11 +18,25 @@ use serde_json::{Map, Value, json};
 use std::cell::Cell;
 use std::sync::Arc;
 use utoipa::ToSchema;
+use utoipa::openapi::{Object, RefOr, Schema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 pub fn routes(config: &mut ServiceConfig) {
     config.service(try_mapping);
+}
+
+fn mapping_schema() -> RefOr<Schema> {
+    let schema = serde_json::from_str(mapping::SCHEMA_OF_MAPPING).map(|mut schema: Value| {
+        schema["type"] = json!(["object", "null"]);
+        schema["description"] =
+            json!("The mapping to try, in the source's form; the source's own when not given.");
+        schema["examples"] =
+            json!([{ "name": { "pointer": "/person/name" }, "need": { "pointer": "/message" } }]);
+        schema
+    });
+    let schema = schema.and_then(serde_json::from_value);
+    schema.map_or_else(|_| Object::new().into(), RefOr::T)
 }
 
 /// A delivery to try a mapping on.
@@ -32,7 +47,7 @@ struct TryMapping {
     #[schema(value_type = Object, example = json!({"person": {"name": "王芳"}, "message": "生产线设备数据监控"}))]
     sample: Map<String, Value>,
     /// The mapping to try, in the source's form; the source's own when not given.
-    #[schema(value_type = Option<Object>, example = json!({"name": {"pointer": "/person/name"}, "need": {"pointer": "/message"}}))]
+    #[schema(schema_with = mapping_schema)]
     mapping: Option<Map<String, Value>>,
     /// The members to require, as the source would; the source's own when not given.
     #[schema(max_items = 30, example = json!(["phone"]))]
@@ -89,7 +104,10 @@ async fn try_mapping(db: web::Data<Db>, id: Id, command: Command<TryMapping>) ->
         Some(required) => json!(required),
         None => source["required_members"].clone(),
     };
-    let reading = reading(mapping, required)?;
+    let own = db
+        .read(async |conn| custom::definitions(conn, ctx.tenant, LEAD.singular).await)
+        .await?;
+    let reading = reading(mapping, required, &own)?;
     let sample = Value::Object(input.sample);
     let mut origins = mapping::origins(&reading, &sample);
     origins.extend(decided_by_source(&source));
@@ -135,8 +153,8 @@ fn decided_by_source(source: &Value) -> Vec<MemberOrigin> {
     owner.into_iter().chain([by_source("source_id")]).collect()
 }
 
-fn reading(mapping: Value, required: Value) -> AppResult<Reading> {
-    let faults = mapping::faults(&mapping, &required);
+fn reading(mapping: Value, required: Value, own: &[Definition]) -> AppResult<Reading> {
+    let faults = mapping::faults(&mapping, &required, own);
     if !faults.is_empty() {
         return Err(AppError::invalid(faults));
     }

@@ -7,6 +7,7 @@ use crate::kernel::fault::Fault;
 use crate::kernel::text::{Lang, normal_form, say};
 use crate::platform::contract;
 use crate::platform::input;
+use crate::platform::records::custom::Definition;
 use crate::platform::records::{Kind, docs};
 use jsonschema::Validator;
 use serde::Deserialize;
@@ -18,6 +19,9 @@ use std::sync::LazyLock;
 const OURS: [&str; 2] = ["owner_id", "source_id"];
 /// `custom.KEY` in a mapping: a field of the company's own.
 const CUSTOM: &str = "custom.";
+
+/// The form of a mapping.
+pub const SCHEMA_OF_MAPPING: &str = r#"{"type":"object","maxProperties":50,"additionalProperties":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"pointer":{"type":"string","maxLength":200,"pattern":"^(/[^/]*)+$"},"constant":{"type":"string","maxLength":500},"default":{"type":"string","maxLength":500}}}}"#;
 
 /// Where one member's value comes from.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,16 +55,28 @@ impl Reading {
     }
 }
 
-/// Faults of a mapping and its required members: all must be members that a lead has and a sender may set.
-pub fn faults(mapping: &Value, required: &Value) -> Vec<Fault> {
-    let names = mapping.as_object().into_iter().flat_map(Map::keys);
-    let mapped = names
-        .filter(|name| !is_settable(name))
-        .map(|name| unknown(format!("/mapping/{name}")));
+/// Faults of a mapping and its required members: all must be members that a lead has and a sender may set, and each value
+/// comes from one place. `own`: the company's own fields of leads.
+pub fn faults(mapping: &Value, required: &Value, own: &[Definition]) -> Vec<Fault> {
+    let origins = mapping.as_object().into_iter().flatten();
+    let mapped = origins.flat_map(|(name, origin)| {
+        let pointer = format!("/mapping/{name}");
+        let has = |part: &str| origin.get(part).is_some_and(|part| !part.is_null());
+        let is_torn = has("pointer") && has("constant");
+        let torn = is_torn.then(|| {
+            Fault::invalid(
+                pointer.clone(),
+                "gives either a `pointer` or a `constant`",
+                "只能给出 `pointer` 或 `constant` 之一",
+            )
+        });
+        let unknown = (!is_settable(name, own)).then(|| unknown(pointer));
+        unknown.into_iter().chain(torn)
+    });
     let names = required.as_array().into_iter().flatten();
     let required = names
         .enumerate()
-        .filter(|(_, name)| !name.as_str().is_some_and(is_settable))
+        .filter(|(_, name)| !name.as_str().is_some_and(|name| is_settable(name, own)))
         .map(|(index, _)| unknown(format!("/required_members/{index}")));
     mapped.chain(required).collect()
 }
@@ -70,15 +86,15 @@ fn unknown(pointer: String) -> Fault {
         pointer,
         "unknown_value",
         say(
-            "is no member of a lead that a delivery can set; the company's own fields are `custom.KEY`",
-            "不是可由投递设置的线索字段;自定义字段写作 `custom.KEY`",
+            "is no member of a lead that a delivery can set, nor a field of the company's own (`custom.KEY`)",
+            "不是可由投递设置的线索字段,也不是已定义的自定义字段(`custom.KEY`)",
         ),
     )
 }
 
-fn is_settable(name: &str) -> bool {
+fn is_settable(name: &str, own: &[Definition]) -> bool {
     match name.strip_prefix(CUSTOM) {
-        Some(key) => !key.is_empty(),
+        Some(key) => own.iter().any(|field| field.key == key),
         None => {
             name != "custom"
                 && !OURS.contains(&name)
@@ -346,16 +362,28 @@ mod tests {
 
     #[test]
     fn a_mapping_speaks_only_of_what_a_sender_may_set() {
+        let city = Definition {
+            key: "city".to_owned(),
+            kind: "text".to_owned(),
+            choices: None,
+            is_required: false,
+            is_filterable: false,
+        };
         let found = faults(
-            &json!({ "name": {}, "owner_id": {}, "status": {}, "colour": {}, "custom.city": {}, "custom": {} }),
-            &json!(["phone", "source_id"]),
+            &json!({ "name": {}, "owner_id": {}, "status": {}, "colour": {}, "custom.city": {}, "custom.town": {}, "custom": {},
+                "need": { "pointer": "/need", "constant": "-" } }),
+            &json!(["phone", "source_id", "custom.city", "custom.town"]),
+            &[city],
         );
         let expected = [
             ("/mapping/colour", "unknown_value"),
             ("/mapping/custom", "unknown_value"),
+            ("/mapping/custom.town", "unknown_value"),
+            ("/mapping/need", "invalid"),
             ("/mapping/owner_id", "unknown_value"),
             ("/mapping/status", "unknown_value"),
             ("/required_members/1", "unknown_value"),
+            ("/required_members/3", "unknown_value"),
         ];
         assert_eq!(pointers(&found), expected);
     }

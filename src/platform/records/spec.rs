@@ -157,7 +157,7 @@ pub struct Change {
     pub verb: Option<&'static str>,
     pub id: Uuid,
     pub parent: Option<Uuid>,
-    /// Names of the members that the caller sent, changed or not.
+    /// Names of the members that the caller sent, changed or not; of a new record only those that say something.
     pub sent: Vec<String>,
     /// The record as it was, in wire form; empty on create.
     pub before: Map<String, Value>,

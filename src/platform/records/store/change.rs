@@ -44,7 +44,11 @@ pub fn new_change(
         verb: None,
         id: Uuid::now_v7(),
         parent,
-        sent: sent.keys().cloned().collect(),
+        sent: sent
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, _)| name.clone())
+            .collect(),
         before: Map::new(),
         after: rules::created(resource, sent),
         warnings: Vec::new(),
