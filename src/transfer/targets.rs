@@ -60,7 +60,7 @@ impl TransferSubject {
     pub fn targets(self) -> Vec<&'static str> {
         let members = self
             .resource()
-            .columns()
+            .kept()
             .filter(|member| !member.is_read_only && !matches!(member.kind, Kind::Custom | Kind::Json));
         let mut targets = members.map(|member| member.name).collect::<Vec<_>>();
         targets.extend(self.extras());

@@ -151,7 +151,7 @@ fn input(resource: &Resource, is_patch: bool) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     let writable = resource
-        .columns()
+        .kept()
         .chain(resource.instructions())
         .filter(|member| !(member.is_read_only || is_patch && member.is_fixed));
     for member in writable {

@@ -59,6 +59,8 @@ pub struct Member {
     pub embed_as: Option<&'static str>,
     /// For what is computed: its SQL over `t`.
     pub sql: Option<&'static str>,
+    /// Whether it stands in a table beside the record's own, from which `sql` reads it; the resource's hooks write it there.
+    pub is_beside: bool,
     /// For `Kind::Json`: its JSON Schema as text.
     pub schema: Option<&'static str>,
     /// Sent with a write for the hooks to read; never stored, never shown.
@@ -85,6 +87,7 @@ const BLANK: Member = Member {
     refers: None,
     embed_as: None,
     sql: None,
+    is_beside: false,
     schema: None,
     is_instruction: false,
 };
@@ -390,7 +393,7 @@ impl Member {
         }
     }
 
-    /// Computed by the database over `t`; never written.
+    /// Computed by the database over `t`; never written. Lists are filtered by it where `filter` follows.
     pub const fn computed(self, sql: &'static str) -> Member {
         Member {
             sql: Some(sql),
@@ -398,6 +401,24 @@ impl Member {
             is_filter: false,
             is_range: false,
             ..self
+        }
+    }
+
+    /// Kept in a table beside the record's own, read from there by this SQL over `t`. Events tell of it and merging takes it
+    /// along as of what stands in a column; the hook `before` writes it, before the record's row is written.
+    pub const fn beside(self, sql: &'static str) -> Member {
+        Member {
+            sql: Some(sql),
+            is_beside: true,
+            ..self
+        }
+    }
+
+    /// Its SQL over the row `t`, as its table or the declaration has it.
+    pub fn expression(&self) -> String {
+        match self.sql {
+            Some(sql) => format!("({sql})"),
+            None => format!("t.{}", self.name),
         }
     }
 

@@ -184,6 +184,13 @@ impl Resource {
             .filter(|member| member.sql.is_none() && !member.is_instruction)
     }
 
+    /// Members that the record keeps: in its table, or beside it.
+    pub fn kept(&self) -> impl Iterator<Item = &'static Member> + use<> {
+        self.members
+            .iter()
+            .filter(|member| (member.sql.is_none() || member.is_beside) && !member.is_instruction)
+    }
+
     /// What a write may be told besides the record's members.
     pub fn instructions(&self) -> impl Iterator<Item = &'static Member> + use<> {
         self.members.iter().filter(|member| member.is_instruction)

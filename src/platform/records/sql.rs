@@ -114,10 +114,7 @@ pub struct DocRow {
 
 /// The SQL of one member over the row `t`.
 fn rendered(member: &Member) -> String {
-    let column = match member.sql {
-        Some(sql) => format!("({sql})"),
-        None => format!("t.{}", member.name),
-    };
+    let column = member.expression();
     match member.kind {
         // A computed amount knows its own currency, and renders itself.
         Kind::Money if member.sql.is_some() => column,
