@@ -770,6 +770,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Buying signals of a lead that somebody confirmed; a row goes when the value that it is of changes.
+    lead_confirmations (tenant_id, lead_id, signal) {
+        tenant_id -> Uuid,
+        lead_id -> Uuid,
+        signal -> Text,
+        ability_to_pay -> Nullable<Text>,
+        method -> Nullable<Text>,
+        note -> Nullable<Text>,
+        /// Who; NULL when a program did.
+        confirmed_by -> Nullable<Uuid>,
+        confirmed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// A sales-qualified lead in somebody's hands, and the clock until their first response.
     lead_handovers (tenant_id, id) {
         tenant_id -> Uuid,
@@ -851,6 +866,17 @@ diesel::table! {
         by_hand_reason -> Nullable<Text>,
         by_hand_by -> Nullable<Uuid>,
         by_hand_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Members of a lead that stand beside its row: the window in which they decide, and why it rests.
+    lead_signals (tenant_id, lead_id) {
+        tenant_id -> Uuid,
+        lead_id -> Uuid,
+        decision_from -> Nullable<Date>,
+        decision_until -> Nullable<Date>,
+        nurture_reason -> Nullable<Text>,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::assignment::{by_hand, follow};
 use super::duplicates::gate;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
+use super::signals::keep;
 use super::{campaigns, grading, nurturing, pool, rules, scoring, tree};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -121,13 +122,16 @@ pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBo
         if was_converted && change.act == Act::Update {
             return Err(already_converted());
         }
-        none_or_invalid(abandonment(change).into_iter().collect())?;
+        let mut faults = Vec::from_iter(abandonment(change));
+        faults.extend(keep::weigh(change));
+        none_or_invalid(faults)?;
         // Whatever may refuse the lead comes before what is noted for it.
         let campaign = campaigns::named(tx, ctx, change).await?;
         gate::admit(tx, ctx, &LEAD, change).await?;
         // Its keys come before the company's loads in the order of locks.
         by_hand::admit(tx, ctx, change).await?;
-        campaigns::note(tx, ctx, change, campaign).await
+        campaigns::note(tx, ctx, change, campaign).await?;
+        keep::note(tx, ctx, change).await
     })
 }
 

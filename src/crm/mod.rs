@@ -22,6 +22,7 @@ pub mod resources;
 pub mod rules;
 pub mod scoring;
 pub mod sharing;
+pub mod signals;
 pub mod timelines;
 pub mod tree;
 
@@ -57,6 +58,7 @@ pub fn routes(config: &mut ServiceConfig) {
     sharing::contacts::routes(config);
     sharing::leads::routes(config);
     leads::routes(config);
+    signals::http::routes(config);
     intake::routes(config);
     scoring::routes(config);
     pool::routes(config);

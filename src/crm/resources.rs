@@ -1,6 +1,7 @@
 //! Accounts, contacts, leads, lead sources and custom fields as the API shows them.
 
 use crate::crm::assignment::follow;
+use crate::crm::signals::members as signals;
 use crate::crm::{field_index, hooks};
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
@@ -182,6 +183,13 @@ pub static LEAD: Resource = Resource {
         Member::money("budget_amount", "Budget.").sort(),
         Member::currency("Currency of the budget; the company's when not given."),
         Member::day("expected_need_on", "Day by which they need it."),
+        signals::DECISION_FROM,
+        signals::DECISION_UNTIL,
+        signals::IS_NEED_CONFIRMED,
+        signals::IS_BUDGET_CONFIRMED,
+        signals::ABILITY_TO_PAY,
+        signals::IS_DECISION_WINDOW_CONFIRMED,
+        signals::CONFIRMATIONS,
         Member::to("source_id", &LEAD_SOURCE, "Where it came from."),
         Member::to(
             "owner_id",
@@ -213,6 +221,7 @@ pub static LEAD: Resource = Resource {
         .read_only(),
         Member::text("disqualified_reason", 500, "Why it was disqualified.", "null").read_only(),
         Member::day("nurture_until", "Day on which nurturing ends.").read_only(),
+        signals::NURTURE_REASON,
         Member::id("converted_account_id", "The account it became.").read_only(),
         Member::id("converted_contact_id", "The contact it became.").read_only(),
         Member::id("converted_opportunity_id", "The opportunity it became.").read_only(),

@@ -52,6 +52,7 @@ mod scoring;
 mod scoring_models;
 mod search;
 mod sign_in;
+mod signals;
 mod snapshot;
 mod sources;
 mod support;

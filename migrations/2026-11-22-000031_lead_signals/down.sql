@@ -1,0 +1,2 @@
+DROP TABLE lead_confirmations;
+DROP TABLE lead_signals;
