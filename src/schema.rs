@@ -7,6 +7,29 @@ pub mod sql_types {
 }
 
 diesel::table! {
+    /// How a member of an account was verified, by whom, when.
+    account_verifications (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        account_id -> Uuid,
+        member -> Text,
+        status -> Text,
+        method -> Text,
+        source -> Nullable<Text>,
+        note -> Nullable<Text>,
+        /// What the member said then, as text; the verification is outdated when it says something else.
+        value -> Text,
+        /// Who; NULL when a program did.
+        verified_by -> Nullable<Uuid>,
+        verified_at -> Timestamptz,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     accounts (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -351,6 +374,29 @@ diesel::table! {
         price -> Nullable<Numeric>,
         currency -> Nullable<Text>,
         outcome -> Text,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// How a member of a contact was verified, by whom, when.
+    contact_verifications (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        contact_id -> Uuid,
+        member -> Text,
+        status -> Text,
+        method -> Text,
+        source -> Nullable<Text>,
+        note -> Nullable<Text>,
+        /// What the member said then, as text; the verification is outdated when it says something else.
+        value -> Text,
+        /// Who; NULL when a program did.
+        verified_by -> Nullable<Uuid>,
+        verified_at -> Timestamptz,
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,

@@ -25,6 +25,7 @@ pub mod sharing;
 pub mod signals;
 pub mod timelines;
 pub mod tree;
+pub mod verifications;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -33,6 +34,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub const RESOURCES: &[&Resource] = &[
     &resources::ACCOUNT,
     &resources::CONTACT,
+    &verifications::ACCOUNT_VERIFICATION,
+    &verifications::CONTACT_VERIFICATION,
     &resources::LEAD,
     &resources::LEAD_SOURCE,
     &campaigns::CAMPAIGN,

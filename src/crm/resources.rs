@@ -2,7 +2,7 @@
 
 use crate::crm::assignment::follow;
 use crate::crm::signals::members as signals;
-use crate::crm::{field_index, hooks};
+use crate::crm::{field_index, hooks, verifications};
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
@@ -82,6 +82,7 @@ pub static ACCOUNT: Resource = Resource {
         Member::tags(),
         Member::custom(),
         Member::flag("is_grade_by_hand", "false", "Whether the grade was set by hand.").read_only(),
+        verifications::VERIFIED_ACCOUNT_MEMBERS,
     ],
     default_sort: "-created_at",
     hooks: Hooks {
@@ -133,6 +134,7 @@ pub static CONTACT: Resource = Resource {
         OVERRIDE_DUPLICATES,
         Member::tags(),
         Member::custom(),
+        verifications::VERIFIED_CONTACT_MEMBERS,
     ],
     default_sort: "-created_at",
     hooks: Hooks {

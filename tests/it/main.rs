@@ -63,4 +63,5 @@ mod transfers;
 mod uniqueness;
 mod unmerging;
 mod users;
+mod verifications;
 mod views;
