@@ -816,21 +816,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Buying signals of a lead that somebody confirmed; a row goes when the value that it is of changes.
-    lead_confirmations (tenant_id, lead_id, signal) {
-        tenant_id -> Uuid,
-        lead_id -> Uuid,
-        signal -> Text,
-        ability_to_pay -> Nullable<Text>,
-        method -> Nullable<Text>,
-        note -> Nullable<Text>,
-        /// Who; NULL when a program did.
-        confirmed_by -> Nullable<Uuid>,
-        confirmed_at -> Timestamptz,
-    }
-}
-
-diesel::table! {
     /// A sales-qualified lead in somebody's hands, and the clock until their first response.
     lead_handovers (tenant_id, id) {
         tenant_id -> Uuid,
@@ -916,13 +901,19 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Members of a lead that stand beside its row: the window in which they decide, and why it rests.
+    /// Members of a lead that stand beside its row: the window in which they decide, why it rests, and which of its buying signals somebody confirmed.
     lead_signals (tenant_id, lead_id) {
         tenant_id -> Uuid,
         lead_id -> Uuid,
         decision_from -> Nullable<Date>,
         decision_until -> Nullable<Date>,
         nurture_reason -> Nullable<Text>,
+        /// By signal: who confirmed it, when and how; what is not confirmed is absent. An entry goes when the value that it is of changes.
+        confirmations -> Nullable<Jsonb>,
+        is_need_confirmed -> Nullable<Bool>,
+        is_budget_confirmed -> Nullable<Bool>,
+        is_decision_window_confirmed -> Nullable<Bool>,
+        ability_to_pay -> Nullable<Text>,
     }
 }
 

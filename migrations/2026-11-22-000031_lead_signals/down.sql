@@ -1,2 +1,1 @@
-DROP TABLE lead_confirmations;
 DROP TABLE lead_signals;

@@ -479,7 +479,6 @@ async fn whatever_names_a_record_that_can_be_merged_is_a_declared_link() {
         "lead_scores",
         "lead_campaigns",
         "lead_signals",
-        "lead_confirmations",
         "identity_keys",
         "identity_names",
         "search_entries",

@@ -536,7 +536,7 @@ async fn a_confirmation_that_nothing_stands_behind_is_named_by_the_check() {
     let sentences = own.map(|finding| finding.sentence.as_str()).collect::<Vec<_>>();
     assert_eq!(
         sentences,
-        ["its decision_window is confirmed, but it says nothing of it"]
+        ["its decision window is confirmed, but it says nothing of it"]
     );
     let back =
         "UPDATE lead_signals SET decision_from = '2034-05-01' WHERE tenant_id = $1 AND lead_id = $2::uuid";

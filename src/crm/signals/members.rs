@@ -1,36 +1,21 @@
 //! The members of a lead that stand beside its row.
 
-use crate::platform::records::Member;
+use crate::platform::records::{Beside, Member};
 
-macro_rules! confirmed {
-    ($signal:literal) => {
-        concat!(
-            "EXISTS (SELECT 1 FROM lead_confirmations c WHERE c.tenant_id = t.tenant_id AND c.lead_id = t.id AND c.signal = '",
-            $signal,
-            "')"
-        )
-    };
-}
-
-macro_rules! beside {
-    ($column:literal) => {
-        concat!(
-            "SELECT s.",
-            $column,
-            " FROM lead_signals s WHERE s.tenant_id = t.tenant_id AND s.lead_id = t.id"
-        )
-    };
-}
+static SIGNALS: Beside = Beside {
+    table: "lead_signals",
+    key: "lead_id",
+};
 
 pub const DECISION_FROM: Member =
     Member::day("decision_from", "First day of the window in which they decide.")
-        .beside(beside!("decision_from"));
+        .kept_beside(&SIGNALS, "b.decision_from");
 
 pub const DECISION_UNTIL: Member = Member::day(
     "decision_until",
     "Last day of the window in which they decide; not before the first.",
 )
-.beside(beside!("decision_until"));
+.kept_beside(&SIGNALS, "b.decision_until");
 
 pub const NURTURE_REASON: Member = Member::text(
     "nurture_reason",
@@ -39,11 +24,11 @@ pub const NURTURE_REASON: Member = Member::text(
     "\"需求明确,今年没有预算\"",
 )
 .read_only()
-.beside(beside!("nurture_reason"));
+.kept_beside(&SIGNALS, "b.nurture_reason");
 
 pub const IS_NEED_CONFIRMED: Member =
     Member::flag("is_need_confirmed", "false", "Whether the need is confirmed.")
-        .computed(confirmed!("need"))
+        .computed_beside(&SIGNALS, "coalesce(b.is_need_confirmed, FALSE)")
         .filter();
 
 pub const IS_BUDGET_CONFIRMED: Member = Member::flag(
@@ -51,7 +36,7 @@ pub const IS_BUDGET_CONFIRMED: Member = Member::flag(
     "false",
     "Whether it is confirmed what they can pay: also that they cannot, see `ability_to_pay`.",
 )
-.computed(confirmed!("budget"))
+.computed_beside(&SIGNALS, "coalesce(b.is_budget_confirmed, FALSE)")
 .filter();
 
 pub const IS_DECISION_WINDOW_CONFIRMED: Member = Member::flag(
@@ -59,7 +44,7 @@ pub const IS_DECISION_WINDOW_CONFIRMED: Member = Member::flag(
     "false",
     "Whether the window in which they decide is confirmed.",
 )
-.computed(confirmed!("decision_window"))
+.computed_beside(&SIGNALS, "coalesce(b.is_decision_window_confirmed, FALSE)")
 .filter();
 
 pub const ABILITY_TO_PAY: Member = Member::choice(
@@ -68,9 +53,7 @@ pub const ABILITY_TO_PAY: Member = Member::choice(
     "What confirming the budget found: money enough, too little, or none; null until it is confirmed.",
     "\"insufficient\"",
 )
-.computed(
-    "SELECT c.ability_to_pay FROM lead_confirmations c WHERE c.tenant_id = t.tenant_id AND c.lead_id = t.id AND c.signal = 'budget'",
-)
+.computed_beside(&SIGNALS, "b.ability_to_pay")
 .filter();
 
 pub const CONFIRMATIONS: Member = Member::json(
@@ -81,9 +64,4 @@ pub const CONFIRMATIONS: Member = Member::json(
     "null",
 )
 .read_only()
-.beside(
-    "SELECT json_object_agg(c.signal, CASE WHEN c.signal = 'budget' \
-        THEN json_build_object('confirmed_by', c.confirmed_by, 'confirmed_at', instant_text(c.confirmed_at), 'method', c.method, 'note', c.note, 'ability_to_pay', c.ability_to_pay) \
-        ELSE json_build_object('confirmed_by', c.confirmed_by, 'confirmed_at', instant_text(c.confirmed_at), 'method', c.method, 'note', c.note) END ORDER BY c.signal) \
-     FROM lead_confirmations c WHERE c.tenant_id = t.tenant_id AND c.lead_id = t.id",
-);
+.kept_beside(&SIGNALS, "b.confirmations");

@@ -174,7 +174,7 @@ pub(super) async fn lock_even_archived(
 /// Whether the row `t` is another than the statement began with. A statement that waits for a row's lock goes on with the row
 /// as it is then, but sees everything else as it was before, also what stands beside that row.
 fn was_waited_for(resource: &Resource) -> String {
-    if resource.members.iter().any(|member| member.is_beside) {
+    if resource.members.iter().any(|member| member.beside.is_some()) {
         format!(
             "t.version <> (SELECT b.version FROM {} b WHERE b.tenant_id = t.tenant_id AND b.id = t.id)",
             resource.table
