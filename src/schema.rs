@@ -7,6 +7,29 @@ pub mod sql_types {
 }
 
 diesel::table! {
+    /// How a member of an account was verified, by whom, when.
+    account_verifications (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        account_id -> Uuid,
+        member -> Text,
+        status -> Text,
+        method -> Text,
+        source -> Nullable<Text>,
+        note -> Nullable<Text>,
+        /// What the member said then, as text; the verification is outdated when it says something else.
+        value -> Text,
+        /// Who; NULL when a program did.
+        verified_by -> Nullable<Uuid>,
+        verified_at -> Timestamptz,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     accounts (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -351,6 +374,29 @@ diesel::table! {
         price -> Nullable<Numeric>,
         currency -> Nullable<Text>,
         outcome -> Text,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// How a member of a contact was verified, by whom, when.
+    contact_verifications (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        contact_id -> Uuid,
+        member -> Text,
+        status -> Text,
+        method -> Text,
+        source -> Nullable<Text>,
+        note -> Nullable<Text>,
+        /// What the member said then, as text; the verification is outdated when it says something else.
+        value -> Text,
+        /// Who; NULL when a program did.
+        verified_by -> Nullable<Uuid>,
+        verified_at -> Timestamptz,
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
@@ -851,6 +897,23 @@ diesel::table! {
         by_hand_reason -> Nullable<Text>,
         by_hand_by -> Nullable<Uuid>,
         by_hand_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Members of a lead that stand beside its row: the window in which they decide, why it rests, and which of its buying signals somebody confirmed.
+    lead_signals (tenant_id, lead_id) {
+        tenant_id -> Uuid,
+        lead_id -> Uuid,
+        decision_from -> Nullable<Date>,
+        decision_until -> Nullable<Date>,
+        nurture_reason -> Nullable<Text>,
+        /// By signal: who confirmed it, when and how; what is not confirmed is absent. An entry goes when the value that it is of changes.
+        confirmations -> Nullable<Jsonb>,
+        is_need_confirmed -> Nullable<Bool>,
+        is_budget_confirmed -> Nullable<Bool>,
+        is_decision_window_confirmed -> Nullable<Bool>,
+        ability_to_pay -> Nullable<Text>,
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn check(conn: &mut AsyncPgConnection) -> AppResult<Vec<Finding
         findings.extend(select(conn, 8, &dead_holder(kind)).await?);
         findings.extend(select(conn, 8, &not_ended(kind)).await?);
         for link in app::links() {
-            if link.is_to(kind) && link.record.is_some() {
+            if link.is_to(kind) && link.record.is_some() && !link.leaves_twins {
                 findings.extend(select(conn, 8, &left_behind(kind, link)).await?);
             }
         }

@@ -4,8 +4,8 @@
 //! stage with its gate closed; 4 an approval's outcome follows from its acts; 6 every changed record has its event, and
 //! the history is whole; 8 no two live records of a kind have one exact key, and what was merged is named by nothing;
 //! 9 what is in the pool has no owner, and an account without one is there; scores are what their models give; a running
-//! hand-over is of whoever has the lead; search knows every record by what it says now; sources stand in a tree, what waits
-//! at them is whole, every week has working time. Those of rooms that are not there yet (5: contracts, receivables,
+//! hand-over is of whoever has the lead; search knows every record by what it says now; what is confirmed of a lead, it says;
+//! sources stand in a tree, what waits at them is whole, every week has working time. Those of rooms that are not there yet (5: contracts, receivables,
 //! payments) have nothing to check; 7 is shown by the others holding after a crash.
 
 mod approvals;
@@ -17,6 +17,7 @@ mod links;
 mod pool;
 mod scores;
 mod search;
+mod signals;
 mod sources;
 
 use crate::kernel::error::AppResult;
@@ -75,6 +76,7 @@ pub async fn run(url: &str) -> Result<Vec<Finding>, Failure> {
             findings.extend(scores::check(conn).await?);
             findings.extend(sources::check(conn).await?);
             findings.extend(pool::check(conn).await?);
+            findings.extend(signals::check(conn).await?);
             findings.extend(search::check(conn).await?);
             findings.extend(assignment::check(conn).await?);
             findings.extend(history::check(conn).await?);

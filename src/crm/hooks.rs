@@ -5,6 +5,7 @@ use super::campaigns::{self, Naming};
 use super::duplicates::gate;
 use super::intake::mapping;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
+use super::signals::keep;
 use super::{grading, nurturing, pool, rules, scoring, tree};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
@@ -185,14 +186,17 @@ pub fn lead<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBo
         if was_converted && change.act == Act::Update {
             return Err(already_converted());
         }
-        none_or_invalid(abandonment(change).into_iter().collect())?;
+        let mut faults = Vec::from_iter(abandonment(change));
+        faults.extend(keep::weigh(change));
+        none_or_invalid(faults)?;
         // Whatever may refuse the lead comes before what is noted for it.
         let campaign = campaigns::named(tx, ctx, from_ref(change)).await?;
         let campaign = campaign.into_iter().collect::<AppResult<Vec<_>>>()?;
         gate::admit(tx, ctx, &LEAD, change).await?;
         // Its keys come before the company's loads in the order of locks.
         by_hand::admit(tx, ctx, change).await?;
-        campaigns::note(tx, ctx, from_mut(change), &campaign).await
+        campaigns::note(tx, ctx, from_mut(change), &campaign).await?;
+        keep::note(tx, ctx, [&*change]).await
     })
 }
 
@@ -204,9 +208,11 @@ pub fn new_leads<'a>(
 ) -> LocalBoxFuture<'a, AppResult<Verdicts>> {
     Box::pin(async move {
         let (mut verdicts, mut said) = (Verdicts::new(), Vec::new());
-        for campaign in campaigns::named(tx, ctx, changes).await? {
+        let campaigns_named = campaigns::named(tx, ctx, changes).await?;
+        for (change, campaign) in changes.iter_mut().zip(campaigns_named) {
             said.push(campaign.as_ref().map_or(Naming::Nothing, |naming| *naming));
-            verdicts.push(bulk::verdict(campaign.map(|_| ()))?);
+            let weighed = none_or_invalid(Vec::from_iter(keep::weigh(change)));
+            verdicts.push(bulk::verdict(weighed.and(campaign.map(|_| ())))?);
         }
         gate::admit_new(tx, ctx, &LEAD, changes, &mut verdicts).await?;
         for (change, verdict) in changes.iter_mut().zip(&mut verdicts) {
@@ -225,6 +231,8 @@ pub fn new_leads<'a>(
             *naming = Naming::Nothing;
         }
         campaigns::note(tx, ctx, changes, &said).await?;
+        let made = changes.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_ok());
+        keep::note(tx, ctx, made.map(|(change, _)| change)).await?;
         Ok(verdicts)
     })
 }

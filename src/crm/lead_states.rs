@@ -37,6 +37,7 @@ pub struct LeadState {
     pub reopen_status: Option<Status>,
     pub disqualified_reason: Option<String>,
     pub nurture_until: Option<NaiveDate>,
+    pub nurture_reason: Option<String>,
 }
 
 /// What is asked of a lead.
@@ -44,8 +45,13 @@ pub struct LeadState {
 pub enum Step {
     Work,
     Qualify(Qualification),
-    Nurture { until: NaiveDate },
-    Disqualify { reason: String },
+    Nurture {
+        until: NaiveDate,
+        reason: Option<String>,
+    },
+    Disqualify {
+        reason: String,
+    },
     Reopen,
 }
 
@@ -66,24 +72,26 @@ impl LeadState {
             (Status::MarketingQualified, Step::Qualify(Qualification::SalesQualified)) => {
                 Ok(LeadState::plain(Status::SalesQualified))
             }
-            (_, Step::Nurture { until }) if *until <= today => {
+            (_, Step::Nurture { until, .. }) if *until <= today => {
                 Err(AppError::invalid(vec![Fault::out_of_range(
                     "/until",
                     "must be after today",
                     "必须晚于今天",
                 )]))
             }
-            (_, Step::Nurture { until }) => Ok(LeadState {
+            (_, Step::Nurture { until, reason }) => Ok(LeadState {
                 status: Status::Nurturing,
                 reopen_status: Some(self.left()),
                 disqualified_reason: None,
                 nurture_until: Some(*until),
+                nurture_reason: reason.clone(),
             }),
             (status, Step::Disqualify { reason }) if status != Status::Disqualified => Ok(LeadState {
                 status: Status::Disqualified,
                 reopen_status: Some(self.left()),
                 disqualified_reason: Some(reason.clone()),
                 nurture_until: None,
+                nurture_reason: None,
             }),
             (Status::Nurturing | Status::Disqualified, Step::Reopen) => Ok(LeadState::plain(self.left())),
             (status, _) => Err(not_from(status)),
@@ -96,6 +104,7 @@ impl LeadState {
             reopen_status: None,
             disqualified_reason: None,
             nurture_until: None,
+            nurture_reason: None,
         }
     }
 
@@ -142,6 +151,13 @@ mod tests {
         "2024-06-01".parse().unwrap()
     }
 
+    fn nurture(until: NaiveDate) -> Step {
+        Step::Nurture {
+            until,
+            reason: Some("no budget yet".to_owned()),
+        }
+    }
+
     fn disqualify() -> Step {
         Step::Disqualify {
             reason: "no budget".to_owned(),
@@ -184,16 +200,18 @@ mod tests {
             Status::SalesQualified,
         ] {
             let nurtured = LeadState::plain(status)
-                .after(&Step::Nurture { until: later() }, today())
+                .after(&nurture(later()), today())
                 .unwrap();
             assert_eq!(nurtured.nurture_until, Some(later()));
+            assert_eq!(nurtured.nurture_reason.as_deref(), Some("no budget yet"));
             let disqualified = nurtured.after(&disqualify(), today()).unwrap();
             assert_eq!(
                 (
                     disqualified.nurture_until,
+                    disqualified.nurture_reason.as_deref(),
                     disqualified.disqualified_reason.as_deref()
                 ),
-                (None, Some("no budget"))
+                (None, None, Some("no budget"))
             );
             assert_eq!(
                 disqualified.after(&Step::Reopen, today()).unwrap(),
@@ -204,7 +222,7 @@ mod tests {
 
     #[test]
     fn nurturing_ends_after_today() {
-        let outcome = LeadState::plain(Status::New).after(&Step::Nurture { until: today() }, today());
+        let outcome = LeadState::plain(Status::New).after(&nurture(today()), today());
         assert_eq!(outcome.unwrap_err().code(), Code::Invalid);
     }
 
@@ -228,12 +246,7 @@ mod tests {
 
     #[test]
     fn a_converted_lead_takes_no_step() {
-        for step in [
-            Step::Work,
-            Step::Reopen,
-            disqualify(),
-            Step::Nurture { until: later() },
-        ] {
+        for step in [Step::Work, Step::Reopen, disqualify(), nurture(later())] {
             let outcome = LeadState::plain(Status::Converted).after(&step, today());
             assert_eq!(outcome.unwrap_err().code(), Code::AlreadyConverted);
         }

@@ -42,6 +42,10 @@ struct NurtureLead {
     /// The day on which nurturing ends; after today.
     #[schema(example = "2034-06-01")]
     until: NaiveDate,
+    /// Why it rests.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 500, example = "需求明确,今年没有预算")]
+    reason: Option<String>,
 }
 
 /// Why a lead is given up.
@@ -75,12 +79,17 @@ async fn qualify(db: web::Data<Db>, id: Id, command: Command<QualifyLead>) -> Ap
 /// Set a lead aside for a while
 ///
 /// For a need without the ability to pay: it rests until a day, and reopening returns it to the state it leaves. When that
-/// day begins its owner is told by the event `lead.return_due`.
+/// day begins its owner is told by the event `lead.return_due`. Until then it is found by `status=nurturing`, together with
+/// what `confirm_lead_signals` found (`is_need_confirmed=true&ability_to_pay=none`).
 #[utoipa::path(tag = "leads", operation_id = "nurture_lead", security(("bearer" = ["lead.write"])), request_body = NurtureLead, responses((status = 200, description = "The lead", body = ref("#/components/schemas/Lead"))))]
 #[post("/v1/leads/{id}/nurture")]
 async fn nurture(db: web::Data<Db>, id: Id, command: Command<NurtureLead>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
-    take(&db, &ctx, id.0, Step::Nurture { until: input.until }, "nurtured").await
+    let step = Step::Nurture {
+        until: input.until,
+        reason: input.reason,
+    };
+    take(&db, &ctx, id.0, step, "nurtured").await
 }
 
 /// Give a lead up

@@ -22,8 +22,10 @@ pub mod resources;
 pub mod rules;
 pub mod scoring;
 pub mod sharing;
+pub mod signals;
 pub mod timelines;
 pub mod tree;
+pub mod verifications;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -32,6 +34,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub const RESOURCES: &[&Resource] = &[
     &resources::ACCOUNT,
     &resources::CONTACT,
+    &verifications::ACCOUNT_VERIFICATION,
+    &verifications::CONTACT_VERIFICATION,
     &resources::LEAD,
     &resources::LEAD_SOURCE,
     &campaigns::CAMPAIGN,
@@ -57,6 +61,7 @@ pub fn routes(config: &mut ServiceConfig) {
     sharing::contacts::routes(config);
     sharing::leads::routes(config);
     leads::routes(config);
+    signals::http::routes(config);
     intake::routes(config);
     scoring::routes(config);
     pool::routes(config);

@@ -2,7 +2,8 @@
 
 use crate::crm::assignment::follow;
 use crate::crm::intake::mapping::SCHEMA_OF_MAPPING;
-use crate::crm::{field_index, hooks};
+use crate::crm::signals::members as signals;
+use crate::crm::{field_index, hooks, verifications};
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
@@ -82,6 +83,7 @@ pub static ACCOUNT: Resource = Resource {
         Member::tags(),
         Member::custom(),
         Member::flag("is_grade_by_hand", "false", "Whether the grade was set by hand.").read_only(),
+        verifications::VERIFIED_ACCOUNT_MEMBERS,
     ],
     default_sort: "-created_at",
     hooks: Hooks {
@@ -135,6 +137,7 @@ pub static CONTACT: Resource = Resource {
         OVERRIDE_DUPLICATES,
         Member::tags(),
         Member::custom(),
+        verifications::VERIFIED_CONTACT_MEMBERS,
     ],
     default_sort: "-created_at",
     hooks: Hooks {
@@ -187,6 +190,13 @@ pub static LEAD: Resource = Resource {
         Member::money("budget_amount", "Budget.").sort(),
         Member::currency("Currency of the budget; the company's when not given."),
         Member::day("expected_need_on", "Day by which they need it."),
+        signals::DECISION_FROM,
+        signals::DECISION_UNTIL,
+        signals::IS_NEED_CONFIRMED,
+        signals::IS_BUDGET_CONFIRMED,
+        signals::ABILITY_TO_PAY,
+        signals::IS_DECISION_WINDOW_CONFIRMED,
+        signals::CONFIRMATIONS,
         Member::to("source_id", &LEAD_SOURCE, "Where it came from."),
         Member::to(
             "owner_id",
@@ -218,6 +228,7 @@ pub static LEAD: Resource = Resource {
         .read_only(),
         Member::text("disqualified_reason", 500, "Why it was disqualified.", "null").read_only(),
         Member::day("nurture_until", "Day on which nurturing ends.").read_only(),
+        signals::NURTURE_REASON,
         Member::id("converted_account_id", "The account it became.").read_only(),
         Member::id("converted_contact_id", "The contact it became.").read_only(),
         Member::id("converted_opportunity_id", "The opportunity it became.").read_only(),

@@ -78,7 +78,7 @@ pub struct ConvertOpportunity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Z]{3}$", examples("CNY"))]
     pub currency: Option<String>,
-    /// Expected day of closing; the day on which the lead needs it, when absent.
+    /// Expected day of closing; when absent, the last day on which they decide, else the day on which the lead needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_close_on: Option<chrono::NaiveDate>,
     /// What comes next.
@@ -112,6 +112,7 @@ struct Lead {
     budget_amount: Option<String>,
     currency: Option<String>,
     expected_need_on: Option<String>,
+    decision_until: Option<String>,
     source_id: Option<Uuid>,
     owner_id: Option<Uuid>,
     status: String,
@@ -305,11 +306,12 @@ fn contact_of(lead: &Lead, given: Option<Map<String, Value>>, account: Uuid) -> 
 fn deal_of(lead: &Lead, given: &ConvertOpportunity, account: Uuid) -> AppResult<Map<String, Value>> {
     let given = serde_json::to_value(given).map_err(AppError::internal)?;
     let given = given.as_object().cloned().unwrap_or_default();
+    let closes_on = lead.decision_until.as_ref().or(lead.expected_need_on.as_ref());
     let mut known = vec![
         ("name", json!(lead.company.as_ref().unwrap_or(&lead.name))),
         ("account_id", json!(account)),
         ("source_id", json!(lead.source_id)),
-        ("expected_close_on", json!(lead.expected_need_on)),
+        ("expected_close_on", json!(closes_on)),
         ("description", json!(lead.need)),
     ];
     if !given.contains_key("amount") && lead.budget_amount.is_some() && !given.contains_key("currency") {

@@ -29,6 +29,8 @@ pub struct Link {
     pub record: Option<&'static str>,
     /// Rows `t` that stay where they are, as a condition; `$2` is the record that ends, `$3` the one that goes on.
     pub unless: &'static str,
+    /// Whether what `unless` leaves behind stays there for good: the one that goes on has its like already.
+    pub leaves_twins: bool,
     pub follow: Option<Follow>,
 }
 
@@ -47,6 +49,7 @@ impl Link {
             kind_column: None,
             record: Some(record),
             unless: "FALSE",
+            leaves_twins: false,
             follow: None,
         }
     }
@@ -60,6 +63,7 @@ impl Link {
             kind_column: Some("record_kind"),
             record: None,
             unless,
+            leaves_twins: false,
             follow: None,
         }
     }

@@ -61,6 +61,8 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000026_transfer_rights",
     "2026-11-22-000027_names_found",
     "2026-11-22-000030_gin_at_once",
+    "2026-11-22-000031_lead_signals",
+    "2026-11-22-000032_verifications",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.

@@ -119,7 +119,8 @@ fn columns(ctx: &Ctx, options: &ExportOptions) -> Vec<String> {
     let seen = resource
         .members
         .iter()
-        .filter(|member| member.sensitive.is_none_or(|permission| ctx.holds(permission)));
+        .filter(|member| member.sensitive.is_none_or(|permission| ctx.holds(permission)))
+        .filter(|member| !member.is_asked_only);
     let mut columns = vec!["id".to_owned()];
     columns.extend(seen.map(|member| member.name.to_owned()));
     columns.extend(["created_at", "updated_at"].map(str::to_owned));
@@ -133,7 +134,10 @@ fn faults(options: &ExportOptions) -> Vec<Fault> {
     let is_known = |column: &str| match column.split_once('.') {
         Some(("custom", _)) => true,
         Some((relation, _)) => expandable.contains(&relation),
-        None => standing.contains(&column) || resource.member(column).is_some(),
+        None => {
+            let member = resource.member(column);
+            standing.contains(&column) || member.is_some_and(|member| !member.is_asked_only)
+        }
     };
     let columns = options.columns.iter().enumerate();
     columns

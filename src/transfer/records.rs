@@ -309,7 +309,7 @@ async fn change(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, id: Uuid) ->
     let patch = without_fixed(plan, &draft.members);
     let mut after = rules::patched(&before, &patch);
     rules::normalise(resource, ctx, &before, &mut after, &mut Vec::new());
-    let is_same = resource.columns().all(|member| {
+    let is_same = resource.kept().all(|member| {
         let old = before.get(member.name).unwrap_or(&Value::Null);
         let new = after.get(member.name).unwrap_or(&Value::Null);
         member.is_read_only || rules::is_same(member.kind, old, new)

@@ -59,7 +59,7 @@ impl TransferSubject {
     /// Everything that a column can be imported into; `custom.KEY` for the company's own fields besides.
     pub fn targets(self) -> Vec<&'static str> {
         let resource = self.resource();
-        let members = resource.columns().chain(resource.instructions());
+        let members = resource.kept().chain(resource.instructions());
         let members = members
             .filter(|member| !member.is_read_only && !matches!(member.kind, Kind::Custom | Kind::Json));
         let mut targets = members.map(|member| member.name).collect::<Vec<_>>();

@@ -112,6 +112,8 @@ const WORDS: &[(&str, &[&str])] = &[
     ("budget_amount", &["预算", "预算金额", "budget"]),
     ("currency", &["币种", "货币"]),
     ("expected_need_on", &["预计需求日期", "需求时间"]),
+    ("decision_from", &["决策开始日期"]),
+    ("decision_until", &["决策截止日期", "决策时间"]),
     (
         "source_id",
         &[

@@ -478,6 +478,7 @@ async fn whatever_names_a_record_that_can_be_merged_is_a_declared_link() {
         "custom_values",
         "lead_scores",
         "lead_campaigns",
+        "lead_signals",
         "identity_keys",
         "identity_names",
         "search_entries",

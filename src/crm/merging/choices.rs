@@ -1,6 +1,7 @@
 //! Which record's value each member of the survivor gets: pure.
 
-use crate::crm::resources::ACCOUNT;
+use crate::crm::resources::{ACCOUNT, LEAD};
+use crate::crm::signals::rules::{self as signals, Signal};
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
 use crate::platform::records::{Kind, Resource};
@@ -39,7 +40,7 @@ pub fn chosen(
         return Err(faults);
     }
     let mut after = survivor.record.clone();
-    for member in resource.columns().filter(|member| !member.is_read_only) {
+    for member in resource.kept().filter(|member| !member.is_read_only) {
         match member.kind {
             Kind::Tags => unite(&mut after, member.name, losers),
             Kind::Custom => fill_custom(&mut after, member.name, losers),
@@ -65,7 +66,36 @@ pub fn chosen(
             None => take(&mut after, name, side),
         }
     }
+    if resource.singular == LEAD.singular {
+        unite_signals(&mut after, survivor, losers, choices);
+    }
     Ok(after)
+}
+
+/// The window in which they decide is that of one record, never half of one and half of another; and what was confirmed of
+/// the values that go on stays confirmed.
+fn unite_signals(
+    after: &mut Map<String, Value>,
+    survivor: &Side,
+    losers: &[Side],
+    choices: &BTreeMap<String, Uuid>,
+) {
+    let sides = || std::iter::once(survivor).chain(losers);
+    let whole = sides().find(|side| Signal::DecisionWindow.has_value(&side.record));
+    let chosen = |name: &str| {
+        let id = choices.get(name)?;
+        sides().find(|side| side.id == *id)
+    };
+    for (name, other) in [
+        ("decision_from", "decision_until"),
+        ("decision_until", "decision_from"),
+    ] {
+        let side = chosen(name).or(chosen(other)).or(whole);
+        let value = side.and_then(|side| side.record.get(name));
+        after.insert(name.to_owned(), value.cloned().unwrap_or(Value::Null));
+    }
+    let known = signals::among(after, sides().map(|side| &side.record));
+    after.insert("confirmations".to_owned(), known);
 }
 
 fn faults(
@@ -79,7 +109,7 @@ fn faults(
         let pointer = format!("/choices/{name}");
         let is_custom = name.starts_with("custom.") && resource.member("custom").is_some();
         let can_be = |name: &str| {
-            resource.columns().any(|member| {
+            resource.kept().any(|member| {
                 member.name == name
                     && !member.is_read_only
                     && !matches!(member.kind, Kind::Custom | Kind::Tags)
@@ -184,7 +214,7 @@ pub fn difference(
 ) -> (Map<String, Value>, Map<String, Value>) {
     let mut was = Map::new();
     let mut is = Map::new();
-    for member in resource.columns() {
+    for member in resource.kept() {
         let (old, new) = (before.get(member.name), after.get(member.name));
         if old != new {
             was.insert(member.name.to_owned(), old.cloned().unwrap_or(Value::Null));

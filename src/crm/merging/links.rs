@@ -20,10 +20,33 @@ pub static LINKS: &[Link] = &[
         ..Link::records(ACCOUNT, "accounts", "parent_id", "account")
     },
     Link::records(ACCOUNT, "leads", "converted_account_id", "lead"),
+    Link {
+        unless: "t.archived_at IS NULL AND EXISTS (SELECT 1 FROM account_verifications o WHERE o.tenant_id = $1 \
+            AND o.account_id = $3 AND o.member = t.member AND o.archived_at IS NULL)",
+        leaves_twins: true,
+        ..Link::records(
+            ACCOUNT,
+            "account_verifications",
+            "account_id",
+            "account_verification",
+        )
+    },
+    Link {
+        unless: "t.archived_at IS NULL AND EXISTS (SELECT 1 FROM contact_verifications o WHERE o.tenant_id = $1 \
+            AND o.contact_id = $3 AND o.member = t.member AND o.archived_at IS NULL)",
+        leaves_twins: true,
+        ..Link::records(
+            CONTACT,
+            "contact_verifications",
+            "contact_id",
+            "contact_verification",
+        )
+    },
     Link::records(CONTACT, "leads", "converted_contact_id", "lead"),
     Link::records(LEAD, "intakes", "lead_id", "intake"),
     Link {
         unless: TOLD_ALREADY,
+        leaves_twins: true,
         ..Link::records(LEAD, "lead_behaviours", "lead_id", "lead_behaviour")
     },
     Link {

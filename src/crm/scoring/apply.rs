@@ -69,11 +69,18 @@ struct Subject {
 /// Database errors.
 pub async fn lock(tx: &mut Tx, tenant: Uuid, leads: Vec<Uuid>) -> AppResult<Vec<Map<String, Value>>> {
     let mut query = Sql::of(tenant);
+    let ids = query.place(Bind::Ids(leads.clone()));
+    query.push(&format!(
+        "SELECT t.id FROM leads t WHERE t.tenant_id = $1 AND t.id = ANY({ids}) ORDER BY t.id FOR NO KEY UPDATE OF t"
+    ));
+    query.query().execute(&mut **tx).await?;
+    // Read once they are held: what stands beside a lead would else be seen as it was before the wait.
+    let mut query = Sql::of(tenant);
     let ids = query.place(Bind::Ids(leads));
     let document = sql::whole_document(&LEAD);
     query.push(&format!(
         "SELECT {document} AS doc, t.version FROM leads t WHERE t.tenant_id = $1 AND t.id = ANY({ids}) \
-         AND t.archived_at IS NULL AND t.status <> 'converted' ORDER BY t.id FOR NO KEY UPDATE OF t"
+         AND t.archived_at IS NULL AND t.status <> 'converted' ORDER BY t.id"
     ));
     let rows: Vec<DocRow> = query.query().load(&mut **tx).await?;
     let records = rows.iter().map(|row| serde_json::from_str(&row.doc));

@@ -344,6 +344,7 @@ fn step(status: Status, step: &Step, today: NaiveDate) -> AppResult<Status> {
         reopen_status: None,
         disqualified_reason: None,
         nurture_until: None,
+        nurture_reason: None,
     };
     Ok(plain.after(step, today)?.status)
 }

@@ -106,7 +106,8 @@ fn view(resource: &Resource) -> Value {
         properties.insert(key.to_owned(), json!({ "type": "string", "format": "uuid", "description": format!("The {} it belongs to.", parent.word()), "examples": ["0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2b"] }));
     }
     let mut required = properties.keys().cloned().collect::<Vec<_>>();
-    for member in resource.members.iter().filter(|member| !member.is_instruction) {
+    let shown = |member: &&Member| !member.is_instruction && !member.is_asked_only;
+    for member in resource.members.iter().filter(shown) {
         properties.insert(member.name.to_owned(), property(member, member.is_nullable()));
         if member.sensitive.is_none() {
             required.push(member.name.to_owned());
@@ -151,7 +152,7 @@ fn input(resource: &Resource, is_patch: bool) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     let writable = resource
-        .columns()
+        .kept()
         .chain(resource.instructions())
         .filter(|member| !(member.is_read_only || is_patch && member.is_fixed));
     for member in writable {

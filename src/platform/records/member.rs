@@ -31,6 +31,24 @@ pub enum Kind {
     Json,
 }
 
+/// A table beside a resource's own, with a row `b` for a record or none. However many members stand there, a record's
+/// document looks there once.
+pub struct Beside {
+    pub table: &'static str,
+    /// Its column that names the record.
+    pub key: &'static str,
+}
+
+impl Beside {
+    /// What puts the row `b`, empty where there is none, beside the record's row `t`.
+    pub fn joined(&self) -> String {
+        format!(
+            "FROM (SELECT) o LEFT JOIN {} b ON b.tenant_id = t.tenant_id AND b.{} = t.id",
+            self.table, self.key
+        )
+    }
+}
+
 /// One member of a resource. Built by the `const` methods below.
 #[derive(Clone, Copy)]
 pub struct Member {
@@ -59,6 +77,12 @@ pub struct Member {
     pub embed_as: Option<&'static str>,
     /// For what is computed: its SQL over `t`.
     pub sql: Option<&'static str>,
+    /// The table beside the record's own over whose row `b` its `sql` is.
+    pub beside: Option<&'static Beside>,
+    /// Whether it is kept there; the resource's hooks write it.
+    pub is_kept_beside: bool,
+    /// Whether filter trees and expressions of gates ask it only, and the record does not show it.
+    pub is_asked_only: bool,
     /// For `Kind::Json`: its JSON Schema as text.
     pub schema: Option<&'static str>,
     /// Sent with a write for the hooks to read; never stored, never shown.
@@ -85,6 +109,9 @@ const BLANK: Member = Member {
     refers: None,
     embed_as: None,
     sql: None,
+    beside: None,
+    is_kept_beside: false,
+    is_asked_only: false,
     schema: None,
     is_instruction: false,
 };
@@ -390,7 +417,7 @@ impl Member {
         }
     }
 
-    /// Computed by the database over `t`; never written.
+    /// Computed by the database over `t`; never written. Lists are filtered by it where `filter` follows.
     pub const fn computed(self, sql: &'static str) -> Member {
         Member {
             sql: Some(sql),
@@ -398,6 +425,42 @@ impl Member {
             is_filter: false,
             is_range: false,
             ..self
+        }
+    }
+
+    /// Kept in a table beside the record's own, as this SQL over its row `b` says. Events tell of it and merging takes it along
+    /// as of what stands in a column; the hook `before` writes it, before the record's row is written.
+    pub const fn kept_beside(self, table: &'static Beside, sql: &'static str) -> Member {
+        Member {
+            sql: Some(sql),
+            beside: Some(table),
+            is_kept_beside: true,
+            ..self
+        }
+    }
+
+    /// Computed by the database over the row `b` of a table beside the record's own.
+    pub const fn computed_beside(self, table: &'static Beside, sql: &'static str) -> Member {
+        Member {
+            beside: Some(table),
+            ..self.computed(sql)
+        }
+    }
+
+    /// For what is computed: asked by filter trees and expressions of gates, not shown.
+    pub const fn asked_only(self) -> Member {
+        Member {
+            is_asked_only: true,
+            ..self
+        }
+    }
+
+    /// Its SQL over the row `t`.
+    pub fn expression(&self) -> String {
+        match (self.sql, self.beside) {
+            (Some(sql), Some(beside)) => format!("(SELECT {sql} {})", beside.joined()),
+            (Some(sql), None) => format!("({sql})"),
+            (None, _) => format!("t.{}", self.name),
         }
     }
 

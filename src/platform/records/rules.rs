@@ -12,7 +12,7 @@ use std::str::FromStr;
 /// A new record from what was sent: every writable member present, defaults filled in.
 pub fn created(resource: &Resource, sent: Map<String, Value>) -> Map<String, Value> {
     let mut record = Map::new();
-    for member in resource.columns() {
+    for member in resource.kept() {
         let default = member
             .default
             .and_then(|text| serde_json::from_str(text).ok())
@@ -95,7 +95,7 @@ pub fn normalise(
         .and_then(Value::as_str)
         .unwrap_or(ctx.currency())
         .to_owned();
-    for member in resource.columns().filter(|member| !member.is_read_only) {
+    for member in resource.kept().filter(|member| !member.is_read_only) {
         let Some(value) = after.get(member.name).cloned().filter(|value| !value.is_null()) else {
             clear_derived(resource, member, after);
             continue;

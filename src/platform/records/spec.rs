@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-pub use super::member::{Kind, Member};
+pub use super::member::{Beside, Kind, Member};
 
 /// A resource as it is declared.
 pub struct Resource {
@@ -197,6 +197,13 @@ impl Resource {
         self.members
             .iter()
             .filter(|member| member.sql.is_none() && !member.is_instruction)
+    }
+
+    /// Members that the record keeps: in its table, or beside it.
+    pub fn kept(&self) -> impl Iterator<Item = &'static Member> + use<> {
+        self.members
+            .iter()
+            .filter(|member| (member.sql.is_none() || member.is_kept_beside) && !member.is_instruction)
     }
 
     /// What a write may be told besides the record's members.

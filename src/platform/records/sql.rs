@@ -112,11 +112,11 @@ pub struct DocRow {
     pub version: i32,
 }
 
-/// The SQL of one member over the row `t`.
+/// The SQL of one member over the row `t`, and the row `b` beside it.
 fn rendered(member: &Member) -> String {
-    let column = match member.sql {
-        Some(sql) => format!("({sql})"),
-        None => format!("t.{}", member.name),
+    let column = match (member.sql, member.beside) {
+        (Some(sql), Some(_)) => format!("({sql})"),
+        _ => member.expression(),
     };
     match member.kind {
         // A computed amount knows its own currency, and renders itself.
@@ -182,8 +182,11 @@ fn document_of(resource: &Resource, form: Form, shown: u128) -> String {
     if let Access::Part { key, .. } = resource.access {
         sql.push_str(&format!(", t.{key}"));
     }
+    let mut beside = None;
     for (place, member) in resource.members.iter().enumerate() {
-        if shown >> place & 1 == 1 && !member.is_instruction {
+        let is_asked = form == Form::Json || !member.is_asked_only;
+        if shown >> place & 1 == 1 && !member.is_instruction && is_asked {
+            beside = beside.or(member.beside);
             sql.push_str(&format!(", {} AS {}", rendered(member), member.name));
         }
     }
@@ -192,6 +195,9 @@ fn document_of(resource: &Resource, form: Form, shown: u128) -> String {
     );
     if resource.has_archive() {
         sql.push_str(", instant_text(t.archived_at) AS archived_at");
+    }
+    if let Some(beside) = beside {
+        sql.push_str(&format!(" {}", beside.joined()));
     }
     sql.push_str(") r)");
     sql

@@ -76,7 +76,7 @@ fn ranged(member: &Member, operator: &str, value: &Bind) -> String {
     if member.is_sort && leaves_empty_out {
         format!("coalesce(t.{}, 0)", member.name)
     } else {
-        format!("t.{}", member.name)
+        member.expression()
     }
 }
 
@@ -105,14 +105,12 @@ pub(super) fn equality(member: &'static Member, values: Vec<String>) -> Result<C
             say("is repeated too often", "重复次数过多"),
         ));
     }
-    let column = member.name;
+    let column = member.expression();
     let wrong = || wrong_form(member.name);
     match member.kind {
-        Kind::Id if values == ["none"] => Ok(condition(
-            format!("(t.{column} IS NULL) = "),
-            Bind::Flag(true),
-            "",
-        )),
+        Kind::Id if values == ["none"] => {
+            Ok(condition(format!("({column} IS NULL) = "), Bind::Flag(true), ""))
+        }
         Kind::Id => {
             let ids = values
                 .iter()
@@ -120,7 +118,7 @@ pub(super) fn equality(member: &'static Member, values: Vec<String>) -> Result<C
                 .collect::<Option<Vec<_>>>()
                 .ok_or_else(wrong)?;
             Ok(one_or_any(
-                column,
+                &column,
                 ids.as_slice(),
                 Bind::Id,
                 Bind::Ids(ids.clone()),
@@ -128,7 +126,7 @@ pub(super) fn equality(member: &'static Member, values: Vec<String>) -> Result<C
         }
         Kind::Bool => match values.as_slice() {
             [one] if one == "true" || one == "false" => {
-                Ok(condition(format!("t.{column} = "), Bind::Flag(one == "true"), ""))
+                Ok(condition(format!("{column} = "), Bind::Flag(one == "true"), ""))
             }
             _ => Err(wrong()),
         },
@@ -145,14 +143,14 @@ pub(super) fn equality(member: &'static Member, values: Vec<String>) -> Result<C
                 ));
             }
             Ok(one_or_any(
-                column,
+                &column,
                 values.as_slice(),
                 Bind::Text,
                 Bind::Texts(values.clone()),
             ))
         }
         _ => Ok(one_or_any(
-            column,
+            &column,
             values.as_slice(),
             Bind::Text,
             Bind::Texts(values.clone()),
@@ -162,8 +160,8 @@ pub(super) fn equality(member: &'static Member, values: Vec<String>) -> Result<C
 
 fn one_or_any<T: Clone>(column: &str, values: &[T], one: fn(T) -> Bind, any: Bind) -> Condition {
     match values {
-        [value] => condition(format!("t.{column} = "), one(value.clone()), ""),
-        _ => condition(format!("t.{column} = ANY("), any, ")"),
+        [value] => condition(format!("{column} = "), one(value.clone()), ""),
+        _ => condition(format!("{column} = ANY("), any, ")"),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::records::merged;
 use crate::platform::records::spec::{Access, Resource};
-use crate::platform::records::sql::{self, Bind, Intent, Sql};
+use crate::platform::records::sql::{self, Bind, DocRow, Intent, Sql};
 use diesel::sql_types::{Bool, Integer, Text};
 use diesel::{OptionalExtension, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -30,6 +30,9 @@ pub struct Locked {
     /// Whether the caller sees it masked in the pool and no other way: nothing of it is shown to them.
     #[diesel(sql_type = Bool)]
     pub is_masked: bool,
+    /// Whether somebody wrote it while its lock was waited for: what stands beside it was then read before that.
+    #[diesel(sql_type = Bool)]
+    was_waited_for: bool,
 }
 
 impl Locked {
@@ -135,6 +138,7 @@ pub(super) async fn lock_even_archived(
             (format!("({reach} OR {unowned})"), permission.to_owned())
         }
     };
+    let the_id = id;
     let id = sql.place(Bind::Id(id));
     let within = match (resource.access, parent) {
         (Access::Part { key, .. }, Some(parent)) => format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))),
@@ -146,13 +150,17 @@ pub(super) async fn lock_even_archived(
         "FALSE"
     };
     let document = sql::whole_document(resource);
+    let waited = was_waited_for(resource);
     sql.push(&format!(
-        "SELECT {document} AS doc, t.version, {archived} AS is_archived, coalesce({readable}, FALSE) AS is_readable, coalesce({allowed}, FALSE) AS is_allowed, \
+        "SELECT {document} AS doc, t.version, {waited} AS was_waited_for, {archived} AS is_archived, coalesce({readable}, FALSE) AS is_readable, coalesce({allowed}, FALSE) AS is_allowed, \
          NOT coalesce({seen}, FALSE) AS is_masked \
          FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} FOR UPDATE OF t",
         resource.table
     ));
-    let locked: Locked = sql.query().get_result(conn).await.optional()?.or_not_found()?;
+    let mut locked: Locked = sql.query().get_result(conn).await.optional()?.or_not_found()?;
+    if locked.was_waited_for {
+        locked.doc = document_of(conn, ctx, resource, the_id).await?;
+    }
     if !locked.is_readable {
         return Err(AppError::not_found());
     }
@@ -161,6 +169,37 @@ pub(super) async fn lock_even_archived(
     }
     ctx.if_match(locked.version)?;
     Ok(locked)
+}
+
+/// Whether the row `t` is another than the statement began with. A statement that waits for a row's lock goes on with the row
+/// as it is then, but sees everything else as it was before, also what stands beside that row.
+fn was_waited_for(resource: &Resource) -> String {
+    if resource.members.iter().any(|member| member.beside.is_some()) {
+        format!(
+            "t.version <> (SELECT b.version FROM {} b WHERE b.tenant_id = t.tenant_id AND b.id = t.id)",
+            resource.table
+        )
+    } else {
+        String::from("FALSE")
+    }
+}
+
+/// The whole document of a record that is locked.
+async fn document_of(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    resource: &Resource,
+    id: Uuid,
+) -> AppResult<String> {
+    let mut sql = Sql::of(ctx.tenant);
+    let id = sql.place(Bind::Id(id));
+    let document = sql::whole_document(resource);
+    sql.push(&format!(
+        "SELECT {document} AS doc, t.version FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}",
+        resource.table
+    ));
+    let row: DocRow = sql.query().get_result(conn).await?;
+    Ok(row.doc)
 }
 
 /// The condition that the record `t` is in the public pool, and so seen masked by whoever may look there.

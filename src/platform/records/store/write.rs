@@ -115,7 +115,7 @@ pub fn event(resource: &'static Resource, change: &Change) -> Event {
     let verb = change.verb.unwrap_or(verb);
     let mut changes = Map::new();
     let mut sensitive: Map<String, Value> = Map::new();
-    for member in resource.columns() {
+    for member in resource.kept() {
         let before = change.before.get(member.name).unwrap_or(&Value::Null);
         let after = change.after.get(member.name).unwrap_or(&Value::Null);
         if rules::is_same(member.kind, before, after) {

@@ -268,8 +268,7 @@ impl<'a> Reader<'a> {
         let column = match member.sql {
             // A computed amount renders itself.
             Some(sql) if member.kind == Kind::Money => format!("({sql})::numeric"),
-            Some(sql) => format!("({sql})"),
-            None => format!("t.{}", member.name),
+            _ => member.expression(),
         };
         let mut named = self.plain(column, form);
         if member.kind == Kind::Choice {

@@ -1,0 +1,2 @@
+DROP TABLE contact_verifications;
+DROP TABLE account_verifications;
