@@ -13,6 +13,7 @@ mod many_docs;
 mod member;
 pub mod merged;
 pub mod query;
+mod rendering;
 pub mod rules;
 pub mod search;
 pub mod spec;
