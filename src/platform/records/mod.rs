@@ -12,6 +12,7 @@ pub mod http;
 mod many_docs;
 mod member;
 pub mod merged;
+mod paging;
 pub mod query;
 mod rendering;
 pub mod rules;
