@@ -63,6 +63,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000026_transfer_rights",
     "2026-11-22-000027_names_found",
     "2026-11-22-000030_gin_at_once",
+    "2026-11-22-000036_near_names_planned",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.

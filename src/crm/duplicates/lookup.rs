@@ -90,14 +90,14 @@ struct Row {
     is_readable: bool,
 }
 
-/// With which kinds a record is compared: leads with everything that they could be already.
-fn compared_with(resource: &Resource) -> Vec<String> {
+/// With which kinds a record is compared, as SQL: leads with everything that they could be already.
+fn compared_with(resource: &Resource) -> String {
     let kinds = if resource.singular == LEAD.singular {
         vec![LEAD.singular, CONTACT.singular, ACCOUNT.singular]
     } else {
         vec![resource.singular]
     };
-    kinds.into_iter().map(str::to_owned).collect()
+    format!("'{{{}}}'::text[]", kinds.join(","))
 }
 
 /// Records that share an exact key with the subject, or whose name is like its name, surest first, at most twenty. The
@@ -130,7 +130,7 @@ pub async fn hits(
 
 fn statement(ctx: &Ctx, resource: &Resource, id: Option<Uuid>, subject: &Subject) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
-    let kinds = sql.place(Bind::Texts(compared_with(resource)));
+    let kinds = compared_with(resource);
     let own = sql.place(Bind::Id(id.unwrap_or_default()));
     let arms = [
         keys_arm(&mut sql, subject, &kinds, &own, KeysOf::Own),
@@ -177,6 +177,7 @@ enum KeysOf {
 }
 
 /// Same keys. Those that many may have stand apart, so that they crowd nothing out; of the others the live ones come first.
+/// How many keys there are is kept from the planner: by it no plan is better, but each would be made anew.
 fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of: KeysOf) -> Option<String> {
     let keys = subject
         .keys
@@ -199,7 +200,7 @@ fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of: KeysOf
     let (key_kinds, texts) = (sql.place(Bind::Texts(key_kinds)), sql.place(Bind::Texts(texts)));
     Some(format!(
         "(SELECT k.record_kind, k.record_id, CASE WHEN k.key_kind = 'name' THEN 'same_name' WHEN k.standing = 'shared' THEN 'shared_key' ELSE k.key_kind END AS rule \
-          FROM unnest({key_kinds}::text[], {texts}::text[]) AS p (key_kind, key) \
+          FROM unnest((SELECT {key_kinds}::text[]), (SELECT {texts}::text[])) AS p (key_kind, key) \
           JOIN identity_keys k ON k.tenant_id = $1 AND k.key_kind = p.key_kind AND k.key = p.key \
           WHERE k.record_kind = ANY({kinds}) AND k.record_id <> {own} {order}LIMIT 50)"
     ))
