@@ -103,7 +103,7 @@ fn values(resource: &Resource, shown: u128) -> Vec<Value> {
         name: member.name,
         sql: rendered(member),
         writing: writing(member),
-        is_nullable: member.sql.is_some() || member.is_nullable() || !is_table,
+        is_nullable: member.sql.is_some() || member.kind == Kind::Json || member.is_nullable() || !is_table,
     }));
     values.push(standing("version", "t.version".to_owned(), Writing::Plain));
     for name in ["created_at", "updated_at"] {
@@ -142,9 +142,12 @@ fn writing(member: &Member) -> Writing {
         Kind::Decimal(_) | Kind::Share | Kind::Instant => Writing::Quoted,
         _ if member.sql.is_some() => Writing::Any,
         Kind::Id | Kind::Money | Kind::Choice | Kind::Currency => Writing::Quoted,
-        Kind::Int | Kind::Custom | Kind::Json => Writing::Plain,
+        Kind::Int | Kind::Custom => Writing::Plain,
         Kind::Bool => Writing::Flag,
-        Kind::Text | Kind::Email | Kind::Phone | Kind::Key | Kind::Day | Kind::Tags => Writing::Any,
+        // Free JSON also stands in columns that are arrays to Postgres.
+        Kind::Text | Kind::Email | Kind::Phone | Kind::Key | Kind::Day | Kind::Tags | Kind::Json => {
+            Writing::Any
+        }
     }
 }
 
