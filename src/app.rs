@@ -198,8 +198,16 @@ pub fn leave_seats<'a>(
     ))
 }
 
+/// What is asked most of what the annotated operations do.
+fn hot(config: &mut ServiceConfig) {
+    crm::intake::hot(config);
+    opportunity::hot(config);
+}
+
 /// The annotated operations of all rooms.
 fn rooms(config: &mut ServiceConfig) {
+    // The router tries one path after the other.
+    hot(config);
     opportunity::routes(config);
     crm::routes(config);
     config

@@ -37,6 +37,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    keep_pages_small();
     let cli = Cli::parse();
     match act(cli.command) {
         Ok(code) => code,
@@ -44,6 +45,14 @@ fn main() -> ExitCode {
             eprintln!("penstock: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Keeps the kernel from backing the heap with pages of two megabytes, of which a server at rest uses a little each.
+fn keep_pages_small() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
+        eprintln!("penstock: large pages stay on, and take some more memory: {error}");
     }
 }
 

@@ -20,16 +20,21 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Most lines that wait to be written to the log; room for all of them is taken at the start.
+const MOST_LINES: usize = 32_768;
 
 /// Name of the private server's database.
 const DATABASE: &str = "penstock";
 
 /// Sets up the log: to standard error, never blocking a request. The guard writes out what is left when dropped.
 pub fn logging(config: &Config) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(MOST_LINES)
+        .finish(std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::new(&config.log_filter);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -231,7 +231,10 @@ pub fn new_leads<'a>(
             *naming = Naming::Nothing;
         }
         campaigns::note(tx, ctx, changes, &said).await?;
-        let made = changes.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_ok());
+        let made = changes
+            .iter()
+            .zip(&verdicts)
+            .filter(|(_, verdict)| verdict.is_ok());
         keep::note(tx, ctx, made.map(|(change, _)| change)).await?;
         Ok(verdicts)
     })

@@ -96,12 +96,18 @@ pub const APPROVAL_SUBJECTS: approval::subjects::Subjects = approval::subjects::
     },
 ]);
 
-/// The commands of this area.
+/// What is asked most.
+pub fn hot(config: &mut ServiceConfig) {
+    config
+        .service(advance::http::advance_opportunity)
+        .service(criteria::get_opportunity_gate);
+}
+
+/// The other commands of this area.
 pub fn routes(config: &mut ServiceConfig) {
     sharing::opportunities::routes(config);
     migration::routes(config);
     config
-        .service(advance::http::advance_opportunity)
         .service(advance::http::regress_opportunity)
         .service(advance::http::skip_opportunity_stages)
         .service(advance::http::override_opportunity_gate)
@@ -113,7 +119,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(closing::assign_opportunity)
         .service(criteria::answer_criterion)
         .service(criteria::withdraw_answer)
-        .service(criteria::get_opportunity_gate)
         .service(history::list_opportunity_transitions)
         .service(history::list_opportunity_cycles)
         .service(convert::convert_lead);

@@ -28,6 +28,7 @@ mod deal_approvals;
 mod deal_history;
 mod deals_in_flight;
 mod deals_taken_back;
+mod documents;
 mod duplicates;
 mod dwell;
 mod events;

@@ -130,7 +130,8 @@ pub async fn hits(
 
 fn statement(ctx: &Ctx, resource: &Resource, id: Option<Uuid>, subject: &Subject) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
-    let kinds = sql.place(Bind::Texts(compared_with(resource)));
+    // Written out: a plan is kept for each, and none is made anew.
+    let kinds = format!("'{{{}}}'::text[]", compared_with(resource).join(","));
     let own = sql.place(Bind::Id(id.unwrap_or_default()));
     let arms = [
         keys_arm(&mut sql, subject, &kinds, &own, KeysOf::Own),
@@ -177,6 +178,7 @@ enum KeysOf {
 }
 
 /// Same keys. Those that many may have stand apart, so that they crowd nothing out; of the others the live ones come first.
+/// How many keys there are is kept from the planner: by it no plan is better, but each would be made anew.
 fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of: KeysOf) -> Option<String> {
     let keys = subject
         .keys
@@ -199,7 +201,7 @@ fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of: KeysOf
     let (key_kinds, texts) = (sql.place(Bind::Texts(key_kinds)), sql.place(Bind::Texts(texts)));
     Some(format!(
         "(SELECT k.record_kind, k.record_id, CASE WHEN k.key_kind = 'name' THEN 'same_name' WHEN k.standing = 'shared' THEN 'shared_key' ELSE k.key_kind END AS rule \
-          FROM unnest({key_kinds}::text[], {texts}::text[]) AS p (key_kind, key) \
+          FROM unnest((SELECT {key_kinds}::text[]), (SELECT {texts}::text[])) AS p (key_kind, key) \
           JOIN identity_keys k ON k.tenant_id = $1 AND k.key_kind = p.key_kind AND k.key = p.key \
           WHERE k.record_kind = ANY({kinds}) AND k.record_id <> {own} {order}LIMIT 50)"
     ))

@@ -39,8 +39,13 @@ const MOST_ID: usize = 255;
 /// How often a delivery is begun again because its source changed under it.
 const MOST_TRIES: u32 = 3;
 
-pub fn routes(config: &mut ServiceConfig) {
+/// What is asked most.
+pub fn hot(config: &mut ServiceConfig) {
     config.service(receive);
+}
+
+/// The other commands of this area.
+pub fn routes(config: &mut ServiceConfig) {
     desk::routes(config);
     rotation::routes(config);
     replaying::routes(config);

@@ -2,6 +2,8 @@
 
 use super::fields::Fields;
 use super::merged;
+use super::paging::PageRow;
+pub use super::paging::{Records, page_of, page_reply};
 use super::query::{self, ListRequest};
 use super::spec::{Access, Act, Resource};
 use super::sql::{self, Sql};
@@ -16,7 +18,7 @@ use crate::platform::reply::{Reply, add_warnings};
 use actix_web::{HttpRequest, guard, web};
 use diesel::QueryableByName;
 use diesel::pg::Pg;
-use diesel::sql_types::{Array, BigInt, Text};
+use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -100,14 +102,6 @@ pub(super) fn parent_id(resource: &Resource, request: &HttpRequest) -> AppResult
         Access::Part { .. } => path_id(request, "id").map(Some),
         _ => Ok(None),
     }
-}
-
-#[derive(QueryableByName)]
-struct PageRow {
-    #[diesel(sql_type = Text)]
-    doc: String,
-    #[diesel(sql_type = Array<Text>)]
-    keys: Vec<String>,
 }
 
 #[derive(QueryableByName)]
@@ -199,7 +193,7 @@ async fn list_under(
         parent,
     };
     let listed = listed(resource, &db, &shared, &ctx, place, &asked, position).await?;
-    Ok(page_of(&request, &listed.data, listed.next, listed.total)?.with_weak_tag())
+    Ok(page_of(&request, listed.records, listed.next, listed.total)?.with_weak_tag())
 }
 
 /// The company's own fields, when the query string names one.
@@ -221,8 +215,7 @@ pub struct Place<'a> {
 
 /// One page, read.
 pub struct Listed {
-    /// A JSON array.
-    pub data: String,
+    pub records: Records,
     pub next: Option<String>,
     pub total: Option<i64>,
 }
@@ -266,10 +259,9 @@ pub async fn listed(
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows
-        .last()
-        .filter(|_| has_more)
-        .map(|last| query::make_cursor(&shared.auth.secrets, ctx, place.path, asked, &last.keys));
+    let last = rows.last().filter(|_| has_more);
+    let last = last.map(PageRow::position).transpose()?;
+    let next = last.map(|last| query::make_cursor(&shared.auth.secrets, ctx, place.path, asked, &last));
     let total = match asked.with_total {
         true => {
             let count = query::total(resource, ctx, asked, parent);
@@ -278,8 +270,8 @@ pub async fn listed(
         }
         false => None,
     };
-    let data = documents(resource, db, ctx, asked, rows).await?;
-    Ok(Listed { data, next, total })
+    let records = documents(resource, db, ctx, asked, rows).await?;
+    Ok(Listed { records, next, total })
 }
 
 /// Runs a list's statement; one whose form the caller's tree shaped, or whose text decides how it is best run, is prepared
@@ -298,19 +290,20 @@ where
     .await
 }
 
-/// The page's records as a JSON array, with what was asked to be embedded.
+/// The page's records, with what was asked to be embedded.
 async fn documents(
     resource: &'static Resource,
     db: &Db,
     ctx: &Ctx,
     asked: &ListRequest,
     rows: Vec<PageRow>,
-) -> AppResult<String> {
+) -> AppResult<Records> {
+    let records = Records::of_rows(&rows);
     if asked.expand.is_empty() {
-        return Ok(array_of(&rows));
+        return Ok(records);
     }
     let records: Vec<Map<String, Value>> =
-        serde_json::from_str(&array_of(&rows)).map_err(AppError::internal)?;
+        serde_json::from_slice(records.array()).map_err(AppError::internal)?;
     let records = db
         .read(async |conn| {
             let mut records = records.clone();
@@ -318,63 +311,7 @@ async fn documents(
             Ok(records)
         })
         .await?;
-    serde_json::to_string(&records).map_err(AppError::internal)
-}
-
-/// What the database rendered goes out as it is: reading it again would cost as much as everything else together.
-fn array_of(rows: &[PageRow]) -> String {
-    let length = rows.iter().map(|row| row.doc.len() + 1).sum::<usize>();
-    let mut array = String::with_capacity(length + 2);
-    array.push('[');
-    for (place, row) in rows.iter().enumerate() {
-        if place > 0 {
-            array.push(',');
-        }
-        array.push_str(&row.doc);
-    }
-    array.push(']');
-    array
-}
-
-/// The one form of every list's answer.
-///
-/// # Errors
-/// When it cannot be written as JSON.
-pub fn page_reply<T: serde::Serialize>(
-    request: &HttpRequest,
-    data: Vec<T>,
-    next: Option<String>,
-    total: Option<i64>,
-) -> AppResult<Reply> {
-    let data = serde_json::to_string(&data).map_err(AppError::internal)?;
-    page_of(request, &data, next, total)
-}
-
-/// [`page_reply`] of a JSON array.
-///
-/// # Errors
-/// When the cursor cannot be written as JSON.
-pub fn page_of(
-    request: &HttpRequest,
-    data: &str,
-    next: Option<String>,
-    total: Option<i64>,
-) -> AppResult<Reply> {
-    let cursor = serde_json::to_string(&next).map_err(AppError::internal)?;
-    let total = total.map_or_else(String::new, |total| format!(",\"total\":{total}"));
-    let body = format!("{{\"data\":{data},\"next_cursor\":{cursor}{total}}}");
-    let reply = Reply::raw(200, body);
-    let Some(next) = next else { return Ok(reply) };
-    let kept = request
-        .query_string()
-        .split('&')
-        .filter(|part| !part.is_empty() && !part.starts_with("cursor="));
-    let query = kept
-        .map(str::to_owned)
-        .chain([format!("cursor={next}")])
-        .collect::<Vec<_>>()
-        .join("&");
-    Ok(reply.with_header("link", format!("<{}?{query}>; rel=\"next\"", request.path())))
+    Records::of(&records)
 }
 
 async fn get(

@@ -48,7 +48,7 @@ pub(super) async fn search(
         parent,
     };
     let listed = http::listed(resource, &db, &shared, &ctx, place, &asked, position).await?;
-    http::page_of(&request, &listed.data, listed.next, listed.total).map(Reply::without_link)
+    http::page_of(&request, listed.records, listed.next, listed.total).map(Reply::without_link)
 }
 
 /// The company's own fields that a tree may name.

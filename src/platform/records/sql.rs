@@ -1,7 +1,8 @@
 //! SQL put together from declarations and bound values. No caller's text ever becomes SQL: what is appended is `'static`
 //! or derived from a declaration.
 
-use super::spec::{Access, Kind, Member, Resource};
+pub use super::rendering::{STANDING, document, whole_document, whole_json};
+use super::spec::{Access, Resource};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::platform::db::Cached;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -13,8 +14,6 @@ use diesel::sql_types::{
 use diesel::{QueryableByName, sql_query};
 use rust_decimal::Decimal;
 use serde_json::Value;
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use uuid::Uuid;
 
 /// A bound value.
@@ -110,97 +109,6 @@ pub struct DocRow {
     pub doc: String,
     #[diesel(sql_type = Integer)]
     pub version: i32,
-}
-
-/// The SQL of one member over the row `t`, and the row `b` beside it.
-fn rendered(member: &Member) -> String {
-    let column = match (member.sql, member.beside) {
-        (Some(sql), Some(_)) => format!("({sql})"),
-        _ => member.expression(),
-    };
-    match member.kind {
-        // A computed amount knows its own currency, and renders itself.
-        Kind::Money if member.sql.is_some() => column,
-        Kind::Money => format!("money_text({column}, t.currency)"),
-        Kind::Decimal(_) => format!("trim_scale({column})::text"),
-        Kind::Share => format!("round({column}, 4)::text"),
-        Kind::Instant => format!("instant_text({column})"),
-        _ => column,
-    }
-}
-
-/// Members of every record that its declaration need not repeat.
-pub const STANDING: [&str; 3] = ["version", "created_at", "updated_at"];
-
-/// A scalar subquery that renders the row `t` as JSON text, leaving out sensitive members that the caller may not read.
-pub fn document(resource: &Resource, ctx: &Ctx) -> Arc<str> {
-    remembered(resource, Form::Text, |member| {
-        member.sensitive.is_none_or(|permission| ctx.holds(permission))
-    })
-}
-
-/// The whole row as JSON text, sensitive members too: for writing.
-pub fn whole_document(resource: &Resource) -> Arc<str> {
-    remembered(resource, Form::Text, |_| true)
-}
-
-/// The whole row as `json`, to be part of a larger document.
-pub fn whole_json(resource: &Resource) -> Arc<str> {
-    remembered(resource, Form::Json, |_| true)
-}
-
-/// As what a document comes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Form {
-    Text,
-    Json,
-}
-
-/// Documents made so far: one for each resource, form and set of members shown.
-type Documents = RwLock<HashMap<(&'static str, Form, u128), Arc<str>>>;
-
-/// Every read and write needs its resource's document, and putting it together costs more than many a statement.
-fn remembered(resource: &Resource, form: Form, shown: impl Fn(&Member) -> bool) -> Arc<str> {
-    static DOCUMENTS: LazyLock<Documents> = LazyLock::new(Documents::default);
-    let members = resource.members.iter().enumerate();
-    let shown = members.fold(0_u128, |set, (place, member)| {
-        set | u128::from(shown(member)) << place
-    });
-    let key = (resource.singular, form, shown);
-    if let Some(known) = DOCUMENTS.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-        return Arc::clone(known);
-    }
-    let made: Arc<str> = document_of(resource, form, shown).into();
-    let mut documents = DOCUMENTS.write().unwrap_or_else(PoisonError::into_inner);
-    documents.insert(key, Arc::clone(&made));
-    made
-}
-
-fn document_of(resource: &Resource, form: Form, shown: u128) -> String {
-    let cast = if form == Form::Text { "::text" } else { "" };
-    let mut sql = format!("(SELECT row_to_json(r){cast} FROM (SELECT t.id");
-    if let Access::Part { key, .. } = resource.access {
-        sql.push_str(&format!(", t.{key}"));
-    }
-    let mut beside = None;
-    for (place, member) in resource.members.iter().enumerate() {
-        let is_asked = form == Form::Json || !member.is_asked_only;
-        if shown >> place & 1 == 1 && !member.is_instruction && is_asked {
-            beside = beside.or(member.beside);
-            sql.push_str(&format!(", {} AS {}", rendered(member), member.name));
-        }
-    }
-    sql.push_str(
-        ", t.version, instant_text(t.created_at) AS created_at, instant_text(t.updated_at) AS updated_at",
-    );
-    if resource.has_archive() {
-        sql.push_str(", instant_text(t.archived_at) AS archived_at");
-    }
-    if let Some(beside) = beside {
-        sql.push_str(&format!(" {}", beside.joined()));
-    }
-    sql.push_str(") r)");
-    sql
 }
 
 /// Whether something is hidden from this caller.

@@ -132,7 +132,7 @@ fn filters(
     text
 }
 
-/// The statement of one page: each scope arm ordered and limited by its own index, merged. Columns: doc, version, keys.
+/// The statement of one page: each scope arm ordered and limited by its own index, merged. Columns: doc, keys.
 pub fn page(
     resource: &Resource,
     ctx: &Ctx,
@@ -175,7 +175,9 @@ pub fn page(
             format!("({}) t", arms.collect::<Vec<_>>().join(" UNION ALL "))
         }
     };
-    sql.push(&format!("SELECT {document} AS doc, t.version, ARRAY[{keys}] AS keys FROM {source} ORDER BY {order} LIMIT {limit}"));
+    sql.push(&format!(
+        "SELECT {document} AS doc, ARRAY[{keys}] AS keys FROM {source} ORDER BY {order} LIMIT {limit}"
+    ));
     sql
 }
 
