@@ -38,6 +38,7 @@ mod jobs;
 mod kept_answers;
 mod leads;
 mod merge;
+mod money;
 mod new_secret;
 mod opportunities;
 mod pipelines;
