@@ -32,6 +32,7 @@ mod duplicates;
 mod dwell;
 mod events;
 mod finding;
+mod gate_help;
 mod handovers;
 mod intake;
 mod jobs;
