@@ -276,6 +276,9 @@ pub async fn bootstrap(config: &Config, new: Bootstrap) -> Result<(), Failure> {
     if let Some((reason, _)) = passwords::weakness(&new.password) {
         return Err(format!("the password {reason}").into());
     }
+    if !crate::kernel::money::is_currency(&new.currency) {
+        return Err(format!("{} is not an active currency code of ISO 4217", new.currency).into());
+    }
     let database = Database::open(config, false).await?;
     migrate_as_owner(config, &database.url).await?;
     let db = Db::new(&database.url, 1)?;

@@ -29,6 +29,7 @@ pub mod staffing;
 pub mod state;
 pub mod subjects;
 pub mod timers;
+mod uses;
 pub mod wire;
 mod writing;
 

@@ -326,6 +326,13 @@ async fn frozen(tx: &mut Tx, ctx: &Ctx, input: &PreviewApproval) -> AppResult<Op
         let fault = Fault::out_of_range("/amount", "has too many digits", "位数过多");
         AppError::invalid(vec![fault])
     })?;
+    if input
+        .currency
+        .as_deref()
+        .is_some_and(|code| !money::is_currency(code))
+    {
+        return Err(AppError::invalid(vec![money::unknown_currency("/currency")]));
+    }
     let exchange_rate = service::frozen_rate(tx, ctx, input.currency.as_deref()).await?;
     Ok(Some(FrozenAmount {
         amount,

@@ -54,7 +54,10 @@ pub static APPROVAL_PROCESS: Resource = Resource {
         .read_only(),
     ],
     default_sort: "key",
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        before: Some(super::uses::before),
+        ..Hooks::NONE
+    },
 };
 
 /// A version in lists; its document is read by number. Not among the declared resources, since it is found by number.

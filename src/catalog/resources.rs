@@ -1,6 +1,13 @@
 //! Products, competitors, loss reasons and exchange rates as the API shows them.
 
-use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
+use crate::kernel::ctx::Ctx;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::money;
+use crate::platform::db::Tx;
+use crate::platform::records::{Access, Change, Hooks, Member, Resource, Verbs};
+use futures::future::LocalBoxFuture;
+use rust_decimal::Decimal;
 
 pub static PRODUCT: Resource = Resource {
     singular: "product",
@@ -111,5 +118,30 @@ pub static EXCHANGE_RATE: Resource = Resource {
         .required(),
     ],
     default_sort: "-rate_on",
-    hooks: Hooks::NONE,
+    hooks: Hooks {
+        before: Some(check_rate),
+        ..Hooks::NONE
+    },
 };
+
+/// A rate is above nothing, and of another currency than the company's, which is worth 1 by itself.
+fn check_rate<'a>(_: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {
+    let mut faults = Vec::new();
+    if change.changed("currency") && change.text("currency") == Some(ctx.currency()) {
+        faults.push(Fault::invalid(
+            "/currency",
+            "is the company's own currency, which needs no rate",
+            "是企业本位币，无需汇率",
+        ));
+    }
+    let rate = change.text("rate").and_then(money::parse);
+    if rate.is_some_and(|rate| rate <= Decimal::ZERO) {
+        faults.push(Fault::out_of_range("/rate", "must be above 0", "必须大于 0"));
+    }
+    Box::pin(async move {
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(AppError::invalid(faults)),
+        }
+    })
+}

@@ -6,7 +6,7 @@ use super::duplicates::gate;
 use super::intake::mapping;
 use super::resources::{ACCOUNT, CONTACT, LEAD};
 use super::signals::keep;
-use super::{grading, nurturing, pool, rules, scoring, tree};
+use super::{field_uses, grading, nurturing, pool, rules, scoring, tree};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::expression;
@@ -323,16 +323,17 @@ pub fn lead_source<'a>(
 
 /// Field definitions: choices exactly for `choice`, and a key that expressions can name.
 pub fn field_definition<'a>(
-    _: &'a mut Tx,
-    _: &'a Ctx,
+    tx: &'a mut Tx,
+    ctx: &'a Ctx,
     change: &'a mut Change,
 ) -> LocalBoxFuture<'a, AppResult<()>> {
-    let faults = if matches!(change.act, Act::Archive | Act::Restore) {
-        Vec::new()
-    } else {
-        definition_faults(change)
-    };
-    Box::pin(std::future::ready(none_or_invalid(faults)))
+    Box::pin(async move {
+        match change.act {
+            Act::Archive => field_uses::require_unused(tx, ctx, change).await,
+            Act::Restore => Ok(()),
+            Act::Create | Act::Update => none_or_invalid(definition_faults(change)),
+        }
+    })
 }
 
 fn definition_faults(change: &Change) -> Vec<Fault> {

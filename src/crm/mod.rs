@@ -6,6 +6,7 @@ pub mod campaigns;
 pub mod duplicates;
 pub mod external_ids;
 pub mod field_index;
+mod field_uses;
 pub mod grading;
 pub mod hand_over;
 pub mod handover;

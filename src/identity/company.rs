@@ -222,6 +222,10 @@ fn check(input: &Map<String, Value>) -> AppResult<()> {
             "不是有效的 IANA 时区",
         ));
     }
+    let currency = input.get("currency").and_then(Value::as_str);
+    if currency.is_some_and(|code| !crate::kernel::money::is_currency(code)) {
+        faults.push(crate::kernel::money::unknown_currency("/currency"));
+    }
     let days = input.get("working_days").and_then(Value::as_array);
     let has_repetition = |days: &Vec<Value>| {
         let mut seen = std::collections::HashSet::new();

@@ -331,7 +331,7 @@ impl Code {
                 409,
                 "Only a sandbox company's clock can be moved",
                 "仅沙盒企业可调整时钟",
-                "This company lives by real time, or the clock was asked to go back.",
+                "This company lives by real time.",
                 "Make a sandbox company to try things on other days.",
             ),
             Code::Stale => page(

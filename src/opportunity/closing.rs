@@ -212,7 +212,8 @@ pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResu
             ));
         }
         pool::hold_account(tx, &ctx, head.account_id).await?;
-        let entrance = entrance(tx, &ctx, Some(head.pipeline_id)).await?;
+        let entrance = entrance(tx, &ctx, Some(head.pipeline_id)).await;
+        let entrance = entrance.map_err(no_entrance)?;
         let mut step = Move::of(MoveKind::Restart, &head)?;
         step.to_version_id = entrance.version_id;
         step.to_stage_id = entrance.stage_id;
@@ -224,6 +225,20 @@ pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResu
         moved_reply(moved)
     })
     .await
+}
+
+/// Nobody named the pipeline here, so no member is to blame.
+fn no_entrance(error: AppError) -> AppError {
+    if error.code() != Code::Invalid {
+        return error;
+    }
+    AppError::refuse(
+        Code::Conflict,
+        say(
+            "Its pipeline is archived or has no published version; restore or publish it first",
+            "其销售流程已归档或没有已发布的版本；请先恢复或发布",
+        ),
+    )
 }
 
 /// Reopen an opportunity

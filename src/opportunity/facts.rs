@@ -27,6 +27,8 @@ pub(super) struct Facts {
     pub(super) visit_id: Uuid,
     pub(super) is_under_lock: bool,
     pub(super) account: Value,
+    /// What one unit of the deal's currency is worth in the company's today, where conditions read the amount.
+    pub(super) rate: Option<String>,
     pub(super) answers: Vec<GivenAnswer>,
     pub(super) records: BTreeMap<String, Vec<Value>>,
 }
@@ -82,6 +84,7 @@ pub(super) async fn find_facts(db: &Db, ctx: &Ctx, id: Uuid, needs: &Needs) -> A
 /// One statement, whatever the gate needs. The deals' ids are its last placeholder.
 fn facts_sql(ctx: &Ctx, needs: &Needs) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
+    let rate = rate_sql(&mut sql, ctx, needs);
     let ids = sql.place(Bind::Ids(Vec::new()));
     let sought = together::one_of("o.id", &ids);
     let account = match needs.reads_account {
@@ -94,11 +97,24 @@ fn facts_sql(ctx: &Ctx, needs: &Needs) -> Sql {
     let answers = if needs.answers { ANSWERS } else { "'[]'::json" };
     let records = records_sql(needs);
     sql.push(&format!(
-        "SELECT o.id, json_build_object('visit_id', o.visit_id, 'is_under_lock', {IS_UNDER_LOCK}, 'account', {account}, \
+        "SELECT o.id, json_build_object('visit_id', o.visit_id, 'is_under_lock', {IS_UNDER_LOCK}, 'account', {account}, 'rate', {rate}, \
          'answers', {answers}, 'records', {records})::text AS doc, o.version \
          FROM opportunities o WHERE o.tenant_id = $1 AND {sought}"
     ));
     sql
+}
+
+/// SQL of the rate of the day into the company's currency for the deal `o`, as text; null where no gate reads an amount,
+/// and in the company's own currency, of which there are no rates.
+pub(super) fn rate_sql(sql: &mut Sql, ctx: &Ctx, needs: &Needs) -> String {
+    if !needs.members.contains("amount") {
+        return String::from("NULL::text");
+    }
+    let today = sql.place(Bind::Day(ctx.today()));
+    format!(
+        "(SELECT x.rate::text FROM exchange_rates x WHERE x.tenant_id = $1 AND x.currency = o.currency \
+         AND x.rate_on <= {today} ORDER BY x.rate_on DESC LIMIT 1)"
+    )
 }
 
 /// What approvals look at beside the deal itself.

@@ -5,11 +5,13 @@ use super::advance::rules::{Deal, Status};
 use super::facts::{Facts, GivenAnswer, LINES, expect_needs, find_facts, likely, of_visit, read_facts};
 use super::resources::OPPORTUNITY;
 use crate::approval::definition::SubjectKind;
+use crate::approval::facts::FrozenAmount;
 use crate::approval::service as approvals;
 use crate::approval::state::RequestState;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::pipeline::gate::{Approval, ApprovalState, Gate, Needs, Person, Standing};
+use crate::kernel::money;
+use crate::pipeline::gate::{Approval, ApprovalState, ForeignAmount, Gate, Needs, Person, Standing, Verdict};
 use crate::pipeline::service::{Definition, definition};
 use crate::platform::db::{Db, Tx};
 use crate::platform::records::store::{self, For, Locked};
@@ -235,10 +237,19 @@ impl Present {
         gate: Gate,
         facts: Facts,
     ) -> Present {
+        let foreign = foreign_amount(ctx, &record, facts.rate.as_deref());
         let standing = Standing {
             opportunity_id: head.id,
             account_id: Some(head.account_id),
-            facts: members(ctx, head.stage_id, &record, &definition, facts.account),
+            facts: members(
+                ctx,
+                head.stage_id,
+                &record,
+                &definition,
+                facts.account,
+                foreign.as_ref(),
+            ),
+            foreign,
             entered_at: head.stage_entered_at,
             answers: facts.answers.into_iter().map(GivenAnswer::given).collect(),
             records: facts.records,
@@ -259,15 +270,44 @@ impl Present {
     }
 }
 
-/// The record as conditions read it in a stage: with its account, the effective forecast category, and the time.
+/// The amount of a deal that is not in the company's currency, converted as the conditions of approvals have it.
+pub(super) fn foreign_amount(
+    ctx: &Ctx,
+    record: &Map<String, Value>,
+    rate: Option<&str>,
+) -> Option<ForeignAmount> {
+    let text = |name: &str| record.get(name).and_then(Value::as_str);
+    let (amount, currency) = (text("amount")?, text("currency")?);
+    if currency == ctx.currency() {
+        return None;
+    }
+    let frozen = FrozenAmount {
+        amount: money::parse(amount)?,
+        exchange_rate: rate.and_then(|rate| rate.parse().ok()),
+    };
+    let converted = frozen.converted(ctx.currency());
+    Some(ForeignAmount {
+        amount: amount.to_owned(),
+        currency: currency.to_owned(),
+        company_currency: ctx.currency().to_owned(),
+        converted: converted.map(|amount| money::to_text(amount, ctx.currency())),
+    })
+}
+
+/// The record as conditions read it in a stage: with its account, the effective forecast category, the time, and its
+/// amount in the company's currency.
 pub(super) fn members(
     ctx: &Ctx,
     stage_id: Uuid,
     record: &Map<String, Value>,
     definition: &Definition,
     account: Value,
+    foreign: Option<&ForeignAmount>,
 ) -> Value {
     let mut members = record.clone();
+    if let Some(foreign) = foreign {
+        members.insert("amount".to_owned(), foreign.as_fact());
+    }
     if members.get("forecast_category").is_none_or(Value::is_null) {
         let category = definition.course.step(stage_id);
         let category = category.map(|step| step.forecast_category.as_str());
@@ -278,6 +318,16 @@ pub(super) fn members(
     let now = ctx.now.to_rfc3339_opts(SecondsFormat::Micros, true);
     members.insert("now".to_owned(), Value::from(now));
     Value::Object(members)
+}
+
+/// What the gate says once more after approvals of the present stay were asked for, in the same transaction.
+///
+/// # Errors
+/// Database errors.
+pub async fn after_asking(tx: &mut Tx, ctx: &Ctx, present: &Present) -> AppResult<Verdict> {
+    let mut standing = present.standing.clone();
+    standing.approvals = approvals_of(&mut &**tx, ctx, present).await?;
+    Ok(present.gate.evaluate(&standing))
 }
 
 /// The deal as approvals see it: its record with those of its live parts that are lines.

@@ -1,7 +1,9 @@
 //! Pipelines as the API shows them.
 
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::AppResult;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
 use crate::platform::records::spec::Act;
@@ -105,6 +107,15 @@ fn keep_one_default<'a>(
 ) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(async move {
         if change.act == Act::Archive {
+            if change.before.get("is_default") == Some(&Value::Bool(true)) {
+                return Err(AppError::refuse(
+                    Code::InUse,
+                    say(
+                        "It is the company's default pipeline; make another the default first",
+                        "这是企业的默认销售流程；请先将其他流程设为默认",
+                    ),
+                ));
+            }
             change.after.insert("is_default".to_owned(), json!(false));
         }
         let becomes_default = change.changed("is_default") && change.after["is_default"] == Value::Bool(true);

@@ -3,7 +3,7 @@
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
-use crate::kernel::text::{normal_form, say};
+use crate::kernel::text::{Say, normal_form, say};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
@@ -71,23 +71,30 @@ fn parse_as(body: &[u8], texts: Texts<'_>) -> AppResult<Value> {
         AppError::refuse(
             Code::MalformedBody,
             say(
-                format!("The body is not well-formed JSON: {reason} (line {line}, column {column})"),
-                format!("请求体不是合法的 JSON(第 {line} 行第 {column} 列):{reason}"),
+                format!(
+                    "The body is not well-formed JSON: {} (line {line}, column {column})",
+                    reason.en
+                ),
+                format!("请求体不是合法的 JSON(第 {line} 行第 {column} 列):{}", reason.zh),
             ),
         )
     })
 }
 
 /// The parser's reason without the caller's text in it.
-fn reason_of(error: &serde_json::Error) -> &'static str {
+fn reason_of(error: &serde_json::Error) -> Say {
     let text = error.to_string();
-    let known: &[&str] = &["repeated member", "nested too deeply", "NUL character"];
-    if let Some(reason) = known.iter().find(|reason| text.starts_with(**reason)) {
-        return reason;
+    let known = [
+        ("repeated member", "成员重复"),
+        ("nested too deeply", "嵌套过深"),
+        ("NUL character", "包含 NUL 字符"),
+    ];
+    if let Some((en, zh)) = known.iter().find(|(reason, _)| text.starts_with(reason)) {
+        return say(*en, *zh);
     }
     match error.classify() {
-        serde_json::error::Category::Eof => "it ends too early",
-        _ => "unexpected content",
+        serde_json::error::Category::Eof => say("it ends too early", "内容提前结束"),
+        _ => say("unexpected content", "存在无法识别的内容"),
     }
 }
 
@@ -226,6 +233,13 @@ pub fn faults(schema: &Validator, value: &Value) -> Vec<Fault> {
     faults
 }
 
+/// Whether it points to one of the company's own fields.
+fn is_own_field(pointer: &str) -> bool {
+    pointer
+        .strip_prefix("/custom/")
+        .is_some_and(|key| !key.contains('/'))
+}
+
 fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     let at = error.instance_path().to_string();
     match error.kind() {
@@ -241,6 +255,8 @@ fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
             let name = property.as_str().unwrap_or_default();
             faults.push(Fault::required(format!("{at}/{}", escaped(name))));
         }
+        // What its definition says, and whether there is one, the store knows: it tells that of values of any type.
+        ValidationErrorKind::Type { .. } if is_own_field(&at) => {}
         ValidationErrorKind::Type { kind } => faults.push(wrong_type(at, error.instance(), kind)),
         ValidationErrorKind::Enum { options } => {
             let allowed = options

@@ -12,7 +12,7 @@ use crate::platform::events::Event;
 use crate::platform::gatekeeper::Command;
 use crate::platform::reply::Reply;
 use actix_web::{get, post, web};
-use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use diesel::sql_types::{Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -78,7 +78,7 @@ pub async fn get_clock(ctx: Ctx) -> AppResult<Reply> {
 /// Moves a sandbox company's clock forward
 ///
 /// Everything that falls due on the way happens in its order, each at its own due time, before this answers: reminders,
-/// deadlines, escalations. Only a sandbox company's clock can be moved, and never back (`not_sandbox`).
+/// deadlines, escalations. Only a sandbox company's clock can be moved (`not_sandbox`), and never back (`invalid`).
 #[utoipa::path(tag = "identity", operation_id = "move_clock", security(("bearer" = ["sandbox.write"])), request_body = MoveClock, responses((status = 200, body = Moved)))]
 #[post("/v1/company/clock")]
 pub async fn move_clock(
@@ -103,7 +103,7 @@ struct ClockRow {
 /// a second mover waits, and is refused if the first one went further.
 ///
 /// # Errors
-/// `not_sandbox` when it lives by real time or the clock would go back, `invalid`, `conflict` when too much would fire.
+/// `not_sandbox` when it lives by real time, `invalid` when the clock would go back or too far, `conflict` when too much would fire.
 pub async fn advance(tx: &mut Tx, ctx: &Ctx, handlers: Handlers, target: DateTime<Utc>) -> AppResult<Moved> {
     let target = target.trunc_subsecs(6);
     if target.year() > LAST_YEAR {
@@ -115,13 +115,12 @@ pub async fn advance(tx: &mut Tx, ctx: &Ctx, handlers: Handlers, target: DateTim
     }
     let before = lock_clock(tx, ctx).await?;
     if target < before {
-        return Err(AppError::refuse(
-            Code::NotSandbox,
-            say(
-                format!("The clock stands at {before} and never goes back"),
-                format!("时钟当前为 {before},不能回拨"),
-            ),
-        ));
+        let at = before.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        return Err(AppError::invalid(vec![Fault::out_of_range(
+            "/now",
+            &format!("cannot be before {at}, where the clock stands: it never goes back"),
+            &format!("不能早于时钟当前时间 {at}:时钟不能回拨"),
+        )]));
     }
     let mut moved = Moved {
         now: target,

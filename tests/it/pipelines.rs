@@ -326,6 +326,16 @@ async fn deals_enter_the_published_version_of_the_pipeline_named_or_of_the_defau
     assert_eq!(entered(None).await, Ok(("two".to_owned(), 1)));
     let former = admin.get(&format!("/v1/pipelines/{one}")).await.expect(200);
     assert_eq!(former["is_default"], false);
+    let default = admin.delete(&format!("/v1/pipelines/{two}")).await;
+    assert_eq!(
+        default.refused(409),
+        "in_use",
+        "another is to be the default first"
+    );
+    admin
+        .patch(&format!("/v1/pipelines/{two}"), json!({ "is_default": false }))
+        .await
+        .expect(200);
     admin.delete(&format!("/v1/pipelines/{two}")).await.expect(200);
     assert_eq!(entered(None).await, Err("required"));
     let archived = admin

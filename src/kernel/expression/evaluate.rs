@@ -19,6 +19,11 @@ pub(super) const MAX_ELEMENTS: usize = 1_000;
 /// through lists.
 pub(super) const MAX_STEPS: usize = 250_000;
 
+/// An empty object in the place of a single value: it is there, but what it is is not known.
+fn is_unknown(json: &Json) -> bool {
+    json.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
 /// One evaluation.
 pub(super) struct Evaluation<'a> {
     facts: &'a Json,
@@ -129,6 +134,7 @@ impl<'a> Evaluation<'a> {
         };
         match &member.shape {
             Type::List(of) => self.read_list(member, of, json),
+            shape if shape.is_scalar() && is_unknown(json) => Err(Gap::unknown(&member.path)),
             shape => Value::read(shape, json).ok_or_else(|| mismatch(member)),
         }
     }

@@ -18,6 +18,7 @@
 //! A sum or product is exact up to 28 significant digits; a quotient is rounded there. Two
 //! whole numbers divide to a whole number, towards zero, as in CEL. Text orders by code point.
 mod check;
+mod demands;
 mod evaluate;
 mod fault;
 mod functions;
@@ -43,6 +44,7 @@ use evaluate::Evaluation;
 use tree::Node;
 use value::{Gap, Value};
 
+pub use demands::{Demand, fulfilling};
 pub use fault::{Fault, Position};
 pub use vocabulary::{Kind, Vocabulary, is_name};
 
@@ -114,8 +116,17 @@ impl Expression {
         &self.checked.members
     }
 
+    /// What it demands of the member at that path by itself: see [`fulfilling`].
+    #[must_use]
+    pub fn demands(&self, path: &str) -> Vec<Demand> {
+        let mut found = Vec::new();
+        demands::collect(&self.checked.root, path, &mut found);
+        found
+    }
+
     /// Evaluates it over facts of the vocabulary it was compiled with: an object with decimals as
-    /// `"12.50"`, days as `"2024-03-05"`, instants by RFC 3339. What is absent counts as null.
+    /// `"12.50"`, days as `"2024-03-05"`, instants by RFC 3339. What is absent counts as null;
+    /// an empty object in the place of a single value is there, but what it is is not known.
     #[must_use]
     pub fn evaluate(&self, facts: &Json) -> Truth {
         match Evaluation::new(facts).run(&self.checked.root) {

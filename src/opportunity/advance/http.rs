@@ -39,7 +39,7 @@ pub struct Advance {
 pub struct ApprovalAskedView {
     /// The requests made, in the order of the gate.
     pub approval_request_ids: Vec<Uuid>,
-    /// The gate as it stood when they were asked for.
+    /// The gate with these requests made.
     pub gate: GateView,
 }
 

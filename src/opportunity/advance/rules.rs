@@ -108,6 +108,10 @@ pub enum Refusal {
     /// The target is none of the stages allowed here, by id and name.
     TargetNotAllowed(Vec<(Uuid, String)>),
     GateNotMet(Verdict),
+    /// It is in the first stage.
+    NoEarlierStage,
+    /// It is in the last stage.
+    NoLaterStage,
     /// The pipeline forbids going back.
     RegressForbidden,
     ReasonNeeded,
@@ -181,6 +185,9 @@ pub fn decide_skip(
 ) -> Result<Decision, Refusal> {
     let step = present_step(deal, from_stage_id)?;
     let later = deal.course.after(step);
+    if later.is_empty() {
+        return Err(Refusal::NoLaterStage);
+    }
     if !later.iter().any(|step| step.id == to_stage_id) {
         return Err(Refusal::TargetNotAllowed(named(later)));
     }
@@ -203,6 +210,9 @@ pub fn decide_regress(
         return Err(Refusal::RegressForbidden);
     }
     let earlier = deal.course.before(step);
+    if earlier.is_empty() {
+        return Err(Refusal::NoEarlierStage);
+    }
     let Some(to) = earlier.iter().find(|step| step.id == to_stage_id) else {
         return Err(Refusal::TargetNotAllowed(named(earlier)));
     };
@@ -303,6 +313,14 @@ impl Refusal {
             .with("stage_id", json!(stage_id)),
             Refusal::TargetNeeded(allowed) => invalid_target("required", &allowed),
             Refusal::TargetNotAllowed(allowed) => invalid_target("unknown_value", &allowed),
+            Refusal::NoEarlierStage => no_stage(
+                "cannot be: it is in the first stage, and there is no earlier one",
+                "无法退回：商机处于第一个阶段，没有更早的阶段",
+            ),
+            Refusal::NoLaterStage => no_stage(
+                "cannot be: it is in the last stage, and there is no later one",
+                "无法跳过：商机处于最后一个阶段，没有更晚的阶段",
+            ),
             Refusal::GateNotMet(verdict) => {
                 AppError::refuse(Code::GateNotMet, summary(&verdict)).with("gate", verdict.to_json(lang))
             }
@@ -340,18 +358,22 @@ fn invalid_target(code: &'static str, allowed: &[(Uuid, String)]) -> AppError {
     AppError::invalid(vec![Fault::new("/to_stage_id", code, message)])
 }
 
+fn no_stage(en: &str, zh: &str) -> AppError {
+    AppError::invalid(vec![Fault::new("/to_stage_id", "unknown_value", say(en, zh))])
+}
+
 /// What stands in the way, in one sentence.
 fn summary(verdict: &Verdict) -> Say {
-    let labels = verdict.blocking();
-    let labels = labels.iter().map(|it| it.label.as_str());
-    let labels = labels.collect::<Vec<_>>();
+    let found = verdict.obstacles();
+    let list = |of: fn(&Say) -> &str, joint: &str| found.iter().map(of).collect::<Vec<_>>().join(joint);
+    let (en, zh) = (list(|it| &it.en, "; "), list(|it| &it.zh, "；"));
+    let counted = match found.len() {
+        1 => "1 criterion stands in the way".to_owned(),
+        more => format!("{more} criteria stand in the way"),
+    };
     say(
-        format!(
-            "{} criteria stand in the way: {}",
-            labels.len(),
-            labels.join("; ")
-        ),
-        format!("有 {} 项条件未满足：{}", labels.len(), labels.join("；")),
+        format!("{counted}: {en}"),
+        format!("有 {} 项条件未满足：{zh}", found.len()),
     )
 }
 

@@ -50,16 +50,14 @@ pub async fn advance(
         Decision::AskApproval {
             criteria,
             target,
-            evidence,
+            evidence: _,
         } => {
             let mut requests = Vec::new();
             for key in &criteria {
                 requests.push(ask(tx, ctx, present, key, target.stage(), note.clone()).await?);
             }
-            Ok(Advanced::Asked {
-                requests,
-                gate: evidence,
-            })
+            let gate = standing::after_asking(tx, ctx, present).await?;
+            Ok(Advanced::Asked { requests, gate })
         }
         decision => {
             let moved = carry_out(tx, ctx, present, MoveKind::Advance, decision, note).await?;

@@ -10,7 +10,7 @@ use crate::approval::state::RequestState;
 use crate::crm::resources::ACCOUNT;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::opportunity::facts::{ANSWERS, GivenAnswer, records_sql};
+use crate::opportunity::facts::{ANSWERS, GivenAnswer, rate_sql, records_sql};
 use crate::opportunity::resources::OPPORTUNITY;
 use crate::opportunity::standing::{self, Head};
 use crate::pipeline::gate::{Answer, GateState, GateStateView, Needs, Standing, Verdict};
@@ -32,6 +32,7 @@ pub struct DealFacts {
     pub record: Map<String, Value>,
     pub version: i32,
     account: Value,
+    rate: Option<String>,
     answers: Vec<GivenAnswer>,
     records: BTreeMap<String, Vec<Value>>,
     asked: Vec<Asked>,
@@ -47,6 +48,8 @@ struct Row {
     version: i32,
     #[diesel(sql_type = Nullable<Text>)]
     account: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    rate: Option<String>,
     #[diesel(sql_type = Text)]
     answers: String,
     #[diesel(sql_type = Text)]
@@ -90,9 +93,10 @@ fn facts_sql(ctx: &Ctx, ids: &[Uuid], needs: &Needs) -> Sql {
         false => String::from("NULL::text"),
     };
     let records = records_sql(needs);
+    let rate = rate_sql(&mut sql, ctx, needs);
     sql.push(&format!(
-        "SELECT {document} AS doc, t.version, {account} AS account, ({ANSWERS})::text AS answers, ({records})::text AS records \
-         FROM opportunities t CROSS JOIN LATERAL (SELECT t.id, t.visit_id, t.account_id) o \
+        "SELECT {document} AS doc, t.version, {account} AS account, {rate} AS rate, ({ANSWERS})::text AS answers, ({records})::text AS records \
+         FROM opportunities t CROSS JOIN LATERAL (SELECT t.id, t.visit_id, t.account_id, t.currency) o \
          WHERE t.tenant_id = $1 AND t.id = ANY({ids}) ORDER BY t.id"
     ));
     sql
@@ -107,6 +111,7 @@ pub fn needs_of<'a>(definitions: impl Iterator<Item = &'a Definition>) -> Needs 
             let needs = stage.gate.needs();
             whole.answers |= needs.answers;
             whole.reads_account |= needs.reads_account;
+            whole.members.extend(needs.members.iter().cloned());
             whole.records.extend(needs.records.iter().cloned());
             let approvals = needs.approvals.iter();
             let approvals = approvals.map(|(key, process)| (key.clone(), process.clone()));
@@ -129,6 +134,7 @@ impl DealFacts {
             record,
             version: row.version,
             account: account.map_err(AppError::internal)?.unwrap_or_default(),
+            rate: row.rate,
             answers: serde_json::from_str(&row.answers).map_err(AppError::internal)?,
             records,
             asked: Vec::new(),
@@ -212,9 +218,17 @@ impl DealFacts {
         });
         // Of thousands of deals, what a gate does not look at is not copied.
         let needs = stage.gate.needs();
+        let foreign = standing::foreign_amount(ctx, &self.record, self.rate.as_deref());
         let facts = match needs.members.is_empty() && needs.records.is_empty() {
             true => Value::Null,
-            false => standing::members(ctx, stage_id, &self.record, definition, self.account.clone()),
+            false => standing::members(
+                ctx,
+                stage_id,
+                &self.record,
+                definition,
+                self.account.clone(),
+                foreign.as_ref(),
+            ),
         };
         let records = self
             .records
@@ -225,6 +239,7 @@ impl DealFacts {
             opportunity_id: self.head.id,
             account_id: Some(self.head.account_id),
             facts,
+            foreign,
             entered_at,
             answers,
             records: records.collect(),

@@ -2,16 +2,19 @@
 
 use super::help;
 use super::missing::gate_state;
-use super::standing::{Answer, Approval, ApprovalState, Standing};
+use super::standing::{Answer, Approval, ApprovalState, ForeignAmount, Standing};
 use super::verdict::{Evidence, Finding, State, Verdict};
 use super::{Condition, Counting, Gate, How, Leaf, Node, Test};
 use crate::kernel::expression::Truth;
 use crate::kernel::text::{Say, say};
 use crate::pipeline::definition::{Accept, AnswerType};
+use crate::pipeline::records::record_kind;
 use chrono::DateTime;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
+/// The amount in the company's currency, as evidence names it.
+pub(super) const CONVERTED: &str = "amount_in_company_currency";
 /// Most records named in evidence.
 const MOST_IDS: usize = 20;
 /// Most characters of a text shown in evidence.
@@ -90,7 +93,7 @@ fn criterion(leaf: &Leaf, standing: &Standing) -> Finding {
     let outcome = match &leaf.test {
         Test::Check { needs_note } => check(*needs_note, answer),
         Test::Question { answer: of, accept } => question(of, accept.as_ref(), answer),
-        Test::Field(condition) => field(condition, &standing.facts),
+        Test::Field(condition) => field(condition, standing),
         Test::Record(counting) => record(counting, standing),
         Test::Approval => approval(standing.approvals.get(&leaf.key)),
     };
@@ -204,7 +207,10 @@ fn truth(condition: &Condition, facts: &Value) -> (State, Vec<String>, Option<Sa
         Truth::Unmet => (
             State::Unmet,
             Vec::new(),
-            Some(say("The condition does not hold", "条件不成立")),
+            Some(say(
+                format!("The condition does not hold: {}", condition.source),
+                format!("条件不成立：{}", condition.source),
+            )),
         ),
         Truth::Unknown { missing } => {
             let why = say(
@@ -223,17 +229,37 @@ fn truth(condition: &Condition, facts: &Value) -> (State, Vec<String>, Option<Sa
     }
 }
 
-fn field(condition: &Condition, facts: &Value) -> Outcome {
-    let (state, missing, reason) = truth(condition, facts);
+fn field(condition: &Condition, standing: &Standing) -> Outcome {
+    let (state, mut missing, mut reason) = truth(condition, &standing.facts);
+    let mut values = values(condition, &standing.facts);
+    if let Some(foreign) = &standing.foreign
+        && condition.members().any(|member| member == "amount")
+    {
+        values.insert("amount".to_owned(), foreign.amount.as_str().into());
+        values.insert("currency".to_owned(), foreign.currency.as_str().into());
+        values.insert(CONVERTED.to_owned(), foreign.converted.clone().into());
+        if let Some(at) = missing.iter().position(|name| name == "amount") {
+            missing[at] = CONVERTED.to_owned();
+            reason = Some(no_rate(foreign));
+        }
+    }
     Outcome {
         state,
         evidence: Some(Evidence::Field {
             expression: condition.source.clone(),
-            values: values(condition, facts),
+            values,
             missing,
         }),
         reason,
     }
+}
+
+fn no_rate(foreign: &ForeignAmount) -> Say {
+    let (from, to) = (&foreign.currency, &foreign.company_currency);
+    say(
+        format!("Not yet known: there is no exchange rate of {from} into {to} for today"),
+        format!("尚不确定：缺少今日 {from} 对 {to} 的汇率"),
+    )
 }
 
 /// The single values and short lists that a condition read.
@@ -363,6 +389,16 @@ impl<'a> Tally<'a> {
 
     fn reason(&self, counting: &Counting) -> Say {
         let (count, needed, of) = (self.counted.len(), counting.at_least, &counting.of);
+        let of_zh = record_kind(of).map_or(of.as_str(), |kind| kind.name_zh);
+        let source = |condition: &Option<Condition>| condition.as_ref().map(|it| it.source.clone());
+        let (counts, each) = (source(&counting.filter), source(&counting.every));
+        let counts_en = counts
+            .as_ref()
+            .map(|it| format!("; it counts where {it}"))
+            .unwrap_or_default();
+        let counts_zh = counts.map(|it| format!("；计入条件：{it}")).unwrap_or_default();
+        let each_en = each.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        let each_zh = each.map(|it| format!("：{it}")).unwrap_or_default();
         if count < needed as usize {
             let (since_en, since_zh) = if counting.since_entry {
                 (" made since the stage was entered", "（进入本阶段后新建）")
@@ -378,14 +414,14 @@ impl<'a> Tally<'a> {
                 (String::new(), String::new())
             };
             return say(
-                format!("{needed} {of} needed{since_en}, {count} count{more_en}"),
-                format!("需要 {needed} 条 {of}{since_zh}，符合的有 {count} 条{more_zh}"),
+                format!("{needed} {of} needed{since_en}, {count} count{more_en}{counts_en}"),
+                format!("需要 {needed} 条{of_zh}{since_zh}，符合的有 {count} 条{more_zh}{counts_zh}"),
             );
         }
         let failing = self.failing.len();
         say(
-            format!("{failing} {of} not known to fulfil the condition for each"),
-            format!("有 {failing} 条 {of} 未满足逐条条件"),
+            format!("{failing} {of} not known to fulfil the condition for each{each_en}"),
+            format!("有 {failing} 条{of_zh}未满足逐条条件{each_zh}"),
         )
     }
 }

@@ -1,10 +1,10 @@
 //! Who may act on a criterion that does not hold, and the call that helps.
 
-use super::evaluate::{at_path, is_candidate, over_record};
+use super::evaluate::{CONVERTED, is_candidate, over_record};
+use super::proposal::proposal;
 use super::standing::{ApprovalState, Person, Standing};
 use super::verdict::{Call, Evidence, State, Who};
 use super::{Condition, Counting, Leaf, Test};
-use crate::kernel::expression::Kind;
 use crate::pipeline::definition::{Accept, AnswerType};
 use crate::pipeline::records::record_kind;
 use serde_json::{Map, Value, json};
@@ -81,29 +81,43 @@ fn satisfying(answer: &AnswerType, accept: Option<&Accept>) -> Value {
     accepted.unwrap_or_else(|| answer.example())
 }
 
-/// Sets the members that are missing, else those that were read: the opportunity's own first, then its account's.
+/// Sets the members with which the condition holds: the opportunity's own first, then its account's. No call, where no
+/// such values can be told.
 fn field(
     condition: &Condition,
     evidence: &Option<Evidence>,
     standing: &Standing,
 ) -> (Option<Who>, Option<Call>) {
-    let missing = match evidence {
-        Some(Evidence::Field { missing, .. }) => missing.as_slice(),
-        _ => &[],
+    if let Some(Evidence::Field { missing, .. }) = evidence
+        && let Some(foreign) = &standing.foreign
+        && missing.iter().any(|name| name == CONVERTED)
+    {
+        let body = json!({ "currency": foreign.currency, "rate_on": standing.facts["today"] });
+        let call = Call {
+            method: "POST",
+            path: "/v1/exchange-rates".to_owned(),
+            body,
+        };
+        return with_permission("catalog.write", Some(call));
+    }
+    let is_own = |path: &str| {
+        let is_converted = path == "amount" && standing.foreign.is_some();
+        OWN_MEMBERS.contains(&first(path)) && !is_converted
     };
-    let wanted = |path: &str| missing.is_empty() || missing.iter().any(|name| name == path);
-    let paths = || condition.members().filter(|path| wanted(path));
-    let own = paths().filter(|path| OWN_MEMBERS.contains(&first(path)));
-    let body = body_of(own, condition, &standing.facts, "");
+    let of_account = |path: &str| {
+        path.strip_prefix("account.")
+            .is_some_and(|rest| standing.account_id.is_some() && !FIXED_ACCOUNT_MEMBERS.contains(&rest))
+    };
+    let proposed = proposal(&[condition], &standing.facts, |path| {
+        is_own(path) || of_account(path)
+    });
+    let proposed = proposed.unwrap_or_default();
+    let body = body_of(proposed.iter().filter(|(path, _)| is_own(path)), "");
     if !body.is_empty() {
         let path = format!("/v1/opportunities/{}", standing.opportunity_id);
         return with_permission("opportunity.write", Some(patch(path, body)));
     }
-    let accounts = paths().filter(|path| {
-        path.strip_prefix("account.")
-            .is_some_and(|rest| !FIXED_ACCOUNT_MEMBERS.contains(&rest))
-    });
-    let body = body_of(accounts, condition, &standing.facts, "account.");
+    let body = body_of(proposed.iter(), "account.");
     match standing.account_id {
         Some(account_id) if !body.is_empty() => {
             let path = format!("/v1/accounts/{account_id}");
@@ -125,29 +139,20 @@ fn patch(path: String, body: Map<String, Value>) -> Call {
     }
 }
 
-/// An example body that sets these members: their present values, a truth value turned round, and something of the right
-/// form where there is none.
-fn body_of<'a>(
-    paths: impl Iterator<Item = &'a String>,
-    condition: &Condition,
-    facts: &Value,
-    prefix: &str,
-) -> Map<String, Value> {
+/// A body that sets these members.
+fn body_of<'a>(values: impl Iterator<Item = (&'a String, &'a Value)>, prefix: &str) -> Map<String, Value> {
     let mut body = Map::new();
-    for path in paths {
-        let Some(kind) = condition.kinds.get(path) else {
-            continue;
-        };
-        let present = at_path(facts, path).filter(|value| !value.is_null());
-        let Some(value) = example(kind, present) else {
-            continue;
-        };
-        put(&mut body, path.strip_prefix(prefix).unwrap_or(path), value);
+    for (path, value) in values {
+        put(
+            &mut body,
+            path.strip_prefix(prefix).unwrap_or(path),
+            value.clone(),
+        );
     }
     body
 }
 
-fn put(body: &mut Map<String, Value>, path: &str, value: Value) {
+pub(super) fn put(body: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {
         None => {
             body.insert(path.to_owned(), value);
@@ -161,32 +166,27 @@ fn put(body: &mut Map<String, Value>, path: &str, value: Value) {
     }
 }
 
-fn example(kind: &Kind, present: Option<&Value>) -> Option<Value> {
-    match (kind, present) {
-        (Kind::Bool, present) => Some((present.and_then(Value::as_bool) != Some(true)).into()),
-        (Kind::Record(_) | Kind::Records(_), _) => None,
-        (_, Some(present)) => Some(present.clone()),
-        (Kind::Int, None) => Some(1.into()),
-        (Kind::Decimal, None) => Some("1.00".into()),
-        (Kind::Text, None) => Some("…".into()),
-        (Kind::Day, None) => Some("2024-03-31".into()),
-        (Kind::Instant, None) => Some("2024-03-05T02:00:00Z".into()),
-        (Kind::Texts, None) => Some(json!(["…"])),
-    }
-}
-
-/// Completes a record that is there, else adds one.
+/// Completes a record that is there, else adds one. No call, where the records that are there stand in the way and it
+/// cannot be told how to change them.
 fn record(counting: &Counting, standing: &Standing) -> Option<Call> {
     let known = record_kind(&counting.of)?;
     let path = format!("/v1/opportunities/{}/{}", standing.opportunity_id, known.path);
-    if let Some((id, body)) = to_complete(counting, standing) {
-        return Some(patch(format!("{path}/{id}"), body));
+    match to_complete(counting, standing) {
+        Completing::Set(id, body) => return Some(patch(format!("{path}/{id}"), body)),
+        Completing::NotTold => return None,
+        Completing::NoneThere => {}
     }
     let mut body = known.example();
+    let conditions = counting.conditions();
+    let proposed = proposal(&conditions, &with_time(&body, standing), is_settable);
     if let Value::Object(members) = &mut body {
-        for condition in counting.filter.iter().chain(&counting.every) {
-            for (name, value) in settable(condition, &Value::Null, |_| true) {
-                members.entry(name).or_insert(value);
+        match proposed {
+            Some(proposed) => proposed
+                .iter()
+                .for_each(|(path, value)| put(members, path, value.clone())),
+            // Rather nothing than what breaks the condition; the reason says which one it is.
+            None => {
+                members.retain(|name, _| !conditions.iter().any(|it| it.members().any(|path| path == name)))
             }
         }
     }
@@ -197,36 +197,60 @@ fn record(counting: &Counting, standing: &Standing) -> Option<Call> {
     })
 }
 
-/// A record of which it is not known whether it counts, or that counts and does not fulfil what each must, with the
-/// members to set.
-fn to_complete(counting: &Counting, standing: &Standing) -> Option<(Uuid, Map<String, Value>)> {
-    let records = standing.records.get(&counting.of)?;
-    let mut candidates = records
-        .iter()
-        .filter(|record| is_candidate(record, counting, standing));
-    candidates.find_map(|record| {
-        let id = record.get("id")?.as_str()?.parse().ok()?;
-        let look = |condition: Option<&Condition>| over_record(condition, record, &standing.facts);
-        let (counts, missing) = look(counting.filter.as_ref());
-        let body = match counts {
-            State::Unmet => return None,
-            State::Unknown => settable(counting.filter.as_ref()?, record, |name| {
-                missing.iter().any(|missing| missing == name)
-            }),
-            State::Met => match look(counting.every.as_ref()) {
-                (State::Met, _) => return None,
-                (State::Unmet | State::Unknown, _) => settable(counting.every.as_ref()?, record, |_| true),
-            },
-        };
-        (!body.is_empty()).then_some((id, body))
-    })
+/// What can be done with the records that are there.
+enum Completing {
+    /// These members set, this one counts and fulfils what each must.
+    Set(Uuid, Map<String, Value>),
+    /// Enough count, and it cannot be told what those lack.
+    NotTold,
+    NoneThere,
 }
 
-fn settable(condition: &Condition, record: &Value, is_wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
-    let paths = condition
-        .members()
-        .filter(|path| is_wanted(path) && !FIXED_RECORD_MEMBERS.contains(&path.as_str()));
-    body_of(paths, condition, record, "")
+/// A record of which it is not known whether it counts, or that counts and does not fulfil what each must, with the
+/// members to set.
+fn to_complete(counting: &Counting, standing: &Standing) -> Completing {
+    let records = standing.records.get(&counting.of).into_iter().flatten();
+    let conditions = counting.conditions();
+    let (mut counted, mut failing) = (0, 0);
+    for record in records.filter(|record| is_candidate(record, counting, standing)) {
+        let look = |condition: Option<&Condition>| over_record(condition, record, &standing.facts).0;
+        let counts = look(counting.filter.as_ref());
+        if counts == State::Unmet {
+            continue;
+        }
+        counted += u32::from(counts == State::Met);
+        if counts == State::Met && look(counting.every.as_ref()) == State::Met {
+            continue;
+        }
+        failing += 1;
+        let id = record.get("id").and_then(Value::as_str);
+        let proposed = proposal(&conditions, &with_time(record, standing), is_settable);
+        let body = body_of(proposed.unwrap_or_default().iter(), "");
+        if let Some(id) = id.and_then(|id| id.parse().ok())
+            && !body.is_empty()
+        {
+            return Completing::Set(id, body);
+        }
+    }
+    match failing > 0 && counted >= counting.at_least {
+        true => Completing::NotTold,
+        false => Completing::NoneThere,
+    }
+}
+
+fn is_settable(path: &str) -> bool {
+    !FIXED_RECORD_MEMBERS.contains(&path)
+}
+
+/// The record with the time of the facts, as conditions read it.
+fn with_time(record: &Value, standing: &Standing) -> Value {
+    let mut record = record.clone();
+    for name in ["today", "now"] {
+        if let Some(time) = standing.facts.get(name) {
+            record[name] = time.clone();
+        }
+    }
+    record
 }
 
 fn approval(leaf: &Leaf, evidence: &Option<Evidence>, standing: &Standing) -> (Option<Who>, Option<Call>) {

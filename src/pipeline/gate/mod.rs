@@ -5,6 +5,7 @@
 mod evaluate;
 mod help;
 mod missing;
+mod proposal;
 mod standing;
 mod verdict;
 mod view;
@@ -21,7 +22,7 @@ use crate::kernel::text::{Say, say};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use standing::{Answer, Approval, ApprovalState, Person, Standing};
+pub use standing::{Answer, Approval, ApprovalState, ForeignAmount, Person, Standing};
 pub use verdict::{Call, Evidence, Finding, GateState, State, Verdict, Who};
 pub use view::{CallView, EvidenceView, GateStateView, GateView, NodeView, WhoView};
 
@@ -97,6 +98,13 @@ struct Counting {
     every: Option<Condition>,
     at_least: u32,
     since_entry: bool,
+}
+
+impl Counting {
+    /// What a record must fulfil to count and not to stand in the way.
+    fn conditions(&self) -> Vec<&Condition> {
+        self.filter.iter().chain(&self.every).collect()
+    }
 }
 
 /// A condition with the kinds of the members it reads.

@@ -14,6 +14,8 @@ pub struct Standing {
     pub account_id: Option<Uuid>,
     /// The opportunity in wire form, with `account`, `custom`, `today` and `now`.
     pub facts: Value,
+    /// Of a deal in another currency than the company's: its amount, which conditions read converted.
+    pub foreign: Option<ForeignAmount>,
     /// When the present visit began.
     pub entered_at: DateTime<Utc>,
     /// The ticks and answers given in this visit, by criterion key.
@@ -22,6 +24,27 @@ pub struct Standing {
     pub records: BTreeMap<String, Vec<Value>>,
     /// The approvals of this visit, by criterion key; what is absent was not asked for.
     pub approvals: BTreeMap<String, Approval>,
+}
+
+/// The amount of a deal that is not in the company's currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignAmount {
+    /// In the deal's own currency.
+    pub amount: String,
+    pub currency: String,
+    pub company_currency: String,
+    /// In the company's currency by the rate of the day; none without a rate.
+    pub converted: Option<String>,
+}
+
+impl ForeignAmount {
+    /// The amount as conditions read it: there, but not known, where there is no rate.
+    pub fn as_fact(&self) -> Value {
+        match &self.converted {
+            Some(converted) => Value::from(converted.as_str()),
+            None => Value::Object(serde_json::Map::new()),
+        }
+    }
 }
 
 /// A tick or an answer.
@@ -73,6 +96,7 @@ impl Standing {
             opportunity_id,
             account_id: None,
             facts: Value::Object(serde_json::Map::new()),
+            foreign: None,
             entered_at,
             answers: BTreeMap::new(),
             records: BTreeMap::new(),

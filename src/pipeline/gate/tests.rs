@@ -312,7 +312,7 @@ fn of_alternatives_the_one_that_needs_the_fewest_new_requests_is_asked_for() {
 )]
 #[case::the_deals_own_member(field("expected_close_on > today"), "PATCH", format!("/v1/opportunities/{DEAL}"), json!({"expected_close_on": "2024-03-31"}), "opportunity.write")]
 #[case::a_custom_field(field("custom.budget_confirmed"), "PATCH", format!("/v1/opportunities/{DEAL}"), json!({"custom": {"budget_confirmed": true}}), "opportunity.write")]
-#[case::the_accounts_member(field("amount > 1 && account.industry == \"x\""), "PATCH", format!("/v1/accounts/{ACCOUNT}"), json!({"industry": "…"}), "account.write")]
+#[case::the_accounts_member(field("amount > 1 && account.industry == \"x\""), "PATCH", format!("/v1/accounts/{ACCOUNT}"), json!({"industry": "x"}), "account.write")]
 #[case::a_new_record(
     json!({"kind": "record", "key": "r", "label": "r", "of": "need_analysis", "where": "confirmation_sent_at != null"}),
     "POST", format!("/v1/opportunities/{DEAL}/need-analyses"),
@@ -564,4 +564,123 @@ fn what_is_answered_is_what_the_published_schema_describes() {
     let answer = gate(node).evaluate(&standing).to_json(Lang::En);
     let faults = schema.iter_errors(&answer).collect::<Vec<_>>();
     assert!(faults.is_empty(), "{faults:?}");
+}
+
+fn line_criterion(every: &str) -> Value {
+    json!({ "kind": "record", "key": "r", "label": "r", "of": "line", "every": every })
+}
+
+#[test]
+fn a_record_that_breaks_the_condition_is_never_proposed_again() {
+    let mut standing = standing();
+    let line =
+        json!({ "id": RECORD, "name": "x", "discount": "0.6000", "created_at": "2024-03-05T00:00:00Z" });
+    standing.records.insert("line".to_owned(), vec![line]);
+    let call = root(line_criterion("discount < 0.5"), &standing).call.unwrap();
+    assert_eq!((call.method, call.body), ("PATCH", json!({ "discount": "0.25" })));
+    let finding = root(line_criterion("discount < 0.5 && discount > 0.7"), &standing);
+    assert_eq!(finding.call, None, "no value fulfils it");
+    assert!(
+        finding
+            .reason
+            .unwrap()
+            .en
+            .contains("discount < 0.5 && discount > 0.7")
+    );
+}
+
+#[test]
+fn a_record_that_cannot_be_told_leaves_the_member_out_of_the_example() {
+    let finding = root(line_criterion("quantity * unit_price > 5"), &standing());
+    assert_eq!(finding.call.unwrap().body, json!({ "name": "…" }));
+    let reason = finding.reason.unwrap();
+    assert!(reason.zh.starts_with("需要 1 条产品明细"), "{}", reason.zh);
+}
+
+#[test]
+fn an_amount_in_another_currency_is_read_in_the_companys() {
+    let foreign = |converted: Option<&str>| {
+        let amount = ForeignAmount {
+            amount: "50000.00".to_owned(),
+            currency: "USD".to_owned(),
+            company_currency: "CNY".to_owned(),
+            converted: converted.map(str::to_owned),
+        };
+        let mut standing = standing();
+        standing.facts["amount"] = amount.as_fact();
+        standing.foreign = Some(amount);
+        standing
+    };
+    let limit = || field("amount <= 100000");
+    let dear = root(limit(), &foreign(Some("355000.00")));
+    assert_eq!((dear.state, dear.call), (State::Unmet, None));
+    let untold = root(limit(), &foreign(None));
+    assert_eq!(untold.state, State::Unknown);
+    assert!(
+        untold
+            .reason
+            .unwrap()
+            .en
+            .contains("exchange rate of USD into CNY")
+    );
+    assert_eq!(untold.call.unwrap().path, "/v1/exchange-rates");
+    assert_eq!(
+        root(field("amount != null"), &foreign(None)).state,
+        State::Met,
+        "it is there"
+    );
+}
+
+#[test]
+fn obstacles_are_counted_as_people_count() {
+    let found = |node: Value| {
+        let verdict = gate(node).evaluate(&standing());
+        verdict
+            .obstacles()
+            .into_iter()
+            .map(|it| it.en)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(check("a")), ["a"]);
+    assert_eq!(found(all(&[check("a"), check("b")])), ["a", "b"]);
+    assert_eq!(
+        found(all(&[check("a"), any_of(&[check("b"), check("c")])])),
+        ["a", "b or c"]
+    );
+}
+
+proptest! {
+    /// Whatever plain comparisons a condition is made of: what is proposed fulfils it.
+    #[test]
+    fn what_is_proposed_fulfils_the_condition(
+        parts in proptest::collection::vec((0usize..5, 0usize..6, -3i64..4, 0u32..2), 1..5),
+        amount in proptest::option::of(-3i64..4),
+    ) {
+        let operators = ["==", "!=", "<", "<=", ">", ">="];
+        let part = |&(member, how, number, scale): &(usize, usize, i64, u32)| {
+            let decimal = rust_decimal::Decimal::new(number * 5, scale);
+            let (name, literal) = match member {
+                0 => ("amount", decimal.to_string()),
+                1 => ("account.employees", number.to_string()),
+                2 => ("account.industry", format!("\"t{number}\"")),
+                3 => ("expected_close_on", format!("day(\"2024-03-{:02}\")", number + 10)),
+                _ => ("probability", decimal.to_string()),
+            };
+            format!("{name} {} {literal}", operators[how])
+        };
+        let source = parts.iter().map(part).collect::<Vec<_>>().join(" && ");
+        let condition = super::Condition::new(&source, &known().opportunity).unwrap();
+        let mut facts = standing().facts;
+        facts["amount"] = json!(amount.map(|amount| format!("{amount}.00")));
+        if let Some(proposed) = super::proposal::proposal(&[&condition], &facts, |path| path != "probability") {
+            for (path, value) in proposed {
+                match path.strip_prefix("account.") {
+                    Some(name) => facts["account"][name] = value,
+                    None => facts[&path] = value,
+                }
+            }
+            let expression = condition.compiled.as_ref().unwrap();
+            prop_assert_eq!(expression.evaluate(&facts), crate::kernel::expression::Truth::Met, "{}", source);
+        }
+    }
 }

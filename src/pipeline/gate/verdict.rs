@@ -1,7 +1,7 @@
 //! What a gate says: the whole tree, with the state and evidence of every node.
 
 use super::standing::{ApprovalState, Person};
-use crate::kernel::text::Say;
+use crate::kernel::text::{Say, say};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -131,6 +131,12 @@ impl Verdict {
         found
     }
 
+    /// What stands in the way, as a person counts it: each criterion by its label, and each group of which not all must
+    /// hold as one.
+    pub fn obstacles(&self) -> Vec<Say> {
+        self.root.as_deref().map(Finding::obstacles).unwrap_or_default()
+    }
+
     /// The criterion of that key.
     pub fn criterion(&self, key: &str) -> Option<&Finding> {
         self.root.as_ref().and_then(|root| root.criterion(key))
@@ -170,6 +176,31 @@ impl Finding {
         }
         for child in &self.of {
             child.blocking(found);
+        }
+    }
+
+    fn obstacles(&self) -> Vec<Say> {
+        if !self.is_required || self.state == State::Met {
+            return Vec::new();
+        }
+        if self.is_criterion() {
+            return vec![say(self.label.as_str(), self.label.as_str())];
+        }
+        let found = self.of.iter().flat_map(Finding::obstacles).collect::<Vec<_>>();
+        let joined = |of: fn(&Say) -> &str, joint: &str| found.iter().map(of).collect::<Vec<_>>().join(joint);
+        let held = self
+            .of
+            .iter()
+            .filter(|child| child.is_required && child.state == State::Met);
+        let lacking = (self.count.unwrap_or(1) as usize).saturating_sub(held.count());
+        match self.kind {
+            "all" => found,
+            _ if found.len() == 1 => found,
+            _ if lacking == 1 => vec![say(joined(|it| &it.en, " or "), joined(|it| &it.zh, "或"))],
+            _ => vec![say(
+                format!("{lacking} of ({})", joined(|it| &it.en, ", ")),
+                format!("（{}）中的 {lacking} 项", joined(|it| &it.zh, "、")),
+            )],
         }
     }
 

@@ -65,9 +65,10 @@ pub async fn create(
     };
     let mut outcomes: Vec<Made> = Vec::with_capacity(changes.len());
     let mut good: Vec<Change> = Vec::with_capacity(changes.len());
-    for (change, mut faults) in changes {
-        if faults.is_empty() && !definitions.is_empty() {
-            faults.extend(custom_faults(tx, ctx, &definitions, &change).await?);
+    let has_custom = resource.member("custom").is_some();
+    for (mut change, mut faults) in changes {
+        if has_custom {
+            faults.extend(custom::check(tx, ctx, &definitions, &mut change).await?);
         }
         outcomes.push(verdict(admissible(ctx, resource, &change, faults))?.map(|()| change.id));
         good.extend(Some(change).filter(|_| outcomes.last().is_some_and(Result::is_ok)));
@@ -121,30 +122,6 @@ async fn judge(
         verdicts.push(verdict(before(tx, ctx, change).await)?);
     }
     Ok(verdicts)
-}
-
-async fn custom_faults(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    definitions: &[custom::Definition],
-    change: &Change,
-) -> AppResult<Vec<Fault>> {
-    let empty = Map::new();
-    let values = change
-        .after
-        .get("custom")
-        .and_then(Value::as_object)
-        .unwrap_or(&empty);
-    let mut faults = custom::faults(definitions, &empty, values);
-    for definition in definitions.iter().filter(|definition| definition.kind == "user") {
-        let id = values.get(&definition.key).and_then(Value::as_str);
-        if let Some(id) = id.and_then(|id| Uuid::parse_str(id).ok())
-            && !custom::user_exists(tx, ctx.tenant, id).await?
-        {
-            faults.push(Fault::not_found(format!("/custom/{}", definition.key)));
-        }
-    }
-    Ok(faults)
 }
 
 /// Notes references to records that are not there, or that the caller cannot see; one statement a member.

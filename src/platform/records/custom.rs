@@ -1,8 +1,9 @@
 //! Custom fields: values checked as their definitions say, and a second, typed copy of the filterable ones.
 
-use super::spec::Change;
+use super::rules;
+use super::spec::{Act, Change};
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::error::AppResult;
 use crate::kernel::fault::Fault;
 use crate::kernel::money;
 use crate::kernel::text::say;
@@ -47,11 +48,25 @@ pub async fn definitions(
     Ok(Cached(query).load(conn).await?)
 }
 
-/// Checks `custom` of a change against the definitions. Values of archived fields may stay as they are.
+/// Whether a change touches what definitions rule: the values themselves, or the currency of those that are money.
+pub fn is_concerned(ctx: &Ctx, change: &Change) -> bool {
+    let is_same_money = rules::currency_of(ctx, &change.before) == rules::currency_of(ctx, &change.after);
+    let has_values = values(&change.after).is_some_and(|values| !values.is_empty());
+    change.act == Act::Create || change.changed("custom") || (!is_same_money && has_values)
+}
+
+/// The faults of `custom` of a change by the definitions; amounts come out padded. Values of archived fields may stay as
+/// they are.
 ///
 /// # Errors
-/// `invalid` with all faults.
-pub async fn check(tx: &mut Tx, ctx: &Ctx, definitions: &[Definition], change: &Change) -> AppResult<()> {
+/// Database errors.
+pub async fn check(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    definitions: &[Definition],
+    change: &mut Change,
+) -> AppResult<Vec<Fault>> {
+    let mut faults = money_faults(ctx, definitions, change);
     let empty = Map::new();
     let before = change
         .before
@@ -63,7 +78,7 @@ pub async fn check(tx: &mut Tx, ctx: &Ctx, definitions: &[Definition], change: &
         .get("custom")
         .and_then(Value::as_object)
         .unwrap_or(&empty);
-    let mut faults = faults(definitions, before, after);
+    faults.extend(self::faults(definitions, before, after));
     let users = definitions
         .iter()
         .filter(|definition| definition.kind == "user")
@@ -79,11 +94,34 @@ pub async fn check(tx: &mut Tx, ctx: &Ctx, definitions: &[Definition], change: &
             faults.push(Fault::not_found(format!("/custom/{key}")));
         }
     }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(AppError::invalid(faults))
+    Ok(faults)
+}
+
+/// Amounts follow the rules of the record's own: no more places than its currency has, and padded to these. What stands
+/// there from before is left alone as long as the currency stays.
+fn money_faults(ctx: &Ctx, definitions: &[Definition], change: &mut Change) -> Vec<Fault> {
+    let currency = rules::currency_of(ctx, &change.after).to_owned();
+    let is_same_money = currency == rules::currency_of(ctx, &change.before);
+    let mut faults = Vec::new();
+    for definition in definitions.iter().filter(|definition| definition.kind == "money") {
+        let key = &definition.key;
+        let old = values(&change.before).and_then(|values| values.get(key)).cloned();
+        let custom = change.after.get_mut("custom").and_then(Value::as_object_mut);
+        let Some(value) = custom.and_then(|custom| custom.get_mut(key)) else {
+            continue;
+        };
+        let text = value.as_str().unwrap_or_default();
+        let Some(amount) = money::parse(text).filter(|_| !is_same_money || old.as_ref() != Some(&*value))
+        else {
+            continue;
+        };
+        if money::is_too_precise(text, &currency) {
+            faults.push(money::too_precise(format!("/custom/{key}"), &currency));
+        } else if fault_of(definition, value).is_none() {
+            *value = money::to_text(amount, &currency).into();
+        }
     }
+    faults
 }
 
 #[derive(QueryableByName)]
@@ -110,9 +148,15 @@ pub(super) fn faults(
         match definitions.iter().find(|definition| definition.key == *key) {
             None if before.get(key) == Some(value) => {}
             None => faults.push(Fault::unknown_field(pointer)),
-            Some(definition) => faults.extend(
-                fault_of(definition, value).map(|(en, zh)| Fault::new(pointer, "invalid", say(en, zh))),
-            ),
+            Some(definition) => {
+                let code = match value {
+                    Value::String(_) | Value::Null => "invalid",
+                    _ => "wrong_type",
+                };
+                faults.extend(
+                    fault_of(definition, value).map(|(en, zh)| Fault::new(pointer, code, say(en, zh))),
+                );
+            }
         }
     }
     for definition in definitions.iter().filter(|definition| definition.is_required) {
@@ -143,8 +187,9 @@ fn fault_of(definition: &Definition, value: &Value) -> Option<(String, String)> 
             "must be a decimal string with at most four places".to_owned(),
             "必须是最多四位小数的十进制字符串".to_owned(),
         ),
+        // How many places its currency has is asked besides.
         "money" => (
-            decimal(4),
+            decimal(28),
             "must be a decimal string in the record's currency".to_owned(),
             "必须是以记录币种表示的十进制字符串".to_owned(),
         ),

@@ -90,11 +90,9 @@ pub fn normalise(
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
     default_currency(resource, ctx, after);
-    let currency = after
-        .get("currency")
-        .and_then(Value::as_str)
-        .unwrap_or(ctx.currency())
-        .to_owned();
+    let currency = currency_of(ctx, after).to_owned();
+    // An amount that stays is rounded to its currency when it is shown; in another one it could become another amount.
+    let is_same_money = currency == currency_of(ctx, before);
     for member in resource.kept().filter(|member| !member.is_read_only) {
         let Some(value) = after.get(member.name).cloned().filter(|value| !value.is_null()) else {
             clear_derived(resource, member, after);
@@ -115,19 +113,23 @@ pub fn normalise(
                 after.insert(member.name.to_owned(), email.into());
             }
             Kind::Phone if is_new => phone(resource, ctx, member, &value, after, &mut faults, warnings),
-            Kind::Money if is_new => {
-                let places = value
-                    .as_str()
-                    .and_then(money::parse)
-                    .map_or(0, |amount| amount.normalize().scale());
-                if places > money::minor_unit(&currency) {
-                    let en = format!("has more decimal places than {currency} has");
-                    faults.push(Fault::new(
-                        pointer,
-                        "too_precise",
-                        say(en, format!("小数位数超过 {currency} 的最小单位")),
-                    ));
-                }
+            Kind::Money
+                if (is_new || !is_same_money)
+                    && money::is_too_precise(value.as_str().unwrap_or_default(), &currency) =>
+            {
+                faults.push(money::too_precise(pointer, &currency));
+            }
+            Kind::Currency if is_new && currency != ctx.currency() && !money::is_currency(&currency) => {
+                faults.push(money::unknown_currency(pointer));
+            }
+            Kind::Day | Kind::Instant
+                if is_new && value.as_str().is_some_and(|day| day.starts_with("0000")) =>
+            {
+                faults.push(Fault::out_of_range(
+                    pointer,
+                    "must be in the year 1 at least",
+                    "不能早于公元 1 年",
+                ));
             }
             Kind::Tags => {
                 let mut tags = value.as_array().cloned().unwrap_or_default();
@@ -139,6 +141,24 @@ pub fn normalise(
         }
     }
     faults
+}
+
+/// The currency of a record's money: its own, or the company's.
+pub fn currency_of<'a>(ctx: &'a Ctx, record: &'a Map<String, Value>) -> &'a str {
+    let own = record.get("currency").and_then(Value::as_str);
+    own.unwrap_or(ctx.currency())
+}
+
+/// Whether a write would leave every member that is stored as it is.
+pub fn is_unchanged(resource: &Resource, before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
+    let value = |record: &Map<String, Value>, name: &str| record.get(name).cloned().unwrap_or_default();
+    resource.kept().all(|member| {
+        is_same(
+            member.kind,
+            &value(before, member.name),
+            &value(after, member.name),
+        )
+    })
 }
 
 /// An amount without a currency is in the company's.

@@ -12,11 +12,14 @@ pub fn bad_parameters(faults: Vec<Fault>) -> AppError {
         .map(|fault| fault.pointer.trim_start_matches('?'))
         .collect::<Vec<_>>()
         .join(", ");
-    AppError::refuse(
-        Code::BadParameter,
-        say(format!("Look at: {names}"), format!("请检查:{names}")),
-    )
-    .with_faults(faults)
+    let detail = match names.is_empty() {
+        false => say(format!("Look at: {names}"), format!("请检查:{names}")),
+        true => say(
+            "The query string is not percent-encoded UTF-8, or contains NUL",
+            "查询字符串不是合法的百分号编码 UTF-8,或包含 NUL",
+        ),
+    };
+    AppError::refuse(Code::BadParameter, detail).with_faults(faults)
 }
 
 /// The decoded parameters of a query string; NUL and bad encoding are faults.
@@ -26,8 +29,8 @@ pub fn pairs(query: &str, faults: &mut Vec<Fault>) -> Vec<(String, String)> {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         match (decode(name), decode(value)) {
             (Some(name), Some(value)) => pairs.push((name, normal_form(&value))),
-            _ => faults.push(Fault::new(
-                "?",
+            (name, _) => faults.push(Fault::new(
+                format!("?{}", name.unwrap_or_default()),
                 "malformed",
                 say(
                     "is not percent-encoded UTF-8, or contains NUL",

@@ -1,6 +1,7 @@
 //! The writes: create, patch, archive and restore, and what commands save.
 
 use super::checks::prepare;
+use super::find::visible;
 use super::lock::{For, Locked, ended, lock_even_archived, lock_parent};
 use super::write::{Written, write};
 use crate::kernel::ctx::Ctx;
@@ -153,7 +154,23 @@ async fn apply(
     forbidden: Vec<Fault>,
 ) -> AppResult<Written> {
     prepare(tx, ctx, resource, &mut change, forbidden).await?;
+    if is_idle(resource, &change) {
+        return Ok(Written {
+            id: change.id,
+            version,
+            body: visible(resource, ctx, change.before),
+            warnings: change.warnings,
+        });
+    }
     write(tx, ctx, resource, change, Some(version)).await
+}
+
+/// Whether a plain update leaves everything as it is, and says nothing besides: then there is nothing to write and nothing
+/// to tell of.
+fn is_idle(resource: &Resource, change: &Change) -> bool {
+    let is_told = resource.instructions().any(|member| change.was_sent(member.name));
+    let is_plain = change.act == Act::Update && change.verb.is_none() && change.also.is_empty();
+    is_plain && !is_told && rules::is_unchanged(resource, &change.before, &change.after)
 }
 
 /// Archives (`DELETE`) or restores a record.

@@ -30,8 +30,7 @@ pub(super) async fn prepare(
         &mut change.warnings,
     ));
     change.after = after;
-    let has_custom =
-        resource.member("custom").is_some() && (change.act == Act::Create || change.changed("custom"));
+    let has_custom = resource.member("custom").is_some() && custom::is_concerned(ctx, change);
     let (mut conn, mut also): (&AsyncPgConnection, &AsyncPgConnection) = (tx, tx);
     let definitions = has_custom.then(|| custom::definitions(&mut also, ctx.tenant, resource.singular));
     let (references, definitions) = futures::join!(
@@ -39,14 +38,14 @@ pub(super) async fn prepare(
         OptionFuture::from(definitions),
     );
     faults.extend(references?);
+    if let Some(definitions) = definitions.transpose()? {
+        faults.extend(custom::check(tx, ctx, &definitions, change).await?);
+    }
     if !faults.is_empty() {
         return Err(AppError::invalid(faults));
     }
     if change.changed("owner_id") {
         may_assign(ctx, resource, change)?;
-    }
-    if let Some(definitions) = definitions.transpose()? {
-        custom::check(tx, ctx, &definitions, change).await?;
     }
     match resource.hooks.before {
         Some(before) => before(tx, ctx, change).await,

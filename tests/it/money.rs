@@ -1,0 +1,127 @@
+//! Money: amounts and their currencies, wherever they come in.
+
+use crate::support::app::{CREATED, account, company, id};
+use crate::support::make_deals::{advance, criterion, gate};
+use crate::support::make_pipelines::published;
+use serde_json::{Value, json};
+
+fn too_precise(pointer: &str) -> [(String, String); 1] {
+    [(pointer.to_owned(), "too_precise".to_owned())]
+}
+
+#[actix_web::test]
+async fn a_gate_reads_the_amount_in_the_companys_currency() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let document = json!({ "key": "limit", "name": "限额", "stages": [
+        { "key": "a", "name": "甲", "probability": "0.5", "gate": { "kind": "all", "of": [
+            { "kind": "field", "key": "small", "label": "小额", "expression": "amount <= 100000" }
+        ] } },
+        { "key": "b", "name": "乙", "probability": "0.9" }
+    ] });
+    let pipeline = published(admin, document).await;
+    let account_id = account(admin, "示例").await;
+    let body = json!({ "name": "出口", "account_id": account_id, "pipeline_id": pipeline, "amount": "50000", "currency": "USD" });
+    let deal = admin.post("/v1/opportunities", body).await.expect(CREATED);
+
+    let untold = gate(admin, &deal).await;
+    let small = criterion(&untold["tree"], "small").unwrap();
+    assert_eq!(small["state"], "unknown");
+    assert!(small["reason"].as_str().unwrap().contains("USD"), "{small}");
+    assert_eq!(small["call"]["path"], "/v1/exchange-rates");
+    assert_eq!(advance(admin, &deal).await.refused(409), "gate_not_met");
+
+    let rate = json!({ "currency": "USD", "rate_on": "2020-01-01", "rate": "7.1" });
+    let rate = admin.post("/v1/exchange-rates", rate).await.expect(CREATED);
+    let dear = gate(admin, &deal).await;
+    let small = criterion(&dear["tree"], "small").unwrap();
+    assert_eq!(small["state"], "unmet");
+    let values = &small["evidence"]["values"];
+    assert_eq!(
+        *values,
+        json!({ "amount": "50000.00", "currency": "USD", "amount_in_company_currency": "355000.00" })
+    );
+    let path = format!("/v1/exchange-rates/{}", id(&rate));
+    admin.patch(&path, json!({ "rate": "1.5" })).await.expect(200);
+    advance(admin, &deal).await.expect(200);
+}
+
+#[actix_web::test]
+async fn another_currency_never_rounds_an_amount_that_stays() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let body = json!({ "code": "P", "name": "品", "price": "5.55", "cost": "1.25", "currency": "CNY" });
+    let product = admin.post("/v1/products", body).await.expect(CREATED);
+    let path = format!("/v1/products/{}", id(&product));
+    let refused = admin
+        .patch(&path, json!({ "currency": "JPY", "price": "6" }))
+        .await;
+    assert_eq!(refused.faults(), too_precise("/cost"));
+    let whole = json!({ "currency": "JPY", "price": "6", "cost": "1" });
+    assert_eq!(admin.patch(&path, whole).await.expect(200)["price"], "6");
+    let back = admin.patch(&path, json!({ "currency": "CNY" })).await.expect(200);
+    assert_eq!(back["price"], "6.00");
+}
+
+#[actix_web::test]
+async fn amounts_in_own_fields_follow_the_currency_of_their_record() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let field = json!({ "resource": "account", "key": "limit", "label": "额度", "kind": "money" });
+    admin.post("/v1/field-definitions", field).await.expect(CREATED);
+    let refused =
+        json!({ "name": "甲", "owner_id": uuid::Uuid::nil(), "custom": { "limit": "12.3456", "none": 5 } });
+    let mut faults = admin.post("/v1/accounts", refused).await.faults();
+    faults.sort();
+    let expected = [
+        ("/custom/limit", "too_precise"),
+        ("/custom/none", "unknown_field"),
+        ("/owner_id", "not_found"),
+    ];
+    assert_eq!(
+        faults,
+        expected.map(|(at, code)| (at.to_owned(), code.to_owned()))
+    );
+    let wrong = json!({ "name": "甲", "custom": { "limit": 5 } });
+    let wrong = admin.post("/v1/accounts", wrong).await.faults();
+    assert_eq!(wrong, [("/custom/limit".to_owned(), "wrong_type".to_owned())]);
+    let body = json!({ "name": "甲", "custom": { "limit": "12.5" } });
+    let made = admin.post("/v1/accounts", body).await.expect(CREATED);
+    assert_eq!(made["custom"]["limit"], "12.50");
+}
+
+#[actix_web::test]
+async fn only_currencies_of_iso_4217_are_taken_and_rates_only_of_foreign_ones() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let rate =
+        |currency: &str, rate: &str| json!({ "currency": currency, "rate_on": "2024-01-01", "rate": rate });
+    let cases: [(&str, Value, &str, &str); 5] = [
+        (
+            "/v1/products",
+            json!({ "code": "P", "name": "品", "price": "1", "currency": "ZZZ" }),
+            "/currency",
+            "unknown_value",
+        ),
+        (
+            "/v1/exchange-rates",
+            rate("ZZZ", "1"),
+            "/currency",
+            "unknown_value",
+        ),
+        ("/v1/exchange-rates", rate("CNY", "1"), "/currency", "invalid"),
+        ("/v1/exchange-rates", rate("USD", "0"), "/rate", "out_of_range"),
+        (
+            "/v1/accounts",
+            json!({ "name": "甲", "custom": { "x": 1 } }),
+            "/custom/x",
+            "unknown_field",
+        ),
+    ];
+    for (path, body, pointer, code) in cases {
+        let faults = admin.post(path, body.clone()).await.faults();
+        assert_eq!(faults, [(pointer.to_owned(), code.to_owned())], "{path} {body}");
+    }
+    let settings = admin.patch("/v1/company", json!({ "currency": "ZZZ" })).await;
+    assert_eq!(settings.status, 422);
+}
