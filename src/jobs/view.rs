@@ -66,7 +66,7 @@ pub struct JobView {
     /// Rows a second since it began; null before its first chunk.
     #[schema(minimum = 0, example = 940.5)]
     pub rate: Option<f64>,
-    /// How many errors its rows had; `errors` among the links lists them.
+    /// How many errors its rows had, warnings of rows that were taken too; `errors` among the links lists them.
     #[schema(minimum = 0, example = 3)]
     pub error_count: i64,
     /// Whether it is to stop after the chunk that it is at.

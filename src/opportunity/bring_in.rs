@@ -16,8 +16,8 @@ use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
 use crate::pipeline::course::{Course, Step};
 use crate::pipeline::service::{definition, published};
-use crate::platform::db::{Cached, Tx};
-use crate::platform::records::store::{self, For};
+use crate::platform::db::{Cached, Tx, is_outage};
+use crate::platform::records::store::{self, For, Written};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
 use diesel::sql_types::{Bool, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
@@ -58,30 +58,78 @@ struct Goal {
     status: Status,
 }
 
-/// Makes a deal, with its past.
+/// Makes a deal, with its past. `beside` is done as soon as it is there, so that its event tells of that too.
 ///
 /// # Errors
 /// As `store::create`; `forbidden` when it has a past and the caller may not bring such in.
-pub async fn create(tx: &mut Tx, ctx: &Ctx, members: Map<String, Value>, past: &Past) -> AppResult<Uuid> {
+pub async fn create(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    members: Map<String, Value>,
+    past: &Past,
+    beside: impl AsyncFnOnce(&mut Tx, Uuid) -> AppResult<()>,
+) -> AppResult<Written> {
     if past.is_nothing() {
         let made = store::create(tx, ctx, &OPPORTUNITY, None, members.clone()).await?;
         want(tx, ctx, made.id, &members, past).await?;
-        return Ok(made.id);
+        beside(tx, made.id).await?;
+        return Ok(made);
     }
     ctx.require(IMPORT)?;
-    let pipeline = members
-        .get("pipeline_id")
-        .and_then(Value::as_str)
-        .and_then(|id| Uuid::parse_str(id).ok());
-    let definition = published(&mut &**tx, &SUBJECTS, ctx.tenant, pipeline).await?;
+    let definition = published(&mut &**tx, &SUBJECTS, ctx.tenant, pipeline_of(&members)).await?;
+    let wrong = wrongs(ctx, &definition.course, past);
+    if !wrong.is_empty() {
+        return Err(AppError::invalid(wrong));
+    }
     let goal = goal(&definition.course, past, None)?;
     let (entered, closed) = instants(ctx, past, goal.status)?;
     let at = then(ctx, entered);
     let made = store::create(tx, &at, &OPPORTUNITY, None, members.clone()).await?;
     want(tx, &at, made.id, &members, past).await?;
+    beside(tx, made.id).await?;
     tx.flush_events(&at).await?;
     reach(tx, ctx, made.id, &goal, past, (entered, closed)).await?;
-    Ok(made.id)
+    Ok(made)
+}
+
+fn pipeline_of(members: &Map<String, Value>) -> Option<Uuid> {
+    let id = members.get("pipeline_id").and_then(Value::as_str)?;
+    Uuid::parse_str(id).ok()
+}
+
+/// What is wrong with the past of a deal that is to be made, for a row that will be refused anyway: nothing where its
+/// pipeline cannot be told.
+///
+/// # Errors
+/// Database errors.
+pub async fn faults(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    members: &Map<String, Value>,
+    past: &Past,
+) -> AppResult<Vec<Fault>> {
+    if past.is_nothing() {
+        return Ok(Vec::new());
+    }
+    match published(&mut &**tx, &SUBJECTS, ctx.tenant, pipeline_of(members)).await {
+        Ok(definition) => Ok(wrongs(ctx, &definition.course, past)),
+        Err(AppError::Refused(refusal)) if !is_outage(refusal.code) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// All that is wrong with the past of a deal that is to be made. Where its stage is unknown, its days are looked at as
+/// those of a deal that is closed.
+fn wrongs(ctx: &Ctx, course: &Course, past: &Past) -> Vec<Fault> {
+    let goal = goal(course, past, None);
+    let status = goal.as_ref().map_or(Status::Won, |goal| goal.status);
+    let days = instants(ctx, past, status);
+    let end = match status {
+        Status::Lost => ending(status, past).err(),
+        _ => None,
+    };
+    let refusals = [goal.err(), days.err(), end].into_iter().flatten();
+    refusals.flat_map(|error| error.to_refusal().faults).collect()
 }
 
 /// Takes a deal that is open here to where it stood elsewhere; false when it stands there already. Only one that was

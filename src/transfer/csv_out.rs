@@ -14,11 +14,14 @@ pub const MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Errors read at once.
 const PAGE: i64 = 500;
 
+/// With what a cell begins that a spreadsheet may take for a formula.
+pub const RISKY: [char; 10] = [
+    '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
 /// A cell that no spreadsheet takes for a formula. A plain number may begin with its sign.
 pub fn harmless(cell: &str) -> String {
-    let is_risky = cell.starts_with([
-        '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-    ]);
+    let is_risky = cell.starts_with(RISKY);
     let is_number = cell.parse::<rust_decimal::Decimal>().is_ok();
     if is_risky && !is_number {
         format!("'{cell}")

@@ -24,6 +24,8 @@ pub struct Draft {
     pub row: Row,
     pub members: Map<String, Value>,
     pub sought: Vec<Sought>,
+    /// What of it was not found.
+    pub missing: Vec<Sought>,
     /// What the row says beside members, by target.
     pub extras: BTreeMap<String, String>,
     pub faults: Vec<Fault>,
@@ -35,6 +37,7 @@ impl Plan {
         let mut draft = Draft {
             members: Map::new(),
             sought: Vec::new(),
+            missing: Vec::new(),
             extras: BTreeMap::new(),
             faults: row.fault.iter().cloned().collect(),
             row,
@@ -47,7 +50,15 @@ impl Plan {
                 .get(&column.heading)
                 .cloned()
                 .unwrap_or(Value::Null);
-            said.push((column.target.clone(), self.corrected(&column.heading, cell)));
+            let value = self.corrected(&column.heading, cell);
+            let error = value.as_str().filter(|text| SHEET_ERRORS.contains(text));
+            if let Some(error) = error {
+                draft.faults.push(sheet_error(&column.target, error));
+            }
+            said.push((
+                column.target.clone(),
+                if error.is_some() { Value::Null } else { value },
+            ));
         }
         for (target, default) in &self.options.defaults {
             let known = said.iter().position(|(name, _)| name == target);
@@ -255,11 +266,25 @@ fn choice(member: &Member, text: &str) -> String {
     known.map_or_else(|| text.to_owned(), |choice| (*choice).to_owned())
 }
 
+/// What a spreadsheet shows where it could not calculate.
+const SHEET_ERRORS: [&str; 7] = ["#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"];
+
+fn sheet_error(target: &str, error: &str) -> Fault {
+    Fault::new(
+        format!("/{}", target.replace('.', "/")),
+        "spreadsheet_error",
+        say(
+            format!("is {error}, an error of the spreadsheet"),
+            format!("是电子表格的错误值 {error}"),
+        ),
+    )
+}
+
 fn no_number(pointer: &str) -> Fault {
     Fault::new(pointer, "wrong_format", say("is no number", "不是数字"))
 }
 
-fn no_day(pointer: &str) -> Fault {
+pub fn no_day(pointer: &str) -> Fault {
     Fault::new(
         pointer,
         "wrong_format",

@@ -4,6 +4,7 @@ use super::csv_out::{MARK, cell, line};
 use super::files::{self, Whole};
 use super::rights::Rights;
 use super::targets::TransferSubject;
+use super::words::{OwnField, recognise};
 use super::xlsx_out::{self, Archive, has_room};
 use crate::jobs::{self, JobKind, JobRun, Progress, Step};
 use crate::kernel::ctx::Ctx;
@@ -16,13 +17,13 @@ use crate::platform::events::Event;
 use crate::platform::gatekeeper::{Command, Id};
 use crate::platform::records::fields::Fields;
 use crate::platform::records::tree::{Mode, Terms};
-use crate::platform::records::{query, sql::is_masked, store};
+use crate::platform::records::{Resource, custom, query, sql::is_masked, store};
 use crate::platform::reply::Reply;
 use actix_web::{HttpResponse, get, post, web};
 use bytes::Bytes;
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, Text};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -84,7 +85,9 @@ pub struct ExportOptions {
     #[serde(default)]
     #[schema(max_length = 4000, example = "status=new&sort=-created_at")]
     pub filter: String,
-    /// Members, `custom.KEY`, or a member of something referred to (`owner.name`); all members when none is named.
+    /// Members, `custom.KEY`, or a member of something referred to (`owner.name`); all members when none is named. A heading
+    /// that an import would recognise (`客户名称`, the label of a field of your own) stands for what it says, of something
+    /// referred to for its name, and is written as given.
     #[serde(default)]
     #[schema(max_items = 100, example = json!(["id", "name", "owner.name"]))]
     pub columns: Vec<String>,
@@ -96,6 +99,8 @@ pub struct ExportOptions {
 struct Tally {
     /// Set when it begins: what the headings say, every row says.
     columns: Vec<String>,
+    /// What they are called, where that is something else.
+    headings: Vec<String>,
     rights: Rights,
     position: Option<Vec<String>>,
     size: i64,
@@ -111,37 +116,64 @@ struct PageRow {
 }
 
 /// The columns as asked for, or all that the caller may see.
-fn columns(ctx: &Ctx, options: &ExportOptions) -> Vec<String> {
+fn columns(ctx: &Ctx, options: &ExportOptions, fields: &[OwnField]) -> Vec<String> {
     if !options.columns.is_empty() {
-        return options.columns.clone();
+        let named = options.columns.iter();
+        return named
+            .map(|column| meant(options.resource, column, fields).unwrap_or_else(|| column.clone()))
+            .collect();
     }
     let resource = options.resource.resource();
     let seen = resource
         .members
         .iter()
-        .filter(|member| member.sensitive.is_none_or(|permission| ctx.holds(permission)))
-        .filter(|member| !member.is_asked_only);
+        .filter(|member| !member.is_instruction && !member.is_asked_only)
+        .filter(|member| member.sensitive.is_none_or(|permission| ctx.holds(permission)));
     let mut columns = vec!["id".to_owned()];
     columns.extend(seen.map(|member| member.name.to_owned()));
     columns.extend(["created_at", "updated_at"].map(str::to_owned));
     columns
 }
 
-fn faults(options: &ExportOptions) -> Vec<Fault> {
-    let resource = options.resource.resource();
+fn is_column(resource: &Resource, column: &str) -> bool {
     let standing = ["id", "version", "created_at", "updated_at", "archived_at"];
-    let expandable = store::expandable(resource);
-    let is_known = |column: &str| match column.split_once('.') {
+    match column.split_once('.') {
         Some(("custom", _)) => true,
-        Some((relation, _)) => expandable.contains(&relation),
+        Some((relation, _)) => store::expandable(resource).contains(&relation),
         None => {
             let member = resource.member(column);
             standing.contains(&column) || member.is_some_and(|member| !member.is_asked_only)
         }
-    };
+    }
+}
+
+/// What a column that is asked for stands for: itself, or what a heading of that name says.
+fn meant(subject: TransferSubject, column: &str, fields: &[OwnField]) -> Option<String> {
+    let resource = subject.resource();
+    if is_column(resource, column) {
+        return Some(column.to_owned());
+    }
+    let target = recognise(subject, column, fields)?;
+    let relation = resource.member(&target).and_then(store::expand_name);
+    let named = relation.map(|relation| format!("{relation}.name"));
+    let named = named.filter(|column| is_column(resource, column));
+    Some(named.unwrap_or(target)).filter(|column| is_column(resource, column))
+}
+
+async fn own_fields(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    options: &ExportOptions,
+) -> AppResult<Vec<OwnField>> {
+    let resource = options.resource.resource().singular;
+    let definitions = custom::definitions(conn, ctx.tenant, resource).await?;
+    Ok(OwnField::all(&definitions))
+}
+
+fn faults(options: &ExportOptions, fields: &[OwnField]) -> Vec<Fault> {
     let columns = options.columns.iter().enumerate();
     columns
-        .filter(|(_, column)| !is_known(column))
+        .filter(|(_, column)| meant(options.resource, column, fields).is_none())
         .map(|(index, column)| {
             let message = say(format!("{column} is no column"), format!("没有列 {column}"));
             Fault::new(format!("/columns/{index}"), "unknown_value", message)
@@ -156,19 +188,25 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         None => Tally::default(),
     };
     if tally.columns.is_empty() {
-        tally.columns = columns(ctx, &options);
+        let fields = own_fields(&mut &**tx, ctx, &options).await?;
+        tally.columns = columns(ctx, &options, &fields);
+        tally.headings.clone_from(&options.columns);
     }
     let columns = tally.columns.clone();
+    let headings = match tally.headings.is_empty() {
+        true => columns.clone(),
+        false => tally.headings.clone(),
+    };
     tally.rights.note(ctx, options.resource, &columns);
     let mut bytes = Vec::new();
     if run.checkpoint.is_none() {
         let name = format!("{}.{}", options.resource.resource().plural, options.format.name());
         files::begin(tx, ctx, run.id, "export", &name, options.format.name()).await?;
-        bytes.extend(head(options.format, &columns)?);
+        bytes.extend(head(options.format, &headings)?);
     }
     let (records, is_end) = page(tx, ctx, &options, &columns, &mut tally).await?;
     for record in &records {
-        bytes.extend(written(options.format, &columns, record)?);
+        bytes.extend(written(options.format, &columns, &headings, record)?);
     }
     tally.rows += i64::try_from(records.len()).unwrap_or(0);
     files::put(tx, ctx.tenant, run.id, tally.size, &bytes).await?;
@@ -266,11 +304,15 @@ fn head(format: ExportFormat, columns: &[String]) -> AppResult<Vec<u8>> {
     }
 }
 
-fn written(format: ExportFormat, columns: &[String], record: &Map<String, Value>) -> AppResult<Vec<u8>> {
+fn written(
+    format: ExportFormat,
+    columns: &[String],
+    headings: &[String],
+    record: &Map<String, Value>,
+) -> AppResult<Vec<u8>> {
     if format == ExportFormat::Ndjson {
-        let said = columns
-            .iter()
-            .map(|column| (column.clone(), value(record, column).clone()));
+        let columns = headings.iter().zip(columns);
+        let said = columns.map(|(heading, column)| (heading.clone(), value(record, column).clone()));
         let mut bytes = serde_json::to_vec(&said.collect::<Map<_, _>>()).map_err(AppError::internal)?;
         bytes.push(b'\n');
         return Ok(bytes);
@@ -296,7 +338,8 @@ fn written(format: ExportFormat, columns: &[String], record: &Map<String, Value>
 pub async fn create_export(db: web::Data<Db>, command: Command<ExportOptions>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     ctx.require(&input.resource.resource().read_permission())?;
-    let mut wrong = faults(&input);
+    let own = db.read(async |conn| own_fields(conn, &ctx, &input).await);
+    let mut wrong = faults(&input, &own.await?);
     let resource = input.resource.resource();
     let fields = db.read(async |conn| Fields::of(conn, ctx.tenant, &[resource.singular]).await);
     let fields = fields.await?;

@@ -1,23 +1,25 @@
 //! Looking at what would become of files, importing them, and the errors as a file.
 
+use super::brought::Brought;
+use super::draft::Draft;
 use super::files;
-use super::import::{headings, kind_of, layout};
+use super::import::{headings, kind_of, layout, trial};
 use super::options::ImportOptions;
 use super::plan::Plan;
 use super::text::{self, Headings};
-use super::{csv_out, lookup};
+use super::{csv_out, lookup, told};
 use crate::jobs;
-use crate::kernel::ctx::Ctx;
+use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
-use crate::kernel::fault::Fault;
+use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::problem::Code;
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Tx};
 use crate::platform::gatekeeper::{Command, Id};
 use crate::platform::records::custom;
 use crate::platform::reply::Reply;
 use actix_web::{HttpResponse, get, post, web};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 /// Rows that a preview shows.
@@ -58,10 +60,13 @@ pub struct ImportPreviewRow {
     /// The members of the record.
     #[schema(value_type = Object, example = json!({ "name": "科技有限公司", "industry": "信息技术" }))]
     pub members: Map<String, Value>,
+    /// What the import would refuse it for.
     pub faults: Vec<ImportPreviewFault>,
+    /// Of what it would warn, and take it.
+    pub warnings: Vec<ImportPreviewFault>,
 }
 
-/// A fault in the options or in a row.
+/// A fault in the options or in a row, or a warning of it.
 #[derive(Serialize, ToSchema)]
 pub struct ImportPreviewFault {
     #[schema(example = "/next_follow_up_on")]
@@ -74,24 +79,30 @@ pub struct ImportPreviewFault {
 
 /// What would become of a file
 ///
-/// How it was recognised, what each heading says, and the first rows as they would be, with all that is wrong with them.
-/// Nothing is stored. Send the same options to `POST /v1/imports` when you agree.
+/// How it was recognised, what each heading says, and the first rows as they would be, with all that the import would say of
+/// them: they are brought in for real and taken back. Nothing is stored. A row may name another of those shown; one further
+/// down is told as not found, though the import will find it. Where the options themselves are at fault, rows are only read.
+/// Send the same options to `POST /v1/imports` when you agree.
 #[utoipa::path(tag = "jobs", operation_id = "preview_import", security(("bearer" = [])), request_body = ImportOptions, responses((status = 200, body = ImportPreview)))]
 #[post("/v1/imports/preview")]
 pub async fn preview_import(db: web::Data<Db>, command: Command<ImportOptions>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     ctx.require(&input.resource.resource().write_permission())?;
-    let preview = db
-        .snapshot(async |conn| look(&mut &*conn, &ctx, input).await)
-        .await?;
-    Reply::ok(&preview)
+    // As the job would do it, and with nothing to be answered again.
+    let ctx = Ctx {
+        actor_kind: ActorKind::Job,
+        idempotency: None,
+        ..ctx
+    };
+    db.write(&ctx, async |tx| {
+        let preview = look(tx, &ctx, input.clone()).await?;
+        Reply::ok(&preview)
+    })
+    .await
 }
 
-async fn look(
-    conn: &mut &diesel_async::AsyncPgConnection,
-    ctx: &Ctx,
-    options: ImportOptions,
-) -> AppResult<ImportPreview> {
+async fn look(tx: &mut Tx, ctx: &Ctx, options: ImportOptions) -> AppResult<ImportPreview> {
+    let conn = &mut &**tx;
     let subject = options.resource;
     let file = files::find(conn, ctx, "import", options.file_id).await?;
     let layout = layout(&file);
@@ -110,26 +121,32 @@ async fn look(
         .map(|row| plan.draft(row))
         .collect::<Vec<_>>();
     lookup::resolve(conn, ctx, &plan, &mut drafts).await?;
-    let told = |faults: Vec<Fault>| faults.iter().map(|fault| told(ctx, fault)).collect::<Vec<_>>();
+    let said = match faults.is_empty() {
+        true => tried(tx, ctx, &plan, &mut drafts).await?,
+        false => drafts
+            .iter()
+            .map(|draft| (draft.faults.clone(), Vec::new()))
+            .collect(),
+    };
+    let told = |faults: Vec<Fault>| {
+        faults
+            .iter()
+            .map(|fault| in_words(ctx, fault))
+            .collect::<Vec<_>>()
+    };
     let columns = names.iter().map(|heading| ImportPreviewColumn {
         heading: heading.clone(),
         target: plan.target(heading).map(str::to_owned),
     });
-    let rows = drafts.into_iter().map(|draft| {
-        let mut members = draft.members;
-        members.retain(|_, value| !value.is_null());
-        members.extend(
-            draft
-                .extras
-                .into_iter()
-                .map(|(name, text)| (name, Value::String(text))),
-        );
-        ImportPreviewRow {
+    let rows = drafts
+        .iter()
+        .zip(said)
+        .map(|(draft, (faults, warnings))| ImportPreviewRow {
             row: draft.row.number,
-            members,
-            faults: told(draft.faults),
-        }
-    });
+            members: shown(&plan, draft),
+            faults: told(faults),
+            warnings: told(warnings),
+        });
     Ok(ImportPreview {
         encoding: layout.encoding.name().to_owned(),
         columns: columns.collect(),
@@ -144,7 +161,39 @@ async fn look(
     })
 }
 
-fn told(ctx: &Ctx, fault: &Fault) -> ImportPreviewFault {
+/// What the import would say of some rows: their faults, and what it would warn of.
+async fn tried(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    plan: &Plan,
+    drafts: &mut [Draft],
+) -> AppResult<Vec<(Vec<Fault>, Vec<Warning>)>> {
+    let mut brought = Brought::default();
+    for draft in drafts.iter() {
+        brought.note(plan, draft);
+    }
+    brought.excuse(drafts);
+    let outcomes = trial(tx, ctx, plan, drafts).await?;
+    let said = outcomes.into_iter().map(|outcome| match outcome {
+        Ok(done) => (Vec::new(), done.warnings),
+        Err(refusal) => (told::faults(&refusal), Vec::new()),
+    });
+    Ok(said.collect())
+}
+
+/// The members of a draft, and what it says beside them; days as they would be entered.
+fn shown(plan: &Plan, draft: &Draft) -> Map<String, Value> {
+    let mut members = draft.members.clone();
+    members.retain(|_, value| !value.is_null());
+    for (name, text) in &draft.extras {
+        let day = plan.day(text).filter(|_| name.ends_with("_on"));
+        let value = day.map_or_else(|| json!(text), |day| json!(day));
+        members.insert(name.clone(), value);
+    }
+    members
+}
+
+fn in_words(ctx: &Ctx, fault: &Fault) -> ImportPreviewFault {
     ImportPreviewFault {
         pointer: fault.pointer.clone(),
         code: fault.code.to_owned(),
@@ -158,7 +207,11 @@ fn told(ctx: &Ctx, fault: &Fault) -> ImportPreviewFault {
 /// API. Faulty rows are noted and left out, or the first one stops it. With `mode: upsert` a row whose external id is known
 /// changes that record, so that the same file twice makes nothing twice. `dry_run` goes through all rows and keeps
 /// only the errors. What opportunities had behind them elsewhere (`stage`, `entered_on`, `closed_on`) is marked for ever as
-/// brought in, and needs `opportunity.import`. A row's reference to a row further down is found; in a dry run it is not.
+/// brought in, and needs `opportunity.import`. A row's reference to a row further down is found.
+///
+/// The job's `result` counts `created`, `updated`, `unchanged` and `failed` rows, and those taken with a warning (`warned`),
+/// and names up to a hundred columns that were read as nothing (`ignored_columns`). Warnings stand among the job's errors,
+/// with their code (`possible_duplicate`, `phone_not_readable`) and a message that begins with `warning:`.
 #[utoipa::path(tag = "jobs", operation_id = "create_import", security(("bearer" = [])), request_body = ImportOptions, responses((status = 202, description = "The job; its path stands in Location.", body = jobs::JobView)))]
 #[post("/v1/imports")]
 pub async fn create_import(db: web::Data<Db>, command: Command<ImportOptions>) -> AppResult<Reply> {
@@ -194,7 +247,7 @@ pub async fn create_import(db: web::Data<Db>, command: Command<ImportOptions>) -
 
 /// The errors of an import as a file
 ///
-/// CSV in UTF-8: row, heading, value, code, message in English and Chinese, and the row as it came, ready to be corrected and
+/// Warnings among them, known by a message that begins with `warning:`. CSV in UTF-8: row, heading, value, code, message in English and Chinese, and the row as it came, ready to be corrected and
 /// sent in again. Cells that a spreadsheet would take for a formula are made harmless.
 #[utoipa::path(tag = "jobs", operation_id = "download_import_errors", security(("bearer" = [])), responses((status = 200, body = String, content_type = "text/csv", description = "The errors.", example = json!("row,heading,value,code,message,message_zh,original\r\n"))))]
 #[get("/v1/imports/{id}/errors.csv")]

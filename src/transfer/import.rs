@@ -1,18 +1,19 @@
 //! An import as a job: each chunk reads on where the last one ended, and commits with where it ends itself.
 
+use super::brought::{Brought, is_waiting};
 use super::draft::Draft;
 use super::files::{self, File, Window};
 use super::lookup;
 use super::options::{ImportMode, ImportOnError, ImportOptions};
 use super::plan::Plan;
-use super::records::{self, Did, Outcome};
+use super::records::{self, Did, Done, Outcome};
 use super::targets::TransferSubject;
 use super::text::{self, Headings, Layout, Row};
+use super::told;
 use crate::crm::assignment::follow;
 use crate::jobs::{JobKind, JobRun, Progress, RowError, Step};
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult, Refusal};
-use crate::kernel::fault::Fault;
+use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
@@ -52,7 +53,7 @@ const MOST_WAITING: usize = 10_000;
 
 /// A chunk ends after so long: well within a worker's patience, however busy the machine is.
 const ENOUGH: Duration = Duration::from_secs(2);
-/// A chunk has no more errors than so many and those of one more batch.
+/// A chunk has no more errors and warnings than so many and those of one more batch.
 const MOST_ERRORS: usize = 5_000;
 
 /// How many rows are looked at together.
@@ -70,6 +71,7 @@ struct Waiting {
 
 /// Where an import stands between two chunks.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Tally {
     next: i64,
     row: i64,
@@ -79,10 +81,14 @@ struct Tally {
     updated: i64,
     unchanged: i64,
     failed: i64,
+    /// Rows that were taken with a warning.
+    warned: i64,
     stopped_at: Option<i64>,
     waiting: Vec<Waiting>,
     /// How many of them have been tried again since one of them succeeded.
     in_vain: usize,
+    /// Of a dry run: what the rows before would have brought.
+    brought: Brought,
 }
 
 impl Tally {
@@ -95,18 +101,23 @@ impl Tally {
     }
 
     fn count(&mut self, did: &Outcome) {
+        let Ok(Done { did, warnings }) = did else {
+            self.failed += 1;
+            return;
+        };
+        self.warned += i64::from(!warnings.is_empty());
         match did {
-            Ok(Did::Created) => self.created += 1,
-            Ok(Did::Updated) => self.updated += 1,
-            Ok(Did::Unchanged) => self.unchanged += 1,
-            Err(_) => self.failed += 1,
+            Did::Created => self.created += 1,
+            Did::Updated => self.updated += 1,
+            Did::Unchanged => self.unchanged += 1,
         }
     }
 
-    fn result(&self, run: &JobRun, options: &ImportOptions) -> Value {
+    fn result(&self, run: &JobRun, plan: &Plan) -> Value {
         json!({
             "created": self.created, "updated": self.updated, "unchanged": self.unchanged, "failed": self.failed,
-            "stopped_at": self.stopped_at, "dry_run": options.dry_run,
+            "warned": self.warned, "ignored_columns": plan.ignored(&self.headings),
+            "stopped_at": self.stopped_at, "dry_run": plan.options.dry_run,
             "links": { "errors_csv": format!("/v1/imports/{}/errors.csv", run.id) },
         })
     }
@@ -168,9 +179,7 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         let is_retry = tally.is_read;
         let rows = reading.next_rows(tx, ctx, &plan, &mut tally).await?;
         errors.extend(work(tx, ctx, &plan, rows, is_retry, &mut tally).await?);
-        let has_assigned = follow::imported(tx, ctx).await?;
-        tx.flush_events(ctx).await?;
-        if has_assigned {
+        if follow::imported(tx, ctx).await? {
             // Others wait for the lock under which it was done.
             break;
         }
@@ -181,7 +190,7 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         errors,
     };
     if tally.has_ended() {
-        let result = tally.result(run, &plan.options);
+        let result = tally.result(run, &plan);
         let progress = Progress {
             total: Some(progress.done),
             ..progress
@@ -280,6 +289,7 @@ async fn work(
 ) -> AppResult<Vec<RowError>> {
     let mut drafts = rows.into_iter().map(|row| plan.draft(row)).collect::<Vec<_>>();
     lookup::resolve(&mut &**tx, ctx, plan, &mut drafts).await?;
+    tally.brought.excuse(&mut drafts);
     // Those that still wait when all have been tried again for nothing wait for nothing.
     let has_hope = !is_retry || tally.in_vain < tally.waiting.len() + drafts.len();
     let has_room = tally.waiting.len() + drafts.len() <= MOST_WAITING;
@@ -306,24 +316,23 @@ async fn work(
     let mut errors = Vec::new();
     for (draft, did) in drafts.iter().zip(&dids) {
         tally.count(did);
-        if let Err(refusal) = did {
-            errors.extend(row_errors(plan, draft, refusal));
-            if plan.options.on_error == ImportOnError::Stop {
-                tally.stopped_at = Some(draft.row.number);
-                break;
+        match did {
+            Ok(done) => {
+                errors.extend(told::warnings(plan, draft, &done.warnings));
+                if plan.options.dry_run {
+                    tally.brought.note(plan, draft);
+                }
+            }
+            Err(refusal) => {
+                errors.extend(told::errors(plan, draft, refusal));
+                if plan.options.on_error == ImportOnError::Stop {
+                    tally.stopped_at = Some(draft.row.number);
+                    break;
+                }
             }
         }
     }
     Ok(errors)
-}
-
-/// A row whose only fault is that it names a record of its own kind, which may stand further down.
-fn is_waiting(draft: &Draft) -> bool {
-    !draft.faults.is_empty()
-        && draft
-            .faults
-            .iter()
-            .all(|fault| fault.code == "not_found" && fault.pointer == "/parent_id")
 }
 
 /// Does the work; in a dry run does it and takes it back. Where the first fault stops the import, nothing behind it is
@@ -381,30 +390,12 @@ async fn tried(
     Ok((dids, done.is_ok()))
 }
 
-/// A refusal as the errors of a row: one for each fault, with heading, cell and the row as it came.
-fn row_errors(plan: &Plan, draft: &Draft, refusal: &Refusal) -> Vec<RowError> {
-    let whole = Fault::new("", refusal.code.as_str(), refusal.detail.clone());
-    let faults = if refusal.faults.is_empty() {
-        vec![whole]
-    } else {
-        refusal.faults.clone()
-    };
-    let of = |fault: Fault| {
-        let target = fault.pointer.trim_start_matches('/').replace('/', ".");
-        let heading = plan.heading(&target);
-        let cell = heading.and_then(|heading| draft.row.cells.get(heading));
-        RowError {
-            row: Some(draft.row.number),
-            subject: None,
-            pointer: fault.pointer,
-            heading: heading.map(str::to_owned),
-            value: cell.map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned)),
-            code: fault.code.to_owned(),
-            message: fault.message,
-            original: Some(Value::Object(draft.row.cells.clone())),
-        }
-    };
-    faults.into_iter().map(of).collect()
+/// What would become of some drafts: tried, and taken back.
+///
+/// # Errors
+/// Database errors.
+pub async fn trial(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> AppResult<Vec<Outcome>> {
+    Ok(tried(tx, ctx, plan, drafts, |_| false).await?.0)
 }
 
 /// Whether a mode changes what is there.

@@ -79,7 +79,10 @@ pub async fn resolve(
             match found.get(&key).map(|ids| (ids.len(), ids.first())) {
                 Some((1, Some(id))) => put(draft, &sought.target, *id),
                 Some(_) => draft.faults.push(ambiguous(&sought.target)),
-                None => draft.faults.push(Fault::not_found(pointer(&sought.target))),
+                None => {
+                    draft.faults.push(Fault::not_found(pointer(&sought.target)));
+                    draft.missing.push(sought);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 //! UTF-8, every other encoding stays and is read as recognised. An import reads it window by window: each chunk commits with
 //! the place in the file at which the next begins.
 
+mod brought;
 mod csv_out;
 mod draft;
 pub mod export;
@@ -12,12 +13,14 @@ mod http;
 pub mod import;
 mod lookup;
 mod options;
+mod past;
 mod plan;
 mod receive;
 mod records;
 mod rights;
 mod targets;
 mod text;
+mod told;
 mod words;
 mod workbook;
 mod xlsx_out;

@@ -2,10 +2,13 @@
 
 use super::options::{ImportMode, ImportOptions};
 use super::targets::EXTERNAL_ID;
-use super::words::recognise;
+use super::words::{OwnField, recognise};
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
 use crate::platform::records::custom::Definition;
+
+/// Most columns that are told to say nothing.
+const MOST_IGNORED: usize = 100;
 
 /// A column and what it says.
 #[derive(Debug, Clone)]
@@ -30,10 +33,7 @@ impl Plan {
         definitions: Vec<Definition>,
     ) -> (Plan, Vec<Fault>) {
         let mut faults = Vec::new();
-        let fields = definitions
-            .iter()
-            .map(|field| field.key.clone())
-            .collect::<Vec<_>>();
+        let fields = OwnField::all(&definitions);
         let mut columns: Vec<Column> = Vec::new();
         for heading in headings {
             let target = match options.mapping.get(heading) {
@@ -146,6 +146,15 @@ impl Plan {
     pub fn target(&self, heading: &str) -> Option<&str> {
         let column = self.columns.iter().find(|column| column.heading == heading);
         column.map(|column| column.target.as_str())
+    }
+
+    /// Headings that say nothing, though nobody left them out: the first hundred, each shortened.
+    pub fn ignored(&self, headings: &[String]) -> Vec<String> {
+        let is_ignored = |heading: &&String| {
+            self.target(heading).is_none() && !self.options.mapping.contains_key(*heading)
+        };
+        let ignored = headings.iter().filter(is_ignored).take(MOST_IGNORED);
+        ignored.map(|name| name.chars().take(200).collect()).collect()
     }
 
     /// The heading under which a target stands.

@@ -40,12 +40,13 @@ pub struct ImportFile {
     pub id: Uuid,
     #[schema(example = "客户信息收集表.xlsx")]
     pub name: String,
-    /// How it is kept: `csv` or `ndjson`; of a workbook the first sheet is kept as `csv`.
+    /// As what it was sent: `csv`, `ndjson` or `xlsx`.
     #[schema(example = "csv")]
     pub format: String,
     /// In which encoding its text was recognised to be.
     #[schema(example = "gb18030")]
     pub encoding: String,
+    /// Of the file as it was sent.
     #[schema(minimum = 0, example = 730457)]
     pub size_bytes: i64,
 }
@@ -58,7 +59,15 @@ enum Sent {
 }
 
 impl Sent {
-    /// As what it is kept.
+    fn name(self) -> &'static str {
+        match self {
+            Sent::Csv => "csv",
+            Sent::Ndjson => "ndjson",
+            Sent::Workbook => "xlsx",
+        }
+    }
+
+    /// As what it is kept: of a workbook the first sheet, as CSV.
     fn format(self) -> &'static str {
         match self {
             Sent::Ndjson => "ndjson",
@@ -163,6 +172,9 @@ pub async fn create_import_file(
 /// What was found out about a file while it came in.
 struct Taken {
     digest: Vec<u8>,
+    /// How many bytes were sent.
+    arrived: i64,
+    /// How many are kept.
     size: i64,
     encoding: &'static str,
     delimiter: String,
@@ -174,9 +186,9 @@ async fn store(db: &Db, ctx: &Ctx, id: Uuid, name: String, sent: Sent, taken: Ta
     let view = ImportFile {
         id,
         name,
-        format: sent.format().to_owned(),
+        format: sent.name().to_owned(),
         encoding: taken.encoding.to_owned(),
-        size_bytes: taken.size,
+        size_bytes: taken.arrived,
     };
     let mut ctx = ctx.clone();
     if let Some(key) = &mut ctx.idempotency {
@@ -270,7 +282,7 @@ impl<'a> Taker<'a> {
             self.unpack(book).await?;
         }
         self.take(&[], true).await?;
-        self.taken(digest.finalize().to_vec())
+        self.taken(digest.finalize().to_vec(), arrived)
     }
 
     /// Takes the table of a workbook in, as fast as it is stored.
@@ -312,7 +324,7 @@ impl<'a> Taker<'a> {
         Ok(())
     }
 
-    fn taken(self, digest: Vec<u8>) -> AppResult<Taken> {
+    fn taken(self, digest: Vec<u8>, arrived: usize) -> AppResult<Taken> {
         // What a workbook was turned into is known.
         let (encoding, delimiter) = match self.sent {
             Sent::Workbook => (UTF_8, b','),
@@ -324,6 +336,7 @@ impl<'a> Taker<'a> {
         };
         Ok(Taken {
             digest,
+            arrived: i64::try_from(arrived).unwrap_or(i64::MAX),
             size: self.size,
             encoding: encoding.name(),
             delimiter: char::from(delimiter).to_string(),

@@ -4,6 +4,7 @@
 use super::draft::Draft;
 use super::import::changes;
 use super::lookup;
+use super::past;
 use super::plan::Plan;
 use super::targets::{EXTERNAL_ID, TransferSubject};
 use crate::crm::campaigns;
@@ -11,10 +12,8 @@ use crate::crm::duplicates::subject::Subject;
 use crate::crm::resources::CONTACT;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
-use crate::kernel::fault::Fault;
-use crate::kernel::problem::Code;
-use crate::kernel::text::say;
-use crate::opportunity::bring_in::{self, Past, Wanted};
+use crate::kernel::fault::{Fault, Warning};
+use crate::opportunity::bring_in::{self, Past};
 use crate::platform::contract;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
@@ -39,7 +38,14 @@ pub enum Did {
     Unchanged,
 }
 
-pub type Outcome = Result<Did, Box<Refusal>>;
+/// A row that was taken.
+#[derive(Debug, Clone)]
+pub struct Done {
+    pub did: Did,
+    pub warnings: Vec<Warning>,
+}
+
+pub type Outcome = Result<Done, Box<Refusal>>;
 
 /// Whether its rows are records and nothing besides, and need not see each other.
 pub fn is_plain(plan: &Plan) -> bool {
@@ -94,35 +100,64 @@ pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> App
     let forms = forms(plan.options.resource)?;
     let mut known = lookup::existing(&mut &**tx, ctx, plan, drafts).await?;
     let mut outcomes: Vec<Option<Outcome>> = vec![None; drafts.len()];
+    let mut pasts = Vec::with_capacity(drafts.len());
     for (draft, outcome) in drafts.iter().zip(&mut outcomes) {
         let is_known = draft
             .extras
             .get(EXTERNAL_ID)
             .is_some_and(|id| known.contains_key(id));
-        *outcome = refused(plan, forms, draft, is_known).map(Err);
+        let (past, wrong) = past::read(tx, ctx, plan, draft).await?;
+        let mut faults = refused(plan, forms, draft, is_known);
+        if draft.row.fault.is_none() {
+            add(&mut faults, wrong);
+        }
+        if !faults.is_empty() && !is_known && draft.row.fault.is_none() {
+            add(
+                &mut faults,
+                bring_in::faults(tx, ctx, &draft.members, &past).await?,
+            );
+        }
+        *outcome = refusal(faults).map(Err);
+        pasts.push(past);
     }
     if is_plain(plan) {
         bring_many(tx, ctx, plan, drafts, &mut known, &mut outcomes).await?;
     }
-    for (draft, outcome) in drafts.iter().zip(&mut outcomes) {
+    for ((draft, past), outcome) in drafts.iter().zip(&pasts).zip(&mut outcomes) {
         if outcome.is_some() {
             continue;
         }
         let external = draft.extras.get(EXTERNAL_ID);
         let present = external.and_then(|id| known.get(id)).copied();
         let brought = tx
-            .apart(async |tx| bring_one(tx, ctx, plan, draft, present).await)
+            .apart(async |tx| bring_one(tx, ctx, plan, (draft, past), present).await)
             .await?;
         if let (Ok((_, id)), Some(external)) = (&brought, external) {
             known.insert(external.clone(), *id);
         }
-        *outcome = Some(brought.map(|(did, _)| did));
+        *outcome = Some(brought.map(|(done, _)| done));
     }
     Ok(outcomes.into_iter().flatten().collect())
 }
 
+/// Adds the faults of members of which nothing is told yet.
+fn add(faults: &mut Vec<Fault>, more: Vec<Fault>) {
+    for fault in more {
+        if faults.iter().all(|known| known.pointer != fault.pointer) {
+            faults.push(fault);
+        }
+    }
+}
+
+fn refusal(faults: Vec<Fault>) -> Option<Box<Refusal>> {
+    match AppError::invalid(faults) {
+        AppError::Refused(refusal) if !refusal.faults.is_empty() => Some(refusal),
+        _ => None,
+    }
+}
+
 /// What can be seen of a draft's faults without the database, all at once.
-fn refused(plan: &Plan, forms: &Forms, draft: &Draft, is_known: bool) -> Option<Box<Refusal>> {
+fn refused(plan: &Plan, forms: &Forms, draft: &Draft, is_known: bool) -> Vec<Fault> {
     let mut faults = draft.faults.clone();
     let is_new = !(is_known && changes(plan));
     let (form, members) = match is_new {
@@ -149,10 +184,7 @@ fn refused(plan: &Plan, forms: &Forms, draft: &Draft, is_known: bool) -> Option<
     if changes(plan) && !draft.extras.contains_key(EXTERNAL_ID) {
         faults.push(Fault::required("/external_id"));
     }
-    match AppError::invalid(faults) {
-        AppError::Refused(refusal) if !refusal.faults.is_empty() => Some(refusal),
-        _ => None,
-    }
+    faults
 }
 
 fn without_nulls(members: &Map<String, Value>) -> Map<String, Value> {
@@ -210,7 +242,7 @@ async fn bring_many(
                 .collect();
             let made = bulk::create(tx, ctx, resource, sent).await?;
             let named = fresh.iter().zip(&made).filter_map(|((_, draft), made)| {
-                Some((*made.as_ref().ok()?, draft.extras.get(EXTERNAL_ID)?.clone()))
+                Some((made.as_ref().ok()?.0, draft.extras.get(EXTERNAL_ID)?.clone()))
             });
             name(tx, ctx, plan, named.collect()).await?;
             Ok(made)
@@ -220,11 +252,15 @@ async fn bring_many(
         return Ok(());
     };
     for ((index, draft), made) in fresh.into_iter().zip(made) {
-        if let (Ok(id), Some(external)) = (&made, draft.extras.get(EXTERNAL_ID)) {
+        if let (Ok((id, _)), Some(external)) = (&made, draft.extras.get(EXTERNAL_ID)) {
             known.insert(external.clone(), *id);
         }
         if let Some(outcome) = outcomes.get_mut(index) {
-            *outcome = Some(made.map(|_| Did::Created));
+            let done = |(_, warnings)| Done {
+                did: Did::Created,
+                warnings,
+            };
+            *outcome = Some(made.map(done));
         }
     }
     Ok(())
@@ -266,43 +302,41 @@ async fn bring_one(
     tx: &mut Tx,
     ctx: &Ctx,
     plan: &Plan,
-    draft: &Draft,
+    (draft, past): (&Draft, &Past),
     present: Option<Uuid>,
-) -> AppResult<(Did, Uuid)> {
-    let past = match plan.options.resource {
-        TransferSubject::Opportunity => Some(past(tx, ctx, plan, draft).await?),
-        _ => None,
-    };
+) -> AppResult<(Done, Uuid)> {
+    let is_deal = plan.options.resource == TransferSubject::Opportunity;
     if let Some(id) = present {
         if !changes(plan) {
             return Err(AppError::invalid(vec![Fault::duplicate("/external_id")]));
         }
-        let mut did = change(tx, ctx, plan, draft, id).await?;
-        if let Some(past) = &past
-            && bring_in::settle(tx, ctx, id, past).await?
-        {
-            did = Did::Updated;
+        let mut done = change(tx, ctx, plan, draft, id).await?;
+        if is_deal && bring_in::settle(tx, ctx, id, past).await? {
+            done.did = Did::Updated;
         }
-        return Ok((did, id));
+        return Ok((done, id));
     }
     let members = without_nulls(&draft.members);
-    let id = match &past {
-        Some(past) => bring_in::create(tx, ctx, members, past).await?,
-        None => {
-            store::create(tx, ctx, plan.options.resource.resource(), None, members)
-                .await?
-                .id
-        }
+    let external = draft.extras.get(EXTERNAL_ID);
+    let named = async |tx: &mut Tx, id: Uuid| {
+        let named = external.map(|external| (id, external.clone()));
+        name(tx, ctx, plan, named.into_iter().collect()).await
     };
-    if let Some(external) = draft.extras.get(EXTERNAL_ID) {
-        name(tx, ctx, plan, vec![(id, external.clone())]).await?;
-    }
-    contact_of(tx, ctx, plan, draft, id).await?;
-    Ok((Did::Created, id))
+    let made = if is_deal {
+        bring_in::create(tx, ctx, members, past, named).await?
+    } else {
+        let made = store::create(tx, ctx, plan.options.resource.resource(), None, members).await?;
+        named(tx, made.id).await?;
+        made
+    };
+    let mut warnings = made.warnings;
+    warnings.extend(contact_of(tx, ctx, plan, draft, made.id).await?);
+    let did = Did::Created;
+    Ok((Done { did, warnings }, made.id))
 }
 
 /// Changes a record to what the row says, if it says anything new.
-async fn change(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, id: Uuid) -> AppResult<Did> {
+async fn change(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, id: Uuid) -> AppResult<Done> {
     let resource = plan.options.resource.resource();
     let locked = store::lock(tx, ctx, resource, id, For::Write).await?;
     let before = locked.record()?;
@@ -315,10 +349,16 @@ async fn change(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, id: Uuid) ->
         member.is_read_only || rules::is_same(member.kind, old, new)
     });
     if is_same && !names_another_campaign(tx, ctx, &patch, id).await? {
-        return Ok(Did::Unchanged);
+        return Ok(Done {
+            did: Did::Unchanged,
+            warnings: Vec::new(),
+        });
     }
-    store::update(tx, ctx, resource, None, id, patch).await?;
-    Ok(Did::Updated)
+    let warnings = store::update(tx, ctx, resource, None, id, patch).await?.warnings;
+    Ok(Done {
+        did: Did::Updated,
+        warnings,
+    })
 }
 
 async fn names_another_campaign(
@@ -333,10 +373,16 @@ async fn names_another_campaign(
     Ok(campaigns::key_of_lead(tx, ctx, lead).await?.as_deref() != named.as_str())
 }
 
-/// The person that a row of accounts names.
-async fn contact_of(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, account: Uuid) -> AppResult<()> {
+/// The person that a row of accounts names; answers the warnings.
+async fn contact_of(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    plan: &Plan,
+    draft: &Draft,
+    account: Uuid,
+) -> AppResult<Vec<Warning>> {
     if plan.options.resource != TransferSubject::Account || !draft.extras.contains_key("contact.name") {
-        return Ok(());
+        return Ok(Vec::new());
     }
     ctx.require("contact.write")?;
     let mut members = Map::new();
@@ -351,61 +397,23 @@ async fn contact_of(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft, account:
     let form = &forms(TransferSubject::Contact)?.new;
     let checked = input::check(form, &Value::Object(members.clone()));
     let made = match checked {
-        Ok(()) => store::create(tx, ctx, &CONTACT, None, members).await.map(|_| ()),
+        Ok(()) => store::create(tx, ctx, &CONTACT, None, members).await,
         Err(error) => Err(error),
     };
-    made.map_err(|error| match error {
-        AppError::Refused(mut refusal) => {
-            refusal
-                .faults
-                .iter_mut()
-                .for_each(|fault| fault.pointer = format!("/contact{}", fault.pointer));
-            AppError::Refused(refusal)
+    let on_contact = |faults: &mut [Fault]| {
+        for fault in faults {
+            fault.pointer = format!("/contact{}", fault.pointer);
         }
-        other => other,
-    })
-}
-
-/// What a row says of a deal's past; all that is wrong with it at once.
-async fn past(tx: &mut Tx, ctx: &Ctx, plan: &Plan, draft: &Draft) -> AppResult<Past> {
-    let mut faults = Vec::new();
-    let mut day = |target: &str| {
-        let text = draft.extras.get(target)?;
-        let day = plan.day(text);
-        if day.is_none() {
-            let message = say("is no day of the declared form", "不是所声明格式的日期");
-            faults.push(Fault::new(format!("/{target}"), "wrong_format", message));
-        }
-        day
     };
-    let (entered_on, closed_on) = (day("entered_on"), day("closed_on"));
-    let mut past = Past {
-        stage: draft.extras.get("stage").cloned(),
-        entered_on,
-        closed_on,
-        lost_because: draft.extras.get("lost_because").cloned(),
-        ..Past::default()
-    };
-    if let Some(text) = draft.extras.get("loss_reason") {
-        match lookup::one(&mut &**tx, ctx, plan, "loss_reason", text).await? {
-            Ok(id) => past.loss_reason_id = Some(id),
-            Err(fault) => faults.push(fault),
+    match made {
+        Ok(mut made) => {
+            on_contact(&mut made.warnings);
+            Ok(made.warnings)
         }
-    }
-    if let Some(text) = draft.extras.get("product") {
-        match lookup::one(&mut &**tx, ctx, plan, "product", text).await? {
-            Ok(product_id) => {
-                past.product = Some(Wanted {
-                    product_id,
-                    name: text.clone(),
-                })
-            }
-            Err(fault) => faults.push(fault),
+        Err(AppError::Refused(mut refusal)) => {
+            on_contact(&mut refusal.faults);
+            Err(AppError::Refused(refusal))
         }
-    }
-    if faults.is_empty() {
-        Ok(past)
-    } else {
-        Err(AppError::refuse(Code::Invalid, say("faults in the row", "该行有错误")).with_faults(faults))
+        Err(error) => Err(error),
     }
 }

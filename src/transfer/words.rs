@@ -2,6 +2,7 @@
 
 use super::targets::{EXTERNAL_ID, TransferSubject};
 use crate::kernel::text::folded;
+use crate::platform::records::custom::Definition;
 use std::sync::LazyLock;
 
 /// What headings mean, by target, in the languages that they come in. The eleven of the customer information sheet among
@@ -292,24 +293,51 @@ fn all_plain(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| plain(word)).collect()
 }
 
-/// The target that a heading names, if it is known: the member's own name, as exports write it, or one of its words.
-pub fn recognise(subject: TransferSubject, heading: &str, fields: &[String]) -> Option<String> {
+/// A field of the company's own.
+#[derive(Debug, Clone)]
+pub struct OwnField {
+    pub key: String,
+    pub label: String,
+}
+
+impl OwnField {
+    pub fn all(definitions: &[Definition]) -> Vec<OwnField> {
+        let fields = definitions.iter().map(|field| OwnField {
+            key: field.key.clone(),
+            label: field.label.clone(),
+        });
+        fields.collect()
+    }
+}
+
+/// The target that a heading names, if it is known: the member's own name, as exports write it, key or label of a field of
+/// the company's own, or one of the member's words.
+pub fn recognise(subject: TransferSubject, heading: &str, fields: &[OwnField]) -> Option<String> {
     let heading = plain(heading);
     if heading.is_empty() {
         return None;
     }
-    let is_own = |key: &&String| plain(key) == heading || plain(&format!("custom.{key}")) == heading;
-    if let Some(key) = fields.iter().find(is_own) {
-        return Some(format!("custom.{key}"));
+    let is_own = |field: &&OwnField| {
+        let key = &field.key;
+        plain(key) == heading || plain(&format!("custom.{key}")) == heading
+    };
+    if let Some(field) = fields.iter().find(is_own) {
+        return Some(format!("custom.{}", field.key));
     }
     let targets = subject.targets();
+    let named = targets.iter().find(|target| plain(target) == heading);
+    let labelled = || fields.iter().find(|field| plain(&field.label) == heading);
+    if named.is_none()
+        && let Some(field) = labelled()
+    {
+        return Some(format!("custom.{}", field.key));
+    }
     let overridden = PLAIN_OVERRIDES
         .iter()
         .find(|(of, _, words)| *of == subject && words.contains(&heading));
     if let Some((_, target, _)) = overridden {
         return Some((*target).to_owned());
     }
-    let named = targets.iter().find(|target| plain(target) == heading);
     let by_word = || {
         let known = |target: &&&str| {
             let mut words = PLAIN_WORDS.iter();
@@ -416,16 +444,19 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_the_companys_own_is_known_by_its_key() {
-        assert_eq!(
-            recognise(
-                TransferSubject::Lead,
-                "Delivery City",
-                &["delivery_city".to_owned()]
-            )
-            .as_deref(),
-            Some("custom.delivery_city")
-        );
+    fn a_field_of_the_companys_own_is_known_by_its_key_and_its_label() {
+        let own = |label: &str| OwnField {
+            key: "delivery_city".to_owned(),
+            label: label.to_owned(),
+        };
+        let found = |heading: &str, label: &str| recognise(TransferSubject::Lead, heading, &[own(label)]);
+        for heading in ["Delivery City", "送货城市", "custom.delivery_city"] {
+            let target = found(heading, "送货城市");
+            assert_eq!(target.as_deref(), Some("custom.delivery_city"), "{heading}");
+        }
+        // Its label goes before a word that is commonly used, not before a member's own name.
+        assert_eq!(found("城市", "城市").as_deref(), Some("custom.delivery_city"));
+        assert_eq!(found("region", "Region").as_deref(), Some("region"));
         assert_eq!(recognise(TransferSubject::Lead, "whatever", &[]), None);
     }
 }

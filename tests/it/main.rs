@@ -62,6 +62,7 @@ mod sources;
 mod support;
 mod timers;
 mod together;
+mod transfer_answers;
 mod transfer_limits;
 mod transfers;
 mod uniqueness;

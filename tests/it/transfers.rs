@@ -378,6 +378,22 @@ async fn deals_come_in_with_the_history_that_they_had() {
         (&json!("open"), &json!("Unknown"))
     );
     assert_eq!(named("GTX Plus Basic · Isdom")["status"], "lost");
+    // Its making and its id elsewhere are one event, each move brought in is another, and the history is whole.
+    let url = &crate::support::app::server().await.url;
+    let mut found = penstock::check::run(url).await.unwrap();
+    found.retain(|finding| finding.tenant == company.tenant);
+    assert!(found.is_empty(), "{found:#?}");
+    let events = all(admin, &format!("/v1/opportunities/{}/timeline", id(won))).await;
+    let kinds = events.iter().filter_map(|event| event["kind"].as_str());
+    let of_it = kinds.filter(|kind| kind.starts_with("opportunity."));
+    assert_eq!(
+        of_it.collect::<Vec<_>>(),
+        [
+            "opportunity.imported",
+            "opportunity.imported",
+            "opportunity.created"
+        ]
+    );
     // Bringing history in needs a permission of its own.
     account(&agent, "Own").await;
     let mut own = options;

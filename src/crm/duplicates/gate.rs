@@ -21,6 +21,8 @@ use uuid::Uuid;
 
 /// Where a refusal says to which lead a delivery belongs.
 const ATTACH_TO: &str = "attach_to";
+/// The code of the warning that a record may be there already.
+const POSSIBLE: &str = "possible_duplicate";
 /// Most warnings of one write.
 const MOST_WARNINGS: usize = 5;
 
@@ -57,8 +59,8 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
 }
 
 /// [`admit`] for records that are made together, but for those that are refused already: all keys are claimed at once, and
-/// only a record that shares one with another is looked at by itself. Nobody reads the warnings of the others, so what is
-/// only like them is not looked for; where such pairs wait for review, [`queue_new`] does so once all are there.
+/// only a record that shares one with another is looked at by itself. What is only like the others is not looked for; where
+/// such pairs wait for review, [`queue_new`] does so once all are there.
 ///
 /// # Errors
 /// Database errors.
@@ -83,8 +85,10 @@ pub async fn admit_new(
     };
     let mut lacking = keys::claim_new(tx, new).await?;
     let alike = match policy(ctx, resource) {
-        OnDuplicate::Block => keys::alike(tx, new, &lookup::compared_with(resource)).await?,
-        OnDuplicate::Warn | OnDuplicate::Queue | OnDuplicate::Allow => HashSet::new(),
+        OnDuplicate::Block | OnDuplicate::Warn => {
+            keys::alike(tx, new, &lookup::compared_with(resource)).await?
+        }
+        OnDuplicate::Queue | OnDuplicate::Allow => HashSet::new(),
     };
     let subjects = records.into_iter().collect::<HashMap<_, _>>();
     for (change, verdict) in changes.iter_mut().zip(verdicts) {
@@ -99,11 +103,11 @@ pub async fn admit_new(
 }
 
 /// Looks for what is like records that were made together, each other too, where the company's setting lets such pairs wait
-/// for review.
+/// for review, and warns of it.
 ///
 /// # Errors
 /// Database errors.
-pub async fn queue_new(tx: &mut Tx, ctx: &Ctx, resource: &Resource, changes: &[Change]) -> AppResult<()> {
+pub async fn queue_new(tx: &mut Tx, ctx: &Ctx, resource: &Resource, changes: &mut [Change]) -> AppResult<()> {
     if policy(ctx, resource) != OnDuplicate::Queue {
         return Ok(());
     }
@@ -112,6 +116,8 @@ pub async fn queue_new(tx: &mut Tx, ctx: &Ctx, resource: &Resource, changes: &[C
         let mut hits = lookup::hits(&mut &**tx, ctx, resource, Some(change.id), &subject).await?;
         hits.retain(|hit| !tx.has_touched(hit.id));
         reviews::queue(tx, ctx, Named::new(ctx, resource, change.id), &hits).await?;
+        change.warnings.retain(|warning| warning.code != POSSIBLE);
+        warn(resource, change, &hits);
     }
     Ok(())
 }
@@ -328,7 +334,7 @@ pub fn warning(resource: &Resource, hit: &Hit) -> Warning {
     let score = hit.score.value;
     Fault::new(
         Subject::pointer(resource, rule),
-        "possible_duplicate",
+        POSSIBLE,
         say(
             format!("may be the {kind} {name}{id} of {owner} ({score})"),
             format!("可能与{}“{name}”{id}(负责人 {owner})重复({score})", chinese(kind)),

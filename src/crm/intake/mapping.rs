@@ -364,6 +364,7 @@ mod tests {
     fn a_mapping_speaks_only_of_what_a_sender_may_set() {
         let city = Definition {
             key: "city".to_owned(),
+            label: "城市".to_owned(),
             kind: "text".to_owned(),
             choices: None,
             is_required: false,

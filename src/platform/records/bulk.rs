@@ -6,7 +6,7 @@ use super::sql::{self, Bind, Intent, Sql};
 use super::{custom, entry, rules, store};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, Refusal};
-use crate::kernel::fault::Fault;
+use crate::kernel::fault::{Fault, Warning};
 use crate::platform::db::{Tx, is_outage};
 use diesel::QueryableByName;
 use diesel::sql_types::{Text, Uuid as SqlUuid};
@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
-/// What became of one record: its id, or why it was refused.
-pub type Made = Result<Uuid, Box<Refusal>>;
+/// What became of one record: its id and of what its author is warned, or why it was refused.
+pub type Made = Result<(Uuid, Vec<Warning>), Box<Refusal>>;
 
 #[derive(QueryableByName)]
 struct IdRow {
@@ -63,7 +63,7 @@ pub async fn create(
         Some(_) => custom::definitions(&mut &**tx, ctx.tenant, resource.singular).await?,
         None => Vec::new(),
     };
-    let mut outcomes: Vec<Made> = Vec::with_capacity(changes.len());
+    let mut outcomes: Vec<Result<Uuid, Box<Refusal>>> = Vec::with_capacity(changes.len());
     let mut good: Vec<Change> = Vec::with_capacity(changes.len());
     let has_custom = resource.member("custom").is_some();
     for (mut change, mut faults) in changes {
@@ -78,9 +78,17 @@ pub async fn create(
     let refused = refused.filter_map(|(change, verdict)| Some((change.id, verdict.err()?)));
     let mut refused = refused.collect::<HashMap<_, _>>();
     good.retain(|change| !refused.contains_key(&change.id));
-    write(tx, ctx, resource, good).await?;
-    let made = |outcome: Made| outcome.and_then(|id| refused.remove(&id).map_or(Ok(id), Err));
-    Ok(outcomes.into_iter().map(made).collect())
+    write(tx, ctx, resource, &mut good).await?;
+    let warnings = good.into_iter().map(|change| (change.id, change.warnings));
+    let mut warnings = warnings.collect::<HashMap<_, _>>();
+    let mut made = |id: Uuid| match refused.remove(&id) {
+        Some(refusal) => Err(refusal),
+        None => Ok((id, warnings.remove(&id).unwrap_or_default())),
+    };
+    Ok(outcomes
+        .into_iter()
+        .map(|outcome| outcome.and_then(&mut made))
+        .collect())
 }
 
 /// The outcome of a check as a verdict on one record of many: refused, it leaves the others alone. An outage ends it all.
@@ -169,37 +177,32 @@ async fn references(
     Ok(())
 }
 
-async fn write(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    resource: &'static Resource,
-    mut changes: Vec<Change>,
-) -> AppResult<()> {
+async fn write(tx: &mut Tx, ctx: &Ctx, resource: &'static Resource, changes: &mut [Change]) -> AppResult<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    let written: Vec<Row> = insert(ctx, resource, &changes).query().load(&mut **tx).await?;
+    let written: Vec<Row> = insert(ctx, resource, changes).query().load(&mut **tx).await?;
     let mut written = written
         .into_iter()
         .map(|row| (row.id, row.doc))
         .collect::<BTreeMap<_, _>>();
-    for change in &mut changes {
+    for change in &mut *changes {
         let doc = written
             .remove(&change.id)
             .ok_or_else(|| AppError::internal("a row was not written"))?;
         change.after = serde_json::from_str(&doc).map_err(AppError::internal)?;
     }
     if resource.member("custom").is_some() {
-        custom::store(tx, ctx, resource.singular, &changes).await?;
+        custom::store(tx, ctx, resource.singular, changes).await?;
     }
-    for change in &changes {
+    for change in &*changes {
         tx.record(store::event(resource, change));
     }
     if let Some(after) = resource.hooks.after_many {
-        return after(tx, ctx, &mut changes).await;
+        return after(tx, ctx, changes).await;
     }
     if let Some(after) = resource.hooks.after {
-        for change in &mut changes {
+        for change in changes {
             after(tx, ctx, change).await?;
         }
     }

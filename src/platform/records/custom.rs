@@ -21,6 +21,8 @@ pub struct Definition {
     #[diesel(sql_type = Text)]
     pub key: String,
     #[diesel(sql_type = Text)]
+    pub label: String,
+    #[diesel(sql_type = Text)]
     pub kind: String,
     #[diesel(sql_type = Nullable<Array<Text>>)]
     pub choices: Option<Vec<String>>,
@@ -40,7 +42,7 @@ pub async fn definitions(
     resource: &str,
 ) -> AppResult<Vec<Definition>> {
     let query = sql_query(
-        "SELECT key, kind, choices, is_required, is_filterable FROM field_definitions \
+        "SELECT key, label, kind, choices, is_required, is_filterable FROM field_definitions \
          WHERE tenant_id = $1 AND resource = $2 AND archived_at IS NULL ORDER BY key",
     )
     .bind::<SqlUuid, _>(tenant)

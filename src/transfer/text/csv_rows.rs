@@ -5,6 +5,7 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
+use crate::transfer::csv_out::RISKY;
 use crate::transfer::files::Window;
 use csv::ByteRecord;
 use serde_json::{Map, Value};
@@ -138,6 +139,7 @@ fn row(reader: &Reader<'_>, headings: &[String], standing: &Standing, start: i64
     let (texts, mut fault) = reader.texts();
     let mut cells = Map::new();
     for (index, text) in texts.into_iter().enumerate() {
+        let text = as_meant(text);
         let heading = headings.get(index).cloned();
         let heading = heading.unwrap_or_else(|| format!("column {}", index + 1));
         cells.insert(heading, Value::String(text));
@@ -159,6 +161,14 @@ fn row(reader: &Reader<'_>, headings: &[String], standing: &Standing, start: i64
         length: place(standing.end - standing.start),
         cells,
         fault,
+    }
+}
+
+/// A text without the mark that keeps spreadsheets from taking it for a formula, as exports set it.
+fn as_meant(text: String) -> String {
+    match text.strip_prefix('\'') {
+        Some(meant) if meant.starts_with(RISKY) => meant.to_owned(),
+        _ => text,
     }
 }
 
