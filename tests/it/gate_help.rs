@@ -90,7 +90,7 @@ async fn what_a_gate_in_force_names_is_not_archived() {
     ] });
     let pipeline = published(admin, document).await;
     let all = admin
-        .get("/v1/approval-processes?filter[key]=boss_approval")
+        .get("/v1/approval-processes?key=boss_approval")
         .await
         .expect(200);
     let boss = format!("/v1/approval-processes/{}", id(&all["data"][0]));
@@ -144,7 +144,7 @@ async fn a_field_that_an_assignment_rule_reads_is_not_archived() {
     let field = json!({ "resource": "lead", "key": "area", "label": "区域", "kind": "text" });
     let field = admin.post("/v1/field-definitions", field).await.expect(CREATED);
     let rule = json!({
-        "name": "华东", "trigger": "created", "condition": "custom.area == \"华东\"", "strategy": "round_robin",
+        "name": "华东", "position": 10, "trigger": "created", "condition": "custom.area == \"华东\"", "strategy": "round_robin",
         "candidates": [{ "user_id": admin.id }]
     });
     let rule = admin.post("/v1/assignment-rules", rule).await.expect(CREATED);
