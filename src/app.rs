@@ -7,7 +7,7 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::{Db, Tx};
 use crate::platform::document::{self, Tag};
-use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door};
+use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door, preflights};
 use crate::platform::hand_over::HandOver;
 use crate::platform::merging::{Link, Links};
 use crate::platform::records::{self, Resource};
@@ -278,4 +278,5 @@ pub fn service(
     .configure(pages::documentation)
     .wrap(actix_web::middleware::from_fn(front_door))
     .wrap(actix_web::middleware::Compat::new(cors))
+    .wrap(actix_web::middleware::from_fn(preflights))
 }

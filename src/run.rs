@@ -273,7 +273,8 @@ pub struct Bootstrap {
 /// # Errors
 /// When the password is weak or a setting cannot be used.
 pub async fn bootstrap(config: &Config, new: Bootstrap) -> Result<(), Failure> {
-    if let Some((reason, _)) = passwords::weakness(&new.password) {
+    let about = [new.email.as_str(), &new.name, &new.company, &new.slug];
+    if let Some((reason, _)) = passwords::weakness(&new.password, &about) {
         return Err(format!("the password {reason}").into());
     }
     if !crate::kernel::money::is_currency(&new.currency) {

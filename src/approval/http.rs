@@ -254,7 +254,8 @@ async fn add_approver_to_approval_request(
 
 /// Takes a request back
 ///
-/// Only whoever made it, and only while it is pending.
+/// Only whoever made it, and only while it is pending. Once they have been deactivated: whoever owns its subject by then,
+/// or was named as their successor.
 #[utoipa::path(tag = "approvals", operation_id = "withdraw_approval_request", security(("bearer" = ["approval.request"])), request_body = Withdraw,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/withdraw")]
@@ -265,11 +266,16 @@ async fn withdraw_approval_request(
     command: Command<Withdraw>,
 ) -> AppResult<Reply> {
     let Command { ctx, input } = command;
-    let rule = |loaded: &Loaded, setting: Setting<'_>| {
-        let comment = input.comment.clone();
-        Ok(rules::withdraw(&loaded.state, setting, ctx.user, comment)?)
-    };
-    act(&db, &ctx, **subjects, id.0, &rule).await
+    db.write(&ctx, async |tx| {
+        let heir = queries::heir(&mut &**tx, ctx.tenant, id.0).await?;
+        let rule = |loaded: &Loaded, setting: Setting<'_>| {
+            let comment = input.comment.clone();
+            Ok(rules::withdraw(&loaded.state, setting, ctx.user, heir, comment)?)
+        };
+        service::act(tx, &ctx, **subjects, id.0, &rule).await?;
+        shown(&mut &**tx, &ctx, **subjects, id.0).await
+    })
+    .await
 }
 
 /// Says something about a request

@@ -234,6 +234,28 @@ pub(super) async fn pending_that_lack_people(conn: Conn<'_, '_>, tenant: Uuid) -
     Ok(found)
 }
 
+#[derive(QueryableByName)]
+struct Heir {
+    #[diesel(sql_type = SqlUuid)]
+    to_user_id: Uuid,
+}
+
+/// Who took everything over last from whoever made a request: of one who was deactivated, the successor named then.
+pub(super) async fn heir(conn: Conn<'_, '_>, tenant: Uuid, request: Uuid) -> AppResult<Option<Uuid>> {
+    let heir: Option<Heir> = Cached(
+        sql_query(
+            "SELECT h.to_user_id FROM approval_requests r JOIN handovers h ON h.tenant_id = $1 AND h.from_user_id = r.requester_id \
+             WHERE r.tenant_id = $1 AND r.id = $2 ORDER BY h.created_at DESC, h.id DESC LIMIT 1",
+        )
+        .bind::<SqlUuid, _>(tenant)
+        .bind::<SqlUuid, _>(request),
+    )
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(heir.map(|heir| heir.to_user_id))
+}
+
 /// The version of a process that new requests freeze.
 #[derive(QueryableByName, Debug, Clone)]
 pub(super) struct Published {

@@ -20,7 +20,7 @@ pub enum Refusal {
     AlreadyDecided,
     /// They sit in several open steps; which one is meant?
     StepRequired,
-    /// Only the requester withdraws.
+    /// Only the requester withdraws, or, once they have left, whoever succeeds them.
     NotRequester,
     /// The person named may not sit: they requested or own the subject.
     DutiesSeparated,
@@ -76,8 +76,8 @@ impl Refusal {
             ),
             Refusal::NotRequester => refuse(
                 Code::NotYourDecision,
-                "Only whoever made this request can withdraw it",
-                "只有申请人可以撤回该申请",
+                "Only whoever made this request can withdraw it; once they have left, the subject's owner or their successor",
+                "只有申请人可以撤回该申请;申请人离职后,由对象现负责人或其交接人撤回",
             ),
             Refusal::NotDue => refuse(
                 Code::Conflict,

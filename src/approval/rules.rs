@@ -160,7 +160,8 @@ pub fn return_(
     }))
 }
 
-/// The requester takes the request back.
+/// The requester takes the request back; once they have left, whoever owns the subject by now, or took over from them
+/// (`heir`).
 ///
 /// # Errors
 /// [`Refusal::RequestClosed`], [`Refusal::NotRequester`].
@@ -168,9 +169,16 @@ pub fn withdraw(
     state: &State,
     setting: Setting<'_>,
     who: Uuid,
+    heir: Option<Uuid>,
     comment: Option<String>,
 ) -> Result<Outcome, Refusal> {
-    if who != state.parties.requester_id {
+    let Parties {
+        requester_id,
+        owner_id,
+    } = state.parties;
+    let has_left = !setting.people.is_active(requester_id);
+    let is_their_successor = has_left && [owner_id, heir].contains(&Some(who));
+    if who != requester_id && !is_their_successor {
         return Err(Refusal::NotRequester);
     }
     call_off(state, setting, Some(who), comment)

@@ -36,6 +36,8 @@ pub static ACCOUNT: Resource = Resource {
     permission: "account",
     access: Access::Owned {
         assign: "account.write",
+        // It is in the pool: to take it from there is to claim it.
+        unowned: "pool.assign",
     },
     verbs: Verbs::ALL,
     members: &[
@@ -104,6 +106,7 @@ pub static CONTACT: Resource = Resource {
     permission: "contact",
     access: Access::Owned {
         assign: "contact.write",
+        unowned: "contact.write",
     },
     verbs: Verbs::ALL,
     members: &[
@@ -157,6 +160,7 @@ pub static LEAD: Resource = Resource {
     permission: "lead",
     access: Access::Owned {
         assign: "lead.assign",
+        unowned: "lead.assign",
     },
     verbs: Verbs::ALL,
     members: &[

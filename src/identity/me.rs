@@ -5,6 +5,8 @@ use super::rows::JsonRow;
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::permission::{PERMISSIONS, Scope};
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
 use crate::platform::db::{Cached, Db};
 use crate::platform::gatekeeper::{Command, Shared};
 use crate::platform::records::store;
@@ -183,7 +185,9 @@ pub async fn get_me(db: web::Data<Db>, ctx: Ctx) -> AppResult<Reply> {
 
 /// Change oneself
 ///
-/// Name, phone, language, absence and stand-in. Everything else about a user is an administrator's to change.
+/// Name, phone, language, absence and stand-in. Everything else about a user is an administrator's to change. Only the
+/// person themselves, signed in: an API key is refused with 409, whatever its role, since by absence and stand-in it would
+/// send their approvals to somebody else.
 #[utoipa::path(tag = "identity", operation_id = "update_me", security(("bearer" = [])), request_body = MePatch, responses((status = 200, body = Me)))]
 #[patch("/v1/me")]
 pub async fn update_me(
@@ -192,6 +196,15 @@ pub async fn update_me(
     command: Command<Map<String, Value>>,
 ) -> AppResult<Reply> {
     let Command { ctx, input } = command;
+    if ctx.actor_kind == ActorKind::Key {
+        return Err(AppError::refuse(
+            Code::Conflict,
+            say(
+                "A key changes nothing of the person it acts for; sign in as a person",
+                "API 密钥不能更改其所属用户的个人信息,请以个人身份登录",
+            ),
+        ));
+    }
     let over_oneself = over_oneself(&ctx);
     let reply = db
         .write(&ctx, async |tx| {

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod bootstrap;
 pub mod company;
+mod guessable;
 pub mod handing;
 pub mod hooks;
 pub mod leaving;

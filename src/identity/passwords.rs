@@ -1,5 +1,6 @@
 //! Passwords: argon2id, at least 15 characters, the common ones refused, at most four computed at a time.
 
+use super::guessable::is_guessable;
 use crate::kernel::error::{AppError, AppResult};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
@@ -20,8 +21,9 @@ fn argon() -> AppResult<Argon2<'static>> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// Why a password cannot be used; `None` when it can.
-pub fn weakness(password: &str) -> Option<(&'static str, &'static str)> {
+/// Why a password cannot be used; `None` when it can. `about`: what is known of its person, as their name and e-mail
+/// address, of which a password is not made.
+pub fn weakness(password: &str, about: &[&str]) -> Option<(&'static str, &'static str)> {
     let characters = password.chars().count();
     if characters < LEAST_CHARACTERS {
         return Some(("needs at least 15 characters", "至少需要 15 个字符"));
@@ -29,37 +31,8 @@ pub fn weakness(password: &str) -> Option<(&'static str, &'static str)> {
     if characters > MOST_CHARACTERS {
         return Some(("has more than 256 characters", "超过 256 个字符"));
     }
-    let different = password.chars().collect::<std::collections::HashSet<_>>().len();
-    let lower = password.to_lowercase();
-    let is_common = COMMON.iter().any(|common| {
-        lower
-            .replace([' ', '-', '_', '.'], "")
-            .trim_end_matches(|c: char| c.is_ascii_digit() || c == '!')
-            == *common
-            || lower == common.repeat(2)
-    });
-    (different < 5 || is_common).then_some(("is too easy to guess", "过于容易被猜到"))
+    is_guessable(password, about).then_some(("is too easy to guess", "过于容易被猜到"))
 }
-
-/// Stems of common passwords that reach fifteen characters only by padding or repetition.
-const COMMON: &[&str] = &[
-    "password",
-    "passwordpassword",
-    "qwertyuiop",
-    "qwertyuiopasdf",
-    "qwertyuiopasdfgh",
-    "administrator",
-    "adminadminadmin",
-    "letmeinletmein",
-    "welcome",
-    "welcomewelcome",
-    "iloveyouiloveyou",
-    "changemechangeme",
-    "penstock",
-    "salesforce",
-    "woaini",
-    "1qaz2wsx3edc4rfv",
-];
 
 /// Hashes a password, off the async threads.
 ///
@@ -125,10 +98,10 @@ mod tests {
             "aaaaaaaaaaaaaaaaaaaa",
             "Password1234567890!",
         ] {
-            assert!(weakness(weak).is_some(), "{weak}");
+            assert!(weakness(weak, &[]).is_some(), "{weak}");
         }
-        assert!(weakness("correct horse battery staple").is_none());
-        assert!(weakness("十五个以上字符的中文密码没有任何问题").is_none());
+        assert!(weakness("correct horse battery staple", &[]).is_none());
+        assert!(weakness("十五个以上字符的中文密码没有任何问题", &[]).is_none());
     }
 
     #[tokio::test]

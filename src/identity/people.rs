@@ -5,11 +5,12 @@
 
 use super::resources::USER;
 use super::rights;
-use super::sign_in::{store_hash, usable_hash};
+use super::sign_in::{company_words, require_strong, store_hash, usable_hash};
 use super::staffing::people_changed;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
+use crate::kernel::permission::INTEGRATOR;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Db, Tx};
@@ -119,13 +120,17 @@ pub(super) async fn on_person(
 
 /// Make a user
 ///
-/// Nobody gives a role that grants more than they hold themselves.
+/// Nobody gives a role that grants more than they hold themselves, nor `integrator`, which is for API keys.
 #[utoipa::path(tag = "identity", operation_id = "create_user", security(("bearer" = ["user.write"])), request_body = NewUser, responses((status = 201, body = UserBody)))]
 #[post("/v1/users")]
 pub async fn create_user(db: web::Data<Db>, shared: Shared, command: Command<NewUser>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     let hash = match &input.password {
-        Some(password) => Some(usable_hash("/password", password).await?),
+        Some(password) => {
+            let company = company_words(&db, &ctx).await?;
+            let about = [&*input.email, &input.name, &company.name, &company.slug];
+            Some(usable_hash("/password", password, &about).await?)
+        }
         None => None,
     };
     let reply = db
@@ -184,7 +189,15 @@ pub(super) async fn user_reply(
     Ok(Reply::json(status, &record)?.with_version(row.version))
 }
 
-/// The roles named, each of which the caller may give; all that cannot be found are named at once.
+fn only_for_keys(pointer: String) -> Fault {
+    Fault::invalid(
+        pointer,
+        "is a role for API keys only; no person has it",
+        "该角色仅用于 API 密钥,不能授予用户",
+    )
+}
+
+/// The roles named, each of which the caller may give; all that cannot be found, or are for API keys, are named at once.
 async fn roles_to_give(
     tx: &mut Tx,
     ctx: &Ctx,
@@ -202,7 +215,16 @@ async fn roles_to_give(
         .enumerate()
         .filter(|(_, key)| !roles.iter().any(|role| role.key == **key))
         .map(|(index, _)| Fault::not_found(format!("/role_keys/{index}")));
-    let faults = unknown_ids.chain(unknown_keys).collect::<Vec<_>>();
+    let is_for_keys = |role: &rights::Role| role.key == INTEGRATOR;
+    let of_keys = |id: &Uuid| roles.iter().any(|role| role.id == *id && is_for_keys(role));
+    let ids_of_keys = ids.iter().enumerate().filter(|(_, id)| of_keys(id));
+    let keys_of_keys = keys.iter().enumerate().filter(|(_, key)| *key == INTEGRATOR);
+    let of_keys = (ids_of_keys.map(|(index, _)| format!("/role_ids/{index}")))
+        .chain(keys_of_keys.map(|(index, _)| format!("/role_keys/{index}")));
+    let faults = unknown_ids
+        .chain(unknown_keys)
+        .chain(of_keys.map(only_for_keys))
+        .collect::<Vec<_>>();
     if faults.is_empty() {
         Ok(roles)
     } else {
@@ -269,7 +291,8 @@ async fn touch(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<()> {
 /// Set somebody's roles
 ///
 /// Replaces all roles of a user. Nobody changes their own or those of somebody who holds more, nobody gives more than they
-/// hold, and the last active administrator stays one. Felt on the user's next request.
+/// hold, and the last active administrator stays one. `integrator` is for API keys and given to nobody. Felt on the user's
+/// next request.
 #[utoipa::path(tag = "identity", operation_id = "set_user_roles", security(("bearer" = ["user.write"])), request_body = RoleSet, responses((status = 200, body = UserBody)))]
 #[put("/v1/users/{id}/roles")]
 pub async fn set_user_roles(
@@ -316,8 +339,9 @@ pub async fn set_user_password(
 ) -> AppResult<Reply> {
     let Id(id) = id;
     let Command { ctx, input } = command;
-    let hash = usable_hash("/password", &input.password).await?;
-    on_person(&db, &shared, &ctx, id, async |tx, _| {
+    let company = company_words(&db, &ctx).await?;
+    let hash = usable_hash("/password", &input.password, &[&company.name, &company.slug]).await?;
+    on_person(&db, &shared, &ctx, id, async |tx, locked| {
         if id == ctx.user {
             return Err(AppError::refuse(
                 Code::Conflict,
@@ -327,6 +351,10 @@ pub async fn set_user_password(
                 ),
             ));
         }
+        let person = locked.record()?;
+        let said = ["email", "name"].map(|member| person.get(member).and_then(Value::as_str));
+        let about = said.into_iter().flatten().collect::<Vec<_>>();
+        require_strong("/password", &input.password, &about)?;
         store_hash(tx, &ctx, id, &hash).await?;
         user_reply(tx, &ctx, 200, id, &[]).await
     })

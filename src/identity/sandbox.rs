@@ -88,7 +88,10 @@ pub struct SandboxView {
 #[post("/v1/sandboxes")]
 pub async fn create_sandbox(db: web::Data<Db>, command: Command<NewSandbox>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
-    let hash = usable_hash("/administrator/password", &input.administrator.password).await?;
+    let administrator = &input.administrator;
+    let mut about = vec![&*administrator.email, &administrator.name, &input.name];
+    about.extend(input.slug.as_deref());
+    let hash = usable_hash("/administrator/password", &administrator.password, &about).await?;
     db.write(&ctx, async |tx| {
         let new = company_of(tx, &ctx, &input).await?;
         let made = Made::fresh();

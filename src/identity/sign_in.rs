@@ -315,7 +315,10 @@ pub async fn change_password(
         return Err(AppError::invalid(vec![fault]));
     }
     attempt.succeeded();
-    let fresh = usable_hash("/new_password", &input.new_password).await?;
+    let company = company_words(&db, &ctx).await?;
+    let person = &ctx.principal;
+    let about = [&*person.email, &person.name, &company.name, &company.slug];
+    let fresh = usable_hash("/new_password", &input.new_password, &about).await?;
     let reply = db
         .write(&ctx, async |tx| {
             hold_with_password(tx, &ctx, old.as_deref()).await?;
@@ -338,17 +341,46 @@ async fn hash_of(db: &Db, ctx: &Ctx) -> AppResult<Option<String>> {
     .await
 }
 
-/// The hash of a new password.
+/// What a company is called.
+#[derive(QueryableByName)]
+pub struct CompanyWords {
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    #[diesel(sql_type = Text)]
+    pub slug: String,
+}
+
+/// What the caller's company is called: no password is made of that.
+///
+/// # Errors
+/// Database errors.
+pub async fn company_words(db: &Db, ctx: &Ctx) -> AppResult<CompanyWords> {
+    db.read(async |conn| {
+        let query = sql_query("SELECT name, slug FROM tenants WHERE tenant_id = $1");
+        let query = query.bind::<SqlUuid, _>(ctx.tenant);
+        Ok(Cached(query).get_result(conn).await?)
+    })
+    .await
+}
+
+/// The hash of a new password. `about`: what is known of its person.
 ///
 /// # Errors
 /// `invalid` at `pointer` when it is too weak.
-pub async fn usable_hash(pointer: &str, password: &str) -> AppResult<String> {
-    match passwords::weakness(password) {
+pub async fn usable_hash(pointer: &str, password: &str, about: &[&str]) -> AppResult<String> {
+    require_strong(pointer, password, about)?;
+    passwords::hash(password).await
+}
+
+/// # Errors
+/// `invalid` at `pointer` when a password is too weak.
+pub fn require_strong(pointer: &str, password: &str, about: &[&str]) -> AppResult<()> {
+    match passwords::weakness(password, about) {
+        None => Ok(()),
         Some((en, zh)) => {
             let fault = Fault::new(pointer, "weak_password", say(en, zh));
             Err(AppError::invalid(vec![fault]))
         }
-        None => passwords::hash(password).await,
     }
 }
 

@@ -134,6 +134,8 @@ pub struct ShippedRole {
 }
 
 pub const ADMINISTRATOR: &str = "administrator";
+/// Of API keys only: no person has it.
+pub const INTEGRATOR: &str = "integrator";
 
 const CONFIGURATION: &[&str] = &[
     "source.read",
@@ -321,7 +323,7 @@ pub const SHIPPED_ROLES: &[ShippedRole] = &[
         grants: reads_everything,
     },
     ShippedRole {
-        key: "integrator",
+        key: INTEGRATOR,
         name: "Integrator",
         name_zh: "集成",
         description: "For API keys: pushes and reads records, follows the feed",

@@ -65,6 +65,16 @@ pub struct Reopen {
     pub reason: String,
 }
 
+/// Why a lost deal goes on.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// Why, in words; kept with the transition.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 2000, examples("客户恢复了预算"))]
+    pub reason: Option<String>,
+}
+
 /// Who is to drive a deal.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -196,10 +206,16 @@ async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<(Head, store
 ///
 /// A customer came back: a new cycle begins in the first stage of the version now published. A probability set by hand,
 /// ticks, answers and approvals do not carry; the old cycle stays as it ended. Refused while the account is in the pool.
-#[utoipa::path(tag = "opportunities", operation_id = "restart_opportunity", security(("bearer" = ["opportunity.close"])),
+#[utoipa::path(tag = "opportunities", operation_id = "restart_opportunity", security(("bearer" = ["opportunity.close"])), request_body = Option<Restart>,
     responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/restart")]
-pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
+pub async fn restart_opportunity(
+    db: web::Data<Db>,
+    id: Id,
+    command: Command<Option<Restart>>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let reason = input.and_then(|input| input.reason);
     db.write(&ctx, async |tx| {
         let (head, locked) = lock_closed(tx, &ctx, id.0).await?;
         if head.status()? == Status::Won {
@@ -219,6 +235,7 @@ pub async fn restart_opportunity(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResu
         step.to_stage_id = entrance.stage_id;
         step.to_status = Status::Open;
         step.cycle = head.cycle + 1;
+        step.reason = reason.clone();
         step.begins_visit = true;
         let moved = make(tx, &ctx, &head, &locked.record()?, locked.version, step).await?;
         cycles::begin(tx, &ctx, head.id, head.cycle + 1).await?;

@@ -14,6 +14,7 @@ pub static OPPORTUNITY: Resource = Resource {
     permission: "opportunity",
     access: Access::Owned {
         assign: "opportunity.assign",
+        unowned: "opportunity.assign",
     },
     verbs: Verbs::ALL,
     members: &[

@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+use super::request::refuse_stray_body;
 pub use super::request::{Command, Id, Input, path_id, path_number, too_large};
 
 /// How long a request may take in all, in seconds.
@@ -94,7 +95,7 @@ pub async fn front_door(
     let conditions = request.headers().get("if-none-match").cloned();
     let accepts_gzip =
         header(request.headers(), "accept-encoding").is_some_and(|accept| accept.contains("gzip"));
-    let admitted = unless_it_panics(admit(&platform, &request, &asked)).await;
+    let admitted = unless_it_panics(admit(&platform, &mut request, &asked)).await;
     let (pattern, admitted) = admitted.unwrap_or_else(|error| (String::from("other"), Err(error)));
     let response = match admitted {
         Ok(()) => {
@@ -123,6 +124,38 @@ pub async fn front_door(
     }
     visit.note(&platform, &pattern, response.status());
     Ok(if accepts_gzip { zipped(response) } else { response })
+}
+
+/// In front of what answers the preflights of browsers, and so of the front door itself: a preflight that is refused gets a
+/// problem document like any other request.
+///
+/// # Errors
+/// Those of what comes after it.
+pub async fn preflights(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let asked = (request.method() == Method::OPTIONS).then(|| asked(request.headers()));
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    let is_problem = |response: &ServiceResponse<BoxBody>| {
+        let kind = header(response.headers(), "content-type");
+        kind == Some("application/problem+json")
+    };
+    match asked {
+        Some(asked) if response.status().is_client_error() && !is_problem(&response) => {
+            let refusal = AppError::refuse(
+                Code::BadHeader,
+                say(
+                    "Pages of this origin may not call with this method and these headers",
+                    "不允许该来源的网页以此方法和这些请求头调用",
+                ),
+            );
+            let bare = Bare(Arc::new(refusal.to_refusal()));
+            response.response_mut().extensions_mut().insert(bare);
+            Ok(finish(response, &asked))
+        }
+        _ => Ok(response),
+    }
 }
 
 /// A request as figures and access log know it.
@@ -204,17 +237,20 @@ fn is_open_page(path: &str) -> bool {
     path == "/docs" || path.starts_with("/docs/") || path == "/openapi.json" || path == "/"
 }
 
-async fn admit(platform: &Shared, request: &ServiceRequest, asked: &Asked) -> (String, AppResult<()>) {
-    let method = request.method().as_str();
-    let path = request.path();
-    if method == "OPTIONS" || is_open_page(path) {
+async fn admit(platform: &Shared, request: &mut ServiceRequest, asked: &Asked) -> (String, AppResult<()>) {
+    if is_open_page(request.path()) {
         return (String::from("other"), Ok(()));
     }
-    match platform.contract.find(method, path) {
-        Ok(operation) => (
-            operation.template.clone(),
-            admit_to(platform, operation, request, asked).await,
-        ),
+    match platform.contract.find(request.method().as_str(), request.path()) {
+        Ok(operation) => {
+            let mut admitted = admit_to(platform, operation, request, asked).await;
+            if admitted.is_ok() {
+                let limit = Duration::from_secs(REQUEST_SECONDS);
+                let read = within(limit, refuse_stray_body(operation, request)).await;
+                admitted = read.and_then(|read| read);
+            }
+            (operation.template.clone(), admitted)
+        }
         Err(others) if others.is_empty() => (String::from("unknown"), Err(AppError::not_found())),
         Err(others) => (String::from("unknown"), Err(wrong_method(&others))),
     }

@@ -46,6 +46,24 @@ pub fn read(schema: &Validator, body: &[u8]) -> AppResult<Value> {
     }
 }
 
+/// Reads a body where none is taken: what it says would be dropped without a word. An object without members says nothing.
+///
+/// # Errors
+/// `malformed_body`, or `invalid` with every member that it has.
+pub fn read_nothing(body: &[u8]) -> AppResult<()> {
+    let faults = match parse(body)? {
+        Value::Object(members) => (members.keys())
+            .map(|name| Fault::unknown_field(format!("/{}", escaped(name))))
+            .collect(),
+        _ => vec![Fault::invalid("", "takes no body", "不接受请求体")],
+    };
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(AppError::invalid(faults))
+    }
+}
+
 /// The texts that are too long as they were sent, those named already left out.
 fn too_long(schema: &Validator, sent: &Value, named: &[Fault]) -> Vec<Fault> {
     let mut faults = self::faults(schema, sent);

@@ -72,6 +72,14 @@ impl Parameter {
             typed.collect()
         };
         let at = format!("?{}", self.name);
+        // Which of them is meant would be anybody's guess.
+        if !self.is_list && values.len() > 1 {
+            faults.push(Fault::new(
+                at.as_str(),
+                "repeated",
+                say("is given more than once", "不能重复给出"),
+            ));
+        }
         let found = sent.iter().flat_map(|value| input::faults(validator, value));
         faults.extend(found.map(|fault| self.placed(&at, fault)));
     }
@@ -206,6 +214,7 @@ mod tests {
     #[case("limit=%2B5", "?limit", "wrong_type")]
     #[case("limit=007", "?limit", "wrong_type")]
     #[case("limit=", "?limit", "wrong_type")]
+    #[case("limit=1&limit=2", "?limit", "repeated")]
     #[case("archived=yes", "?archived", "wrong_type")]
     #[case("stage_id=x", "?stage_id", "wrong_format")]
     #[case("since=yesterday", "?since", "wrong_format")]

@@ -1,12 +1,13 @@
 //! What handlers take from a request: the terms that the front door found, ids from its path, its validated body.
 
+use super::contract::Operation;
 use super::gatekeeper::{Shared, header};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
-use actix_web::dev::Payload;
+use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::Method;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
@@ -140,6 +141,25 @@ fn body(
         let value = super::input::read(operation.validator()?, &bytes)?;
         Ok((value, bytes))
     }
+}
+
+/// Refuses what the body of a request says whose operation documents none.
+///
+/// # Errors
+/// `malformed_body`, `too_large`; `invalid` naming every member.
+pub(super) async fn refuse_stray_body(operation: &Operation, request: &mut ServiceRequest) -> AppResult<()> {
+    let takes_none = !operation.has_body() && !operation.takes_file && request.method() != Method::GET;
+    let headers = request.headers();
+    let has_body = headers.contains_key("transfer-encoding")
+        || header(headers, "content-length").is_some_and(|length| length != "0");
+    if !takes_none || !has_body {
+        return Ok(());
+    }
+    let bytes = request.extract::<Bytes>().await.map_err(too_large)?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    super::input::read_nothing(&bytes)
 }
 
 fn is_json(request: &HttpRequest) -> bool {

@@ -318,6 +318,38 @@ async fn broken_json_is_400_and_unknown_members_are_422_everywhere() {
 }
 
 #[tokio::test]
+async fn what_a_body_says_where_none_is_taken_is_refused_everywhere() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let send = async |operation: &Operation, body: &'static str| {
+        let request = admin
+            .request(operation.method.clone(), &operation.somewhere())
+            .await;
+        Answer::of(request.header("content-type", "application/json").body(body)).await
+    };
+    for (body, status, fault) in [
+        ("{\"no_such_member\":1}", 422, Some("/no_such_member")),
+        ("[]", 422, Some("")),
+        ("{\"a\":", 400, None),
+    ] {
+        let without_body = operations().into_iter().filter(|operation| {
+            let is_write = operation.method != Method::GET && operation.permission().is_some();
+            is_write && operation.spec.get("requestBody").is_none()
+        });
+        let wrong = each(
+            without_body,
+            async |operation| send(operation, body).await,
+            |_, answer| {
+                let is_named = |pointer| answer.faults().iter().any(|(at, _)| at == pointer);
+                answer.status == status && fault.is_none_or(is_named)
+            },
+        )
+        .await;
+        assert!(wrong.is_empty(), "{body}: {wrong:#?}");
+    }
+}
+
+#[tokio::test]
 async fn nul_in_a_query_or_a_path_is_refused_everywhere() {
     let company = company().await;
     let admin = &company.administrator;
@@ -391,7 +423,7 @@ async fn a_method_that_a_path_does_not_know_is_told_which_it_knows() {
             .or_default()
             .insert(operation.method.to_string());
     }
-    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     for operation in operations() {
         let known = &known[&operation.path];
         for method in methods.iter().filter(|method| !known.contains(**method)) {

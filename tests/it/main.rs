@@ -50,6 +50,7 @@ mod pool_giving;
 mod pool_recycling;
 mod postgres;
 mod postgres_tls;
+mod reach;
 mod reads;
 mod roles;
 mod scoring;

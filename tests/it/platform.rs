@@ -241,12 +241,10 @@ async fn only_the_named_origins_may_call_from_a_browser() {
             .header("access-control-allow-origin"),
         "https://app.example"
     );
-    assert_eq!(
-        preflight("https://evil.example")
-            .await
-            .header("access-control-allow-origin"),
-        ""
-    );
+    let refused = preflight("https://evil.example").await;
+    assert_eq!(refused.header("access-control-allow-origin"), "");
+    assert_eq!(refused.refused(400), "bad_header");
+    assert_eq!(refused.body["request_id"], refused.header("x-request-id"));
     running.stop().await;
 }
 

@@ -175,7 +175,7 @@ fn return_ends_the_request() {
 fn only_the_requester_withdraws_and_only_while_it_is_pending() {
     let mut case = Case::of(vec![step("s", 1, vec![users(&[SUN])])]);
     let taken_back =
-        |who| move |state: &State, setting: Setting<'_>| rules::withdraw(state, setting, who, None);
+        |who| move |state: &State, setting: Setting<'_>| rules::withdraw(state, setting, who, None, None);
     assert_eq!(case.run(taken_back(SUN)), Err(Refusal::NotRequester));
     case.run(taken_back(LI)).unwrap();
     assert_eq!(case.request_state(), Withdrawn);

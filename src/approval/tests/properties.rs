@@ -166,7 +166,7 @@ impl Case {
                 self.run(|state, setting| rules::return_(state, setting, who, step, None))
             }),
             Move::Withdraw(who) => {
-                Some(self.run(|state, setting| rules::withdraw(state, setting, who, None)))
+                Some(self.run(|state, setting| rules::withdraw(state, setting, who, None, None)))
             }
             Move::Lapse => Some(self.run(|state, setting| rules::lapse(state, setting, None, None))),
         };

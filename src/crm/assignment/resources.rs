@@ -111,6 +111,7 @@ pub static USER_ABSENCE: Resource = Resource {
     permission: "absence",
     access: Access::Owned {
         assign: "absence.write",
+        unowned: "absence.write",
     },
     verbs: Verbs::ALL,
     members: &[

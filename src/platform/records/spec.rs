@@ -42,8 +42,12 @@ impl std::fmt::Debug for Resource {
 /// Who sees a record.
 #[derive(Clone, Copy)]
 pub enum Access {
-    /// By `owner_id` and participants. `assign`: the permission that giving it to somebody else needs.
-    Owned { assign: &'static str },
+    /// By `owner_id` and participants. `assign`: the permission that giving it to somebody else needs; `unowned`: the one
+    /// that giving it to somebody needs while nobody owns it.
+    Owned {
+        assign: &'static str,
+        unowned: &'static str,
+    },
     /// Like its parent, named by this column; `closed_sql` over the parent `p` says when its parts no longer change.
     Part {
         parent: &'static Resource,

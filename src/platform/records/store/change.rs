@@ -173,7 +173,7 @@ fn is_idle(resource: &Resource, change: &Change) -> bool {
     is_plain && !is_told && rules::is_unchanged(resource, &change.before, &change.after)
 }
 
-/// Archives (`DELETE`) or restores a record.
+/// Archives (`DELETE`) or restores a record: by the scope of the right to change it, not by taking part in it.
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `stale`, `archived`, `not_archived`.
@@ -186,7 +186,7 @@ pub async fn archive(
     act: Act,
 ) -> AppResult<Written> {
     lock_parent(tx, ctx, resource, parent).await?;
-    let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Write).await?;
+    let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Archive).await?;
     match (act, locked.is_archived) {
         (Act::Archive, true) => return Err(ended(&mut &**tx, ctx, resource, id).await?),
         (Act::Restore, true) => {

@@ -53,9 +53,12 @@ pub(super) async fn prepare(
     }
 }
 
-/// Giving a record to somebody needs the assigner's reach over both its present and its new owner.
+/// Giving a record to somebody needs the assigner's reach over both its present and its new owner; where nobody owns it,
+/// over the new one, by a right to give. The right to change records is none: with it whoever may edit the record, as one
+/// who takes part in it, would take it for themselves, past the pool. It gives what nobody owns only where it reaches
+/// everything.
 pub fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> {
-    let Access::Owned { assign } = resource.access else {
+    let Access::Owned { assign, unowned } = resource.access else {
         return Ok(());
     };
     let new = change.id_of("owner_id");
@@ -68,8 +71,11 @@ pub fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<
         .get("owner_id")
         .and_then(Value::as_str)
         .and_then(|id| Uuid::parse_str(id).ok());
-    let within = match ctx.reach(assign) {
+    let is_unowned = change.act != Act::Create && old.is_none();
+    let permission = if is_unowned { unowned } else { assign };
+    let within = match ctx.reach(permission) {
         Reach::All => true,
+        Reach::Owners(_) if is_unowned && permission == resource.write_permission() => false,
         Reach::Owners(owners) => [old, new]
             .into_iter()
             .flatten()
@@ -79,7 +85,7 @@ pub fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<
     if within {
         Ok(())
     } else {
-        Err(AppError::forbidden(assign))
+        Err(AppError::forbidden(permission))
     }
 }
 

@@ -48,6 +48,8 @@ pub enum For<'a> {
     Write,
     /// An action with a permission of its own.
     Action(&'a str),
+    /// Archiving or restoring it: what taking part in it, even with `edit`, does not give. Parts go with their record.
+    Archive,
     /// Giving it to somebody, by that permission: also what nobody owns, when the caller sees it, or sees it masked in the
     /// pool.
     Assignment(&'a str),
@@ -117,7 +119,11 @@ pub(super) async fn lock_even_archived(
     let seen = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
     let mut readable = seen.clone();
     let (allowed, permission) = match purpose {
-        For::Write => (
+        For::Archive if resource.is_owned() => (
+            sql::action_scope(&mut sql, resource, "t", ctx, &resource.write_permission()),
+            resource.write_permission(),
+        ),
+        For::Write | For::Archive => (
             sql::scope(&mut sql, resource, "t", ctx, Intent::Write),
             resource.write_permission(),
         ),
