@@ -247,7 +247,7 @@ fn repeated(text: &[char], at: usize) -> Vec<usize> {
             .zip(piece)
             .take_while(|(one, other)| one == other)
             .count();
-        let is_cut_short = shared == after.len() && shared > 0;
+        let is_cut_short = shared == after.len() && shared >= LEAST_REPEATED;
         (shared == length || is_cut_short).then_some(shared)
     });
     repeats.collect()

@@ -54,7 +54,7 @@ struct SearchParameters {
     q: String,
     /// Only of this kind; repeatable.
     #[param(inline)]
-    kind: Option<SearchKind>,
+    kind: Option<Vec<SearchKind>>,
     /// Most hits.
     #[param(minimum = 1, maximum = 50, default = 20)]
     limit: Option<i64>,

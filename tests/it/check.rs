@@ -257,7 +257,7 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
         ),
         (
             format!(
-                "UPDATE events SET command_id = (SELECT command_id FROM events WHERE kind = 'opportunity.created'), subject_kind = 'opportunity', subject_id = '{opportunity}' WHERE id = {}",
+                "UPDATE events SET (command_id, occurred_at, recorded_at) = (SELECT command_id, occurred_at, recorded_at FROM events WHERE kind = 'opportunity.created'), subject_kind = 'opportunity', subject_id = '{opportunity}' WHERE id = {}",
                 a_position(3)
             ),
             6,

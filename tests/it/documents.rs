@@ -34,7 +34,13 @@ async fn differing(db: &Db, tenant: Uuid, resource: &'static Resource) -> (i64, 
             .await
             .unwrap_or_else(|error| panic!("{}: {error:?}", resource.singular))
     };
-    let condition = format!("{text} IS DISTINCT FROM {whole}::text");
+    // What only conditions ask for stands in the larger document alone.
+    let asked = resource.members.iter().filter(|member| member.is_asked_only);
+    let asked = asked.map(|member| member.name).collect::<Vec<_>>().join(",");
+    let condition = match asked.as_str() {
+        "" => format!("{text} IS DISTINCT FROM {whole}::text"),
+        asked => format!("{text}::jsonb IS DISTINCT FROM {whole}::jsonb - '{{{asked}}}'::text[]"),
+    };
     (count(&condition).await, count("TRUE").await)
 }
 

@@ -25,7 +25,7 @@ async fn a_gate_reads_the_amount_in_the_companys_currency() {
     let deal = admin.post("/v1/opportunities", body).await.expect(CREATED);
 
     let untold = gate(admin, &deal).await;
-    let small = criterion(&untold["tree"], "small").unwrap();
+    let small = criterion(&untold["gate"]["tree"], "small").unwrap();
     assert_eq!(small["state"], "unknown");
     assert!(small["reason"].as_str().unwrap().contains("USD"), "{small}");
     assert_eq!(small["call"]["path"], "/v1/exchange-rates");
@@ -34,7 +34,7 @@ async fn a_gate_reads_the_amount_in_the_companys_currency() {
     let rate = json!({ "currency": "USD", "rate_on": "2020-01-01", "rate": "7.1" });
     let rate = admin.post("/v1/exchange-rates", rate).await.expect(CREATED);
     let dear = gate(admin, &deal).await;
-    let small = criterion(&dear["tree"], "small").unwrap();
+    let small = criterion(&dear["gate"]["tree"], "small").unwrap();
     assert_eq!(small["state"], "unmet");
     let values = &small["evidence"]["values"];
     assert_eq!(
