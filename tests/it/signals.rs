@@ -10,6 +10,7 @@ use futures::future::join_all;
 use penstock::check;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::slice::from_ref;
 
 async fn make(person: &Person, body: Value) -> String {
     id(&person.post("/v1/leads", body).await.expect(201))
@@ -291,13 +292,13 @@ async fn a_need_without_budget_rests_for_a_reason_and_is_found_again() {
         leads.iter().map(id).collect::<Vec<_>>()
     };
     let broke = "status=nurturing&is_need_confirmed=true&ability_to_pay=none&ability_to_pay=insufficient";
-    assert_eq!(listed(broke).await, [poor.clone()]);
+    assert_eq!(listed(broke).await, from_ref(&poor));
     assert_eq!(
         listed("is_budget_confirmed=true").await,
         [poor.clone(), rich.clone()]
     );
-    assert_eq!(listed("is_budget_confirmed=false").await, [unasked.clone()]);
-    assert_eq!(listed("decision_until_before=2034-07-01").await, [rich.clone()]);
+    assert_eq!(listed("is_budget_confirmed=false").await, from_ref(&unasked));
+    assert_eq!(listed("decision_until_before=2034-07-01").await, from_ref(&rich));
     let tree = json!({ "filter": { "and": [
         { "member": "is_need_confirmed", "eq": true }, { "member": "ability_to_pay", "in": ["none", "insufficient"] } ] } });
     let searched = admin.post("/v1/leads/search", tree).await.expect(200);
@@ -322,7 +323,7 @@ async fn a_need_without_budget_rests_for_a_reason_and_is_found_again() {
     assert_eq!(given_up["nurture_reason"], Value::Null);
     assert_eq!(
         listed("status=disqualified&ability_to_pay=none").await,
-        [poor.clone()]
+        from_ref(&poor)
     );
     let reopened = step(admin, &poor, "reopen", json!({})).await.expect(200);
     assert_eq!(reopened["ability_to_pay"], "none");

@@ -64,10 +64,11 @@ fn options(conditions: &[&Condition], path: &str, facts: &Value) -> Option<Vec<V
         demands.is_empty() || alone
     };
     let present = present.filter(fits).cloned();
-    let untold = demands
-        .is_empty()
-        .then(|| examples(kind, facts))
-        .unwrap_or_default();
+    let untold = if demands.is_empty() {
+        examples(kind, facts)
+    } else {
+        Default::default()
+    };
     Some(present.into_iter().chain(told).chain(untold).collect())
 }
 
