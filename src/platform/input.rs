@@ -251,13 +251,6 @@ pub fn faults(schema: &Validator, value: &Value) -> Vec<Fault> {
     faults
 }
 
-/// Whether it points to one of the company's own fields.
-fn is_own_field(pointer: &str) -> bool {
-    pointer
-        .strip_prefix("/custom/")
-        .is_some_and(|key| !key.contains('/'))
-}
-
 fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     let at = error.instance_path().to_string();
     match error.kind() {
@@ -273,8 +266,6 @@ fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
             let name = property.as_str().unwrap_or_default();
             faults.push(Fault::required(format!("{at}/{}", escaped(name))));
         }
-        // What its definition says, and whether there is one, the store knows: it tells that of values of any type.
-        ValidationErrorKind::Type { .. } if is_own_field(&at) => {}
         ValidationErrorKind::Type { kind } => faults.push(wrong_type(at, error.instance(), kind)),
         ValidationErrorKind::Enum { options } => {
             let allowed = options
