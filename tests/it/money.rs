@@ -70,7 +70,7 @@ async fn amounts_in_own_fields_follow_the_currency_of_their_record() {
     let field = json!({ "resource": "account", "key": "limit", "label": "额度", "kind": "money" });
     admin.post("/v1/field-definitions", field).await.expect(CREATED);
     let refused =
-        json!({ "name": "甲", "owner_id": uuid::Uuid::nil(), "custom": { "limit": "12.3456", "none": 5 } });
+        json!({ "name": "甲", "owner_id": uuid::Uuid::nil(), "custom": { "limit": "12.3456", "none": "5" } });
     let mut faults = admin.post("/v1/accounts", refused).await.faults();
     faults.sort();
     let expected = [
@@ -113,7 +113,7 @@ async fn only_currencies_of_iso_4217_are_taken_and_rates_only_of_foreign_ones() 
         ("/v1/exchange-rates", rate("USD", "0"), "/rate", "out_of_range"),
         (
             "/v1/accounts",
-            json!({ "name": "甲", "custom": { "x": 1 } }),
+            json!({ "name": "甲", "custom": { "x": "1" } }),
             "/custom/x",
             "unknown_field",
         ),
