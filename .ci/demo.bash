@@ -22,6 +22,9 @@ start_demo() {
     demo_log=$target/ci-demo.log
     trap end_demo EXIT
 
+    # Built first, for the time that a server may take to be ready does not include that of its compiler.
+    cargo build --quiet --locked --bin penstock
+
     # With job control the server does not inherit "ignore SIGINT", which a script's background jobs do.
     set -m
     cargo run --quiet --locked -- demo >"$demo_log" 2>&1 </dev/null &
