@@ -118,7 +118,9 @@ async fn place(conn: &mut AsyncPgConnection, lease: &Lease, tenant: Uuid) -> App
         hashes.push(hash.clone());
     }
     sql_query(
-        "WITH placed AS (DELETE FROM event_queue WHERE tenant_id = $1 AND event_id = ANY($3)) \
+        // Joined, since a plan that was kept compares each waiting event with every element of an array, one by one.
+        "WITH placed AS (DELETE FROM event_queue q USING unnest($3) AS n (event_id) \
+         WHERE q.tenant_id = $1 AND q.event_id = n.event_id) \
          INSERT INTO event_positions (tenant_id, seq, event_id, hash) \
          SELECT $1, n.seq, n.event_id, n.hash FROM unnest($2, $3, $4) AS n (seq, event_id, hash)",
     )
