@@ -1,12 +1,15 @@
 //! An import of leads, with dedupe and scoring on, beside `COPY` of the same rows into the same table.
 
+use crate::data::placed;
 use crate::http;
 use crate::server::Server;
 use crate::{Failure, database};
+use actix_web::web::Bytes;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::fmt::{self, Write};
 use std::time::{Duration, Instant};
+use tokio_postgres::Client;
 
 /// Longer than any import of a benchmark takes.
 const MOST_WAITING: Duration = Duration::from_secs(1800);
@@ -19,7 +22,10 @@ const CHARACTERS: &str = "华恒信智联达盛泰宏远新瑞丰嘉鼎众康安
 pub struct Import {
     rows: usize,
     import: Duration,
+    /// `COPY` of the leads.
     copy: Duration,
+    /// `COPY` of all that the import wrote.
+    copy_all: Duration,
     /// Memory of the server afterwards, in megabytes.
     pub resident: f64,
 }
@@ -29,11 +35,15 @@ impl fmt::Display for Import {
         let per_second = |took: Duration| self.rows as f64 / took.as_secs_f64();
         write!(
             f,
-            "Import of {} leads with dedupe and scoring: {:.0} rows/s; `COPY` of the same rows into the same table: {:.0} rows/s; ratio {:.3}. Memory of the server afterwards: {:.0} MB.",
+            "Import of {} leads with dedupe and scoring: {:.0} rows/s. `COPY` of the same leads into the same table: {:.0} rows/s, ratio {:.3}; \
+             `COPY` of all that was written of them (scores, keys, names, search, history): {:.0} leads/s, ratio {:.2}. \
+             Memory of the server afterwards: {:.0} MB.",
             self.rows,
             per_second(self.import),
             per_second(self.copy),
             self.copy.as_secs_f64() / self.import.as_secs_f64(),
+            per_second(self.copy_all),
+            self.copy_all.as_secs_f64() / self.import.as_secs_f64(),
             self.resident
         )
     }
@@ -125,27 +135,72 @@ pub async fn measure(server: &Server, urls: (&str, &str), rows: usize) -> Result
         }
     }
     let import = begun.elapsed();
+    let (copy, copy_all) = copy(urls).await?;
     Ok(Import {
         rows,
         import,
-        copy: copy(urls).await?,
+        copy,
+        copy_all,
         resident: crate::machine::resident_megabytes(server.pid()),
     })
 }
 
-const IMPORTED: &str = "COPY (SELECT * FROM leads WHERE email LIKE 'lead%@import.example') TO STDOUT";
+const LEADS: &str = "SELECT id FROM leads WHERE email LIKE 'lead%@import.example'";
+/// By which version imported leads are scored; copied beforehand, since scores refer to it.
+const REFERRED: [&str; 2] = ["scoring_models", "scoring_model_versions"];
+/// What an import leaves of each lead, and which of a table's rows that are.
+const LEFT: [(&str, &str); 9] = [
+    ("leads", "id IN (LEADS)"),
+    ("lead_scores", "lead_id IN (LEADS)"),
+    ("identity_keys", "record_kind = 'lead' AND record_id IN (LEADS)"),
+    ("identity_names", "record_kind = 'lead' AND record_id IN (LEADS)"),
+    ("search_entries", "record_kind = 'lead' AND record_id IN (LEADS)"),
+    ("events", "subject_kind = 'lead' AND subject_id IN (LEADS)"),
+    ("event_subjects", "event_id IN (EVENTS)"),
+    ("event_payloads", "event_id IN (EVENTS)"),
+    ("event_positions", "event_id IN (EVENTS)"),
+];
 
-/// How long the other database takes for the same rows.
-async fn copy((from, into): (&str, &str)) -> Result<Duration, Failure> {
-    let rows = database::connect(from).await?.copy_out(IMPORTED).await?;
-    let rows = Box::pin(rows).collect::<Vec<_>>().await;
-    let client = database::connect(into).await?;
-    client.batch_execute("CHECKPOINT").await?;
-    let begun = Instant::now();
-    let mut sink = Box::pin(client.copy_in("COPY leads FROM STDIN").await?);
+/// Rows as `COPY` prints them.
+type Rows = Vec<Result<Bytes, tokio_postgres::Error>>;
+
+async fn copy_out(from: &Client, query: &str) -> Result<Rows, Failure> {
+    let rows = from.copy_out(&format!("COPY ({query}) TO STDOUT")).await?;
+    Ok(Box::pin(rows).collect().await)
+}
+
+async fn copy_in(into: &Client, table: &str, rows: Rows) -> Result<(), Failure> {
+    let mut sink = Box::pin(into.copy_in(&format!("COPY {table} FROM STDIN")).await?);
     for row in rows {
         sink.send(row?).await?;
     }
     sink.as_mut().finish().await?;
-    Ok(begun.elapsed())
+    Ok(())
+}
+
+/// How long the other database takes for the same leads, and for all that was written of them.
+async fn copy((from, into): (&str, &str)) -> Result<(Duration, Duration), Failure> {
+    let from = database::connect(from).await?;
+    let into = database::connect(into).await?;
+    placed(&from).await?;
+    for table in REFERRED {
+        let rows = copy_out(&from, &format!("SELECT * FROM {table}")).await?;
+        copy_in(&into, table, rows).await?;
+    }
+    into.batch_execute("CHECKPOINT").await?;
+    let (mut leads, mut all) = (None, Duration::ZERO);
+    for (table, condition) in LEFT {
+        let condition = condition
+            .replace(
+                "EVENTS",
+                "SELECT id FROM events WHERE subject_kind = 'lead' AND subject_id IN (LEADS)",
+            )
+            .replace("LEADS", LEADS);
+        let rows = copy_out(&from, &format!("SELECT * FROM {table} WHERE {condition}")).await?;
+        let begun = Instant::now();
+        copy_in(&into, table, rows).await?;
+        all += begun.elapsed();
+        leads = leads.or(Some(all));
+    }
+    Ok((leads.unwrap_or_default(), all))
 }

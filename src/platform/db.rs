@@ -18,8 +18,10 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{ConnectionError, QueryResult};
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::pooled_connection::deadpool::{Hook, HookError, Object, Pool};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
+};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt;
 use std::collections::BTreeSet;
@@ -72,6 +74,9 @@ impl Db {
             .wait_timeout(Some(Duration::from_secs(5)))
             .create_timeout(Some(Duration::from_secs(5)))
             .runtime(deadpool_runtime())
+            .post_recycle(Hook::async_fn(|connection, metrics| {
+                plan_anew(connection, metrics.recycle_count).boxed()
+            }))
             .build()?;
         Ok(Db {
             pool,
@@ -256,6 +261,17 @@ fn manager(target: Target) -> AsyncDieselConnectionManager<AsyncPgConnection> {
         async move { target.establish().await.map_err(bad_connection) }.boxed()
     });
     AsyncDieselConnectionManager::new_with_config("", config)
+}
+
+/// Forgets a session's plans after 4, 16, 64, … uses. Those that were made while tables were empty take any index for as good
+/// as the right one, above all the ones behind foreign keys, which Postgres makes once and keeps until it has counted the
+/// rows: the first import of a new company would read all that it wrote before, for each row.
+async fn plan_anew(connection: &mut AsyncPgConnection, uses: usize) -> Result<(), HookError> {
+    if uses < 4 || !uses.is_power_of_two() || uses.trailing_zeros() % 2 == 1 {
+        return Ok(());
+    }
+    let done = connection.batch_execute("DISCARD PLANS").await;
+    done.map_err(|error| HookError::Backend(PoolError::QueryError(error)))
 }
 
 fn bad_connection(error: ConnectError) -> ConnectionError {
