@@ -751,6 +751,8 @@ diesel::table! {
         message_en -> Text,
         message_zh -> Text,
         original -> Nullable<Jsonb>,
+        /// The row was taken all the same.
+        is_warning -> Bool,
     }
 }
 

@@ -64,6 +64,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000031_lead_signals",
     "2026-11-22-000032_verifications",
     "2026-11-22-000036_near_names_planned",
+    "2026-11-22-000037_warnings_apart",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.

@@ -65,6 +65,7 @@ pub fn errors(db: web::Data<Db>, tenant: Uuid, job: Uuid) -> impl Stream<Item = 
             let mut head = MARK.to_vec();
             head.extend(line([
                 "row",
+                "severity",
                 "heading",
                 "value",
                 "code",
@@ -95,6 +96,7 @@ fn error_line(english: &JobErrorView, chinese: &str) -> AppResult<Vec<u8>> {
         .unwrap_or_default();
     line([
         row.as_str(),
+        english.severity.into(),
         english.heading.as_deref().unwrap_or(&english.pointer),
         english.value.as_deref().unwrap_or_default(),
         english.code.as_str(),
