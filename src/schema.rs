@@ -1047,6 +1047,8 @@ diesel::table! {
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        /// Keys that several of the records had before, by kind; NULL where the merge did not note them.
+        shared_keys -> Nullable<Jsonb>,
     }
 }
 

@@ -65,6 +65,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000032_verifications",
     "2026-11-22-000036_near_names_planned",
     "2026-11-22-000037_warnings_apart",
+    "2026-11-22-000038_keys_shared_before_a_merge",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.
