@@ -53,8 +53,12 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
     if change.act == Act::Update && present.is_like(&before) {
         return Ok(());
     }
+    let fresh = present.clone().beyond(&before);
+    if change.act == Act::Update && !fresh.keys.is_empty() {
+        // It may have been found by them only, as what goes on for a record with them: now they are its own.
+        keys::release(tx, record, &fresh.keys).await?;
+    }
     let lacking = keys::claim(tx, record, &present).await?;
-    let fresh = present.beyond(&before);
     decide(tx, ctx, resource, change, &fresh, &lacking).await
 }
 
