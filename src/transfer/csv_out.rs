@@ -65,13 +65,13 @@ pub fn errors(db: web::Data<Db>, tenant: Uuid, job: Uuid) -> impl Stream<Item = 
             let mut head = MARK.to_vec();
             head.extend(line([
                 "row",
-                "severity",
                 "heading",
                 "value",
                 "code",
                 "message",
                 "message_zh",
                 "original",
+                "severity",
             ])?);
             return Ok(Some((Bytes::from(head), (db, Some(0)))));
         }
@@ -96,13 +96,13 @@ fn error_line(english: &JobErrorView, chinese: &str) -> AppResult<Vec<u8>> {
         .unwrap_or_default();
     line([
         row.as_str(),
-        english.severity.into(),
         english.heading.as_deref().unwrap_or(&english.pointer),
         english.value.as_deref().unwrap_or_default(),
         english.code.as_str(),
         english.message.as_str(),
         chinese,
         original.as_str(),
+        english.severity.into(),
     ])
 }
 

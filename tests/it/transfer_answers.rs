@@ -58,10 +58,7 @@ async fn rows_that_are_taken_with_a_warning_are_told_and_counted_apart() {
         let path = job["links"]["errors_csv"].as_str().unwrap();
         let text = String::from_utf8(download(admin, path).await).unwrap();
         let mut lines = text.lines().skip(1);
-        assert!(
-            lines.all(|line| line.split(',').nth(1) == Some("warning")),
-            "{text}"
-        );
+        assert!(lines.all(|line| line.ends_with(",warning")), "{text}");
         assert!(!text.contains("warning:") && !text.contains("警告"), "{text}");
         let path = job["links"]["errors"].as_str().unwrap();
         let listed = all(admin, path).await;
@@ -224,7 +221,7 @@ async fn an_export_speaks_the_headings_that_it_is_asked_for_and_holds_no_instruc
         whole.contains("industry") && !whole.contains("override_duplicates"),
         "{whole}"
     );
-    let body = json!({ "resource": "account", "format": "csv", "columns": ["心情", "联系人"] });
+    let body = json!({ "resource": "account", "format": "csv", "columns": ["心情", "contact.mood"] });
     let refused = rep.post("/v1/exports", body).await.faults();
     let pointers = refused.into_iter().map(|fault| fault.0).collect::<Vec<_>>();
     assert_eq!(pointers, ["/columns/0", "/columns/1"]);
