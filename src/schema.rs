@@ -751,6 +751,8 @@ diesel::table! {
         message_en -> Text,
         message_zh -> Text,
         original -> Nullable<Jsonb>,
+        /// The row was taken all the same.
+        is_warning -> Bool,
     }
 }
 
@@ -1045,6 +1047,8 @@ diesel::table! {
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        /// Keys that several of the records had before, by kind; NULL where the merge did not note them.
+        shared_keys -> Nullable<Jsonb>,
     }
 }
 

@@ -230,7 +230,8 @@ fn about(outcome: Result<Outcome, Refusal>, person: &str) -> AppResult<Outcome> 
 /// Asks one more person
 ///
 /// In the step where you have yet to decide; an administrator may do it in any open step of what they neither requested nor
-/// own.
+/// own. It never makes a step easier: where all must approve, the added person must too; where a number of approvals is
+/// needed, it takes one more for each person added; where anybody's decision is enough, theirs is as well.
 #[utoipa::path(tag = "approvals", operation_id = "add_approver_to_approval_request", security(("bearer" = [])), request_body = AddApprover,
     responses((status = 200, description = "The request after it", body = ApprovalRequest)))]
 #[post("/v1/approval-requests/{id}/add-approver")]

@@ -12,7 +12,7 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
-use crate::platform::records::versions;
+use crate::platform::records::{custom, versions};
 use crate::schema::{approval_process_versions, approval_processes, roles, teams};
 use chrono::{DateTime, Utc};
 use diesel::dsl::max;
@@ -305,6 +305,7 @@ pub async fn publish(
     let found = draft(tx, ctx, process, number).await?;
     ctx.if_match(found.version)?;
     let document = read(&found)?;
+    custom::hold(tx, ctx.tenant, &[document.subject_kind.into()]).await?;
     check(tx, ctx, subjects, &document).await?;
     diesel::update(
         v::table

@@ -198,8 +198,8 @@ pub async fn get_job(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<Reply> {
 
 /// What a job could not do
 ///
-/// Row by row, in the order in which it met them; warnings of rows that were taken stand among them, known by a message that
-/// begins with `warning:`. The job goes on past them, unless it was told to stop at the first.
+/// Row by row, in the order in which it met them; warnings of rows that were taken stand among them, known by
+/// their `severity`. The job goes on past them, unless it was told to stop at the first.
 #[utoipa::path(tag = "jobs", operation_id = "list_job_errors", params(ErrorParameters), security(("bearer" = [])), responses((status = 200, body = JobErrorPage)))]
 #[get("/v1/jobs/{id}/errors")]
 pub async fn list_job_errors(

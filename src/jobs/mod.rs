@@ -88,9 +88,11 @@ pub enum Step {
     Done { progress: Progress, result: Value },
 }
 
-/// A row that a job could not do.
+/// A row that a job could not do, or did with a reservation.
 #[derive(Debug, Clone)]
 pub struct RowError {
+    /// Whether the row was taken all the same, and this is only to be known.
+    pub is_warning: bool,
     /// In the file, as a spreadsheet counts; `None` for records that come from no file.
     pub row: Option<i64>,
     /// The record that it is about.
@@ -109,6 +111,7 @@ impl RowError {
     /// An error about a record.
     pub fn of(subject: Uuid, fault: Fault) -> RowError {
         RowError {
+            is_warning: false,
             row: None,
             subject: Some(subject),
             pointer: fault.pointer,

@@ -232,9 +232,9 @@ fn count(errors: &[RowError]) -> i64 {
 }
 
 const INSERT_ERRORS: &str = "\
-INSERT INTO job_errors (tenant_id, job_id, ordinal, row_number, subject_id, pointer, heading, value, code, message_en, message_zh, original) \
+INSERT INTO job_errors (tenant_id, job_id, ordinal, row_number, subject_id, pointer, heading, value, code, message_en, message_zh, original, is_warning) \
 SELECT $1, $2, $3 + e.ordinality, (e.v->>'row')::bigint, (e.v->>'subject')::uuid, e.v->>'pointer', e.v->>'heading', e.v->>'value', \
-    e.v->>'code', e.v->>'en', e.v->>'zh', nullif(e.v->'original', 'null'::jsonb) \
+    e.v->>'code', e.v->>'en', e.v->>'zh', nullif(e.v->'original', 'null'::jsonb), (e.v->>'warning')::boolean \
 FROM jsonb_array_elements($4) WITH ORDINALITY AS e (v, ordinality)";
 
 /// Writes a chunk's errors after those that the job has already.
@@ -248,7 +248,7 @@ pub async fn write_errors(tx: &mut Tx, ctx: &Ctx, run: &JobRun, errors: &[RowErr
             json!({
                 "row": error.row, "subject": error.subject, "pointer": error.pointer, "heading": error.heading,
                 "value": error.value, "code": error.code, "en": error.message.en, "zh": error.message.zh,
-                "original": error.original,
+                "original": error.original, "warning": error.is_warning,
             })
         })
         .collect::<Vec<_>>();
@@ -284,6 +284,8 @@ pub struct ErrorRow {
     pub message_zh: String,
     #[diesel(sql_type = Nullable<Jsonb>)]
     pub original: Option<Value>,
+    #[diesel(sql_type = Bool)]
+    pub is_warning: bool,
 }
 
 /// Errors of a job after a place among them.
@@ -295,7 +297,7 @@ pub async fn errors(
     limit: i64,
 ) -> AppResult<Vec<ErrorRow>> {
     let query = sql_query(
-        "SELECT ordinal, row_number, subject_id, pointer, heading, value, code, message_en, message_zh, original \
+        "SELECT ordinal, row_number, subject_id, pointer, heading, value, code, message_en, message_zh, original, is_warning \
          FROM job_errors WHERE tenant_id = $1 AND job_id = $2 AND ordinal > $3 ORDER BY ordinal LIMIT $4",
     )
     .bind::<SqlUuid, _>(tenant)

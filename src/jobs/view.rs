@@ -66,7 +66,8 @@ pub struct JobView {
     /// Rows a second since it began; null before its first chunk.
     #[schema(minimum = 0, example = 940.5)]
     pub rate: Option<f64>,
-    /// How many errors its rows had, warnings of rows that were taken too; `errors` among the links lists them.
+    /// How many errors its rows had, warnings of rows that were taken too; `errors` among the links lists them, each with its
+    /// `severity`.
     #[schema(minimum = 0, example = 3)]
     pub error_count: i64,
     /// Whether it is to stop after the chunk that it is at.
@@ -102,12 +103,23 @@ pub struct JobPage {
     pub next_cursor: Option<String>,
 }
 
-/// Something that a job could not do.
+/// Whether something was refused, or taken and is to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum JobErrorSeverity {
+    Error,
+    Warning,
+}
+
+/// Something that a job could not do, or did with a reservation.
 #[derive(Serialize, ToSchema)]
 pub struct JobErrorView {
     /// Its place among the job's errors, from 1.
     #[schema(minimum = 1, example = 1)]
     pub ordinal: i64,
+    /// `warning` where the row was taken all the same.
+    pub severity: JobErrorSeverity,
     /// The row of the file, as a spreadsheet counts: the headings are row 1. Null where there is no file.
     #[schema(minimum = 1, example = 17)]
     pub row: Option<i64>,
@@ -197,6 +209,10 @@ impl ErrorRow {
     pub(super) fn view(self, lang: Lang) -> JobErrorView {
         JobErrorView {
             ordinal: self.ordinal,
+            severity: match self.is_warning {
+                true => JobErrorSeverity::Warning,
+                false => JobErrorSeverity::Error,
+            },
             row: self.row_number,
             subject_id: self.subject_id,
             pointer: self.pointer,

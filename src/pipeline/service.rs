@@ -161,6 +161,7 @@ pub async fn publish(
     versions::lock_head(tx, ctx, &PIPELINE, pipeline, For::Action("pipeline.publish")).await?;
     let draft = draft(tx, ctx, pipeline, number).await?;
     let document = draft.document()?;
+    Known::hold(tx, subjects, ctx.tenant).await?;
     let faults = document.faults(&Known::load(&mut &**tx, subjects, ctx.tenant).await?);
     if !faults.is_empty() {
         return Err(not_publishable(faults));

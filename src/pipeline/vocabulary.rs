@@ -3,7 +3,7 @@
 
 use crate::kernel::error::AppResult;
 use crate::kernel::expression::Vocabulary;
-use crate::platform::db::Cached;
+use crate::platform::db::{Cached, Tx};
 use crate::platform::records::Resource;
 use crate::platform::records::custom;
 use crate::platform::records::vocabulary as of;
@@ -59,6 +59,28 @@ impl Known {
                 .collect(),
             processes: processes.into_iter().collect(),
         }
+    }
+
+    /// Keeps what gates may name as it is until the transaction ends: fields first, then processes, as everybody does who
+    /// locks both.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn hold(tx: &mut Tx, subjects: &Subjects, tenant: Uuid) -> AppResult<()> {
+        custom::hold(
+            tx,
+            tenant,
+            &[subjects.account.singular, subjects.opportunity.singular],
+        )
+        .await?;
+        let query = sql_query(
+            "SELECT 1 FROM approval_processes WHERE tenant_id = $1 AND subject_kind = $2 \
+             AND published_number IS NOT NULL AND archived_at IS NULL ORDER BY id FOR SHARE",
+        )
+        .bind::<SqlUuid, _>(tenant)
+        .bind::<Text, _>(subjects.opportunity.singular);
+        Cached(query).execute(&mut **tx).await?;
+        Ok(())
     }
 
     /// What a company has now.

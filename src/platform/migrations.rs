@@ -64,6 +64,8 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000031_lead_signals",
     "2026-11-22-000032_verifications",
     "2026-11-22-000036_near_names_planned",
+    "2026-11-22-000037_warnings_apart",
+    "2026-11-22-000038_keys_shared_before_a_merge",
     "2026-11-22-000039_search_index_pending",
 ];
 

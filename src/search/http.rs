@@ -81,7 +81,8 @@ struct SearchHits {
 /// is the text, one that begins with it, one that contains it, then phones and e-mails, then notes. Where hardly anything is
 /// found, names with a slip in them follow, marked `is_alike`. Of a text that very many records contain, the names that begin
 /// with it and the newest records are judged, not all. Merged records are not found; what they became is. Kinds that you may
-/// not read have no hits.
+/// not read have no hits. There is one page, of at most 50 hits, and none behind it: where `has_more` says that they are not
+/// all, say more of what you look for, or page through a list with `q`.
 #[utoipa::path(tag = "search", operation_id = "search_records", params(SearchParameters), security(("bearer" = [])),
     responses((status = 200, description = "What was found", body = SearchHits)))]
 #[get("/v1/search")]

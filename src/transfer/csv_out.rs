@@ -71,6 +71,7 @@ pub fn errors(db: web::Data<Db>, tenant: Uuid, job: Uuid) -> impl Stream<Item = 
                 "message",
                 "message_zh",
                 "original",
+                "severity",
             ])?);
             return Ok(Some((Bytes::from(head), (db, Some(0)))));
         }
@@ -101,6 +102,7 @@ fn error_line(english: &JobErrorView, chinese: &str) -> AppResult<Vec<u8>> {
         english.message.as_str(),
         chinese,
         original.as_str(),
+        english.severity.into(),
     ])
 }
 

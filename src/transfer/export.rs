@@ -2,6 +2,7 @@
 
 use super::csv_out::{MARK, cell, line};
 use super::files::{self, Whole};
+use super::persons;
 use super::rights::Rights;
 use super::targets::TransferSubject;
 use super::words::{OwnField, recognise};
@@ -87,7 +88,8 @@ pub struct ExportOptions {
     pub filter: String,
     /// Members, `custom.KEY`, or a member of something referred to (`owner.name`); all members when none is named. A heading
     /// that an import would recognise (`客户名称`, the label of a field of your own) stands for what it says, of something
-    /// referred to for its name, and is written as given.
+    /// referred to for its name, and is written as given. Of accounts also `contact.name`, `contact.job_title`,
+    /// `contact.phone` and `contact.email`: their first contact, as far as you may read it.
     #[serde(default)]
     #[schema(max_items = 100, example = json!(["id", "name", "owner.name"]))]
     pub columns: Vec<String>,
@@ -139,7 +141,9 @@ fn is_column(resource: &Resource, column: &str) -> bool {
     let standing = ["id", "version", "created_at", "updated_at", "archived_at"];
     match column.split_once('.') {
         Some(("custom", _)) => true,
-        Some((relation, _)) => store::expandable(resource).contains(&relation),
+        Some((relation, _)) => {
+            store::expandable(resource).contains(&relation) || persons::is_column(resource, column)
+        }
         None => {
             let member = resource.member(column);
             standing.contains(&column) || member.is_some_and(|member| !member.is_asked_only)
@@ -281,6 +285,9 @@ async fn page(
     relations.sort();
     relations.dedup();
     store::expand(&mut &**tx, ctx, resource, &relations, &mut records).await?;
+    if columns.iter().any(|column| persons::is_column(resource, column)) {
+        persons::embed(&mut &**tx, ctx, &mut records).await?;
+    }
     Ok((records, is_end))
 }
 

@@ -211,7 +211,7 @@ fn in_words(ctx: &Ctx, fault: &Fault) -> ImportPreviewFault {
 ///
 /// The job's `result` counts `created`, `updated`, `unchanged` and `failed` rows, and those taken with a warning (`warned`),
 /// and names up to a hundred columns that were read as nothing (`ignored_columns`). Warnings stand among the job's errors,
-/// with their code (`possible_duplicate`, `phone_not_readable`) and a message that begins with `warning:`.
+/// with `severity` `warning` and their code (`possible_duplicate`, `phone_not_readable`).
 #[utoipa::path(tag = "jobs", operation_id = "create_import", security(("bearer" = [])), request_body = ImportOptions, responses((status = 202, description = "The job; its path stands in Location.", body = jobs::JobView)))]
 #[post("/v1/imports")]
 pub async fn create_import(db: web::Data<Db>, command: Command<ImportOptions>) -> AppResult<Reply> {
@@ -247,9 +247,9 @@ pub async fn create_import(db: web::Data<Db>, command: Command<ImportOptions>) -
 
 /// The errors of an import as a file
 ///
-/// Warnings among them, known by a message that begins with `warning:`. CSV in UTF-8: row, heading, value, code, message in English and Chinese, and the row as it came, ready to be corrected and
+/// Warnings among them, known by their `severity`. CSV in UTF-8: row, heading, value, code, message in English and Chinese, the row as it came and `error` or `warning`, ready to be corrected and
 /// sent in again. Cells that a spreadsheet would take for a formula are made harmless.
-#[utoipa::path(tag = "jobs", operation_id = "download_import_errors", security(("bearer" = [])), responses((status = 200, body = String, content_type = "text/csv", description = "The errors.", example = json!("row,heading,value,code,message,message_zh,original\r\n"))))]
+#[utoipa::path(tag = "jobs", operation_id = "download_import_errors", security(("bearer" = [])), responses((status = 200, body = String, content_type = "text/csv", description = "The errors.", example = json!("row,heading,value,code,message,message_zh,original,severity\r\n"))))]
 #[get("/v1/imports/{id}/errors.csv")]
 pub async fn download_import_errors(db: web::Data<Db>, ctx: Ctx, id: Id) -> AppResult<HttpResponse> {
     jobs::require_visible(&db, &ctx, id.0).await?;

@@ -14,6 +14,7 @@ pub mod import;
 mod lookup;
 mod options;
 mod past;
+mod persons;
 mod plan;
 mod receive;
 mod records;

@@ -1,6 +1,8 @@
 //! The rights that an exported file was made with: whoever fetches it later must still have them.
 
+use super::persons;
 use super::targets::TransferSubject;
+use crate::crm::resources::CONTACT;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::permission::{Grants, Scope};
@@ -26,6 +28,10 @@ impl Rights {
         for column in columns {
             match column.split_once('.') {
                 Some(("custom", _)) => {}
+                Some((_, member)) if persons::is_column(resource, column) => {
+                    self.note_one(ctx, &CONTACT.read_permission());
+                    self.note_member(ctx, &CONTACT, member);
+                }
                 Some((relation, member)) => {
                     let Some(target) = target(resource, relation) else {
                         continue;

@@ -5,7 +5,6 @@ use super::plan::Plan;
 use crate::jobs::RowError;
 use crate::kernel::error::Refusal;
 use crate::kernel::fault::{Fault, Warning};
-use crate::kernel::text::say;
 use serde_json::Value;
 
 /// What a refusal says: its faults, or itself where it names none.
@@ -20,30 +19,26 @@ pub fn faults(refusal: &Refusal) -> Vec<Fault> {
 /// A refusal as the errors of a row: one for each fault, with heading, cell and the row as it came.
 pub fn errors(plan: &Plan, draft: &Draft, refusal: &Refusal) -> Vec<RowError> {
     let faults = faults(refusal).into_iter();
-    faults.map(|fault| of_row(plan, draft, fault)).collect()
+    faults.map(|fault| of_row(plan, draft, fault, false)).collect()
 }
 
-/// The warnings of a row that was taken, each known by its first word.
+/// The warnings of a row that was taken.
 pub fn warnings<'a>(
     plan: &'a Plan,
     draft: &'a Draft,
     warnings: &'a [Warning],
 ) -> impl Iterator<Item = RowError> + 'a {
-    warnings.iter().map(|warning| {
-        let mut warning = warning.clone();
-        warning.message = say(
-            format!("warning: {}", warning.message.en),
-            format!("警告:{}", warning.message.zh),
-        );
-        of_row(plan, draft, warning)
-    })
+    warnings
+        .iter()
+        .map(|warning| of_row(plan, draft, warning.clone(), true))
 }
 
-fn of_row(plan: &Plan, draft: &Draft, fault: Fault) -> RowError {
+fn of_row(plan: &Plan, draft: &Draft, fault: Fault, is_warning: bool) -> RowError {
     let target = fault.pointer.trim_start_matches('/').replace('/', ".");
     let heading = plan.heading(&target);
     let cell = heading.and_then(|heading| draft.row.cells.get(heading));
     RowError {
+        is_warning,
         row: Some(draft.row.number),
         subject: None,
         pointer: fault.pointer,

@@ -14,6 +14,7 @@ mod approval_processes;
 mod approval_reading;
 mod approvals;
 mod architecture;
+mod archiving_meanwhile;
 mod assignment;
 mod batch;
 mod calendar;

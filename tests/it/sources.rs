@@ -344,6 +344,13 @@ async fn a_draft_is_tried_on_a_sample_and_says_where_each_member_comes_from() {
     let lacking = admin.post(&path, strict).await.expect(200);
     assert_eq!(lacking["errors"][0]["pointer"], "/email");
     assert_eq!(lacking["origins"][0]["member"], "name");
+    let mut both = draft.clone();
+    both["mapping"]["phone"] = json!({ "constant": "139" });
+    both["mapping"]["name"] = json!({ "pointer": "/nobody" });
+    let both = admin.post(&path, both).await.expect(200);
+    assert_eq!(both["errors"][0]["pointer"], "/name");
+    assert_eq!(both["warnings"][0]["code"], "phone_not_readable");
+    assert_eq!(both["warnings"].as_array().unwrap().len(), 1);
     let mut odd = draft;
     odd["required_members"] = json!(["colour"]);
     assert_eq!(admin.post(&path, odd).await.faults()[0].0, "/required_members/0");

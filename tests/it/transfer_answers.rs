@@ -58,11 +58,32 @@ async fn rows_that_are_taken_with_a_warning_are_told_and_counted_apart() {
         let path = job["links"]["errors_csv"].as_str().unwrap();
         let text = String::from_utf8(download(admin, path).await).unwrap();
         let mut lines = text.lines().skip(1);
+        assert!(lines.all(|line| line.ends_with(",warning")), "{text}");
+        assert!(!text.contains("warning:") && !text.contains("警告"), "{text}");
+        let path = job["links"]["errors"].as_str().unwrap();
+        let listed = all(admin, path).await;
         assert!(
-            lines.all(|line| line.contains("warning: ") && line.contains("警告:")),
-            "{text}"
+            listed.iter().all(|error| error["severity"] == "warning"),
+            "{listed:?}"
         );
     }
+    // Beside an error.
+    let table = "name,phone,email\n李强,1385,\n王,13600136000,x\n";
+    let job = import(admin, CSV, table, json!({ "resource": "lead" })).await;
+    let listed = all(admin, job["links"]["errors"].as_str().unwrap()).await;
+    let severities = listed
+        .iter()
+        .map(|error| {
+            (
+                error["code"].as_str().unwrap(),
+                error["severity"].as_str().unwrap(),
+            )
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(
+        severities,
+        [("phone_not_readable", "warning"), ("wrong_format", "error")]
+    );
     // One by one, the person of an account too.
     let table = "客户名称,联系人,联系方式\n科技有限公司,张总,139\n";
     let job = import(admin, CSV, table, json!({ "resource": "account" })).await;
@@ -200,7 +221,7 @@ async fn an_export_speaks_the_headings_that_it_is_asked_for_and_holds_no_instruc
         whole.contains("industry") && !whole.contains("override_duplicates"),
         "{whole}"
     );
-    let body = json!({ "resource": "account", "format": "csv", "columns": ["心情", "联系人"] });
+    let body = json!({ "resource": "account", "format": "csv", "columns": ["心情", "contact.mood"] });
     let refused = rep.post("/v1/exports", body).await.faults();
     let pointers = refused.into_iter().map(|fault| fault.0).collect::<Vec<_>>();
     assert_eq!(pointers, ["/columns/0", "/columns/1"]);

@@ -95,6 +95,46 @@ async fn the_customer_information_sheet_is_imported_as_it_stands() {
 }
 
 #[tokio::test]
+async fn the_customer_information_sheet_goes_out_as_it_came_in_and_in_again() {
+    let headings = SHEET.lines().next().unwrap().split(',').collect::<Vec<_>>();
+    let export = json!({ "resource": "account", "format": "csv", "filter": "sort=-next_follow_up_on", "columns": headings });
+    let mut table = SHEET.to_owned();
+    for _ in 0..2 {
+        let company = company().await;
+        let rep = with_sources(&company).await;
+        let job = import(&rep, CSV, table, json!({ "resource": "account" })).await;
+        assert_eq!(counts(&job), [2, 0, 0, 0]);
+        let job = done(&rep, rep.post("/v1/exports", export.clone()).await).await;
+        let file = download(&rep, job["links"]["file"].as_str().unwrap()).await;
+        table = String::from_utf8(file).unwrap();
+        assert_eq!(table.trim_start_matches('\u{feff}'), SHEET);
+    }
+}
+
+#[tokio::test]
+async fn an_export_holds_no_person_whom_its_maker_does_not_see() {
+    let company = company().await;
+    let (rep, other) = (
+        company.member("李", "sales_representative").await,
+        company.member("王", "sales_representative").await,
+    );
+    let account = json!({ "name": "科技有限公司" });
+    let account = id(&rep.post("/v1/accounts", account).await.expect(201));
+    let admin = &company.administrator;
+    for (name, owner) in [("张总", &other), ("赵总", &rep)] {
+        let body = json!({ "name": name, "account_id": account, "owner_id": owner.id });
+        admin.post("/v1/contacts", body).await.expect(201);
+    }
+    let export = json!({ "resource": "account", "format": "csv", "columns": ["客户名称", "联系人"] });
+    for (person, seen) in [(admin, "张总"), (&rep, "赵总")] {
+        let job = done(person, person.post("/v1/exports", export.clone()).await).await;
+        let file = download(person, job["links"]["file"].as_str().unwrap()).await;
+        let expected = format!("\u{feff}客户名称,联系人\r\n科技有限公司,{seen}\r\n");
+        assert_eq!(String::from_utf8(file).unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn the_same_file_twice_changes_nothing_and_a_corrected_one_changes_what_it_says() {
     let company = company().await;
     let rep = with_sources(&company).await;

@@ -164,6 +164,64 @@ async fn reviews_of_leads_that_ended_wait_out_of_sight() {
 }
 
 #[tokio::test]
+async fn a_merge_is_not_undone_while_another_record_has_come_to_an_exact_key() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let settings = json!({ "contact_duplicates": "block" });
+    admin.patch("/v1/company", settings).await.expect(200);
+    let contact = async |name: &str, phone: &str| {
+        let body = json!({ "name": name, "phone": phone });
+        id(&admin.post("/v1/contacts", body).await.expect(201))
+    };
+    let (survivor, loser) = (
+        contact("王芳", "13900139000").await,
+        contact("王女士", "13700137000").await,
+    );
+    let path = format!("/v1/contacts/{survivor}");
+    let undo = merge(admin, "contacts", &survivor, &loser).await;
+    let taken = json!({ "phone": "13700137000" });
+    admin.patch(&path, taken).await.expect(200);
+    let refused = admin.post(&undo, json!({})).await;
+    assert_eq!(refused.refused(409), "duplicate");
+    assert_eq!(refused.faults()[0].0, "/phone");
+    assert_eq!(refused.body["duplicates"][0]["id"], json!(survivor));
+    assert!(
+        refused.body["detail"].as_str().unwrap().contains("王芳"),
+        "{}",
+        refused.body
+    );
+    is_clean(&company).await;
+    let own = json!({ "phone": "13900139000" });
+    admin.patch(&path, own).await.expect(200);
+    let third = contact("赵敏", "13700137000").await;
+    let refused = admin.post(&undo, json!({})).await;
+    assert_eq!(refused.refused(409), "duplicate");
+    assert_eq!(refused.body["duplicates"][0]["id"], json!(third));
+    admin.delete(&format!("/v1/contacts/{third}")).await.expect(200);
+    admin.post(&undo, json!({})).await.expect(200);
+    is_clean(&company).await;
+}
+
+#[tokio::test]
+async fn records_that_had_one_key_before_their_merge_have_it_again_after_it_is_undone() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let mut ids = Vec::new();
+    for (name, setting) in [("王芳", "warn"), ("王女士", "block")] {
+        let body = json!({ "name": name, "phone": "13900139000" });
+        ids.push(id(&admin.post("/v1/contacts", body).await.expect(201)));
+        let settings = json!({ "contact_duplicates": setting });
+        admin.patch("/v1/company", settings).await.expect(200);
+    }
+    for (survivor, loser) in [(0, 1), (1, 0)] {
+        let undo = merge(admin, "contacts", &ids[survivor], &ids[loser]).await;
+        is_clean(&company).await;
+        admin.post(&undo, json!({})).await.expect(200);
+        is_clean(&company).await;
+    }
+}
+
+#[tokio::test]
 async fn a_switchboard_of_many_hides_nobodys_own_key() {
     let company = company().await;
     let admin = &company.administrator;

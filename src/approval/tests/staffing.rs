@@ -61,6 +61,26 @@ fn nobody_reaches_a_quorum_by_adding_friends() {
 }
 
 #[test]
+fn where_anybody_decides_so_does_whoever_was_added() {
+    let mut case = Case::of(vec![step("s", 1, vec![users(&[SUN, ZHOU])])]);
+    case.add(SUN, WANG).unwrap();
+    assert_eq!(case.request_state(), Pending);
+    case.approve(WANG).unwrap();
+    assert_eq!(case.request_state(), Approved);
+}
+
+#[test]
+fn where_all_must_approve_whoever_was_added_alone_is_not_enough() {
+    let mut case = Case::of(vec![all(step("s", 1, vec![users(&[SUN, ZHOU])]))]);
+    case.add(SUN, WANG).unwrap();
+    case.approve(WANG).unwrap();
+    case.approve(SUN).unwrap();
+    assert_eq!(case.request_state(), Pending);
+    case.approve(ZHOU).unwrap();
+    assert_eq!(case.request_state(), Approved);
+}
+
+#[test]
 fn a_deactivated_approver_is_replaced_never_skipped() {
     let mut case = Case::of(vec![all(step("s", 1, vec![users(&[SUN, ZHOU])]))]);
     case.approve(SUN).unwrap();

@@ -292,6 +292,7 @@ pub fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> Local
         }
         let mut faults = candidate_faults(tx, ctx, change).await?;
         if let Some(condition) = change.text("condition") {
+            custom::hold(tx, ctx.tenant, &[LEAD.singular]).await?;
             let known = known(&mut &**tx, ctx.tenant).await?;
             faults.extend(expression_faults("/condition", condition, &known));
         }

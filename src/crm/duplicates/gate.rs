@@ -11,11 +11,11 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::likeness::Rule;
 use crate::kernel::problem::Code;
-use crate::kernel::text::say;
+use crate::kernel::text::{Say, say};
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
 use crate::platform::records::{Act, Change, Resource, Verdicts, bulk};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -53,8 +53,12 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
     if change.act == Act::Update && present.is_like(&before) {
         return Ok(());
     }
+    let fresh = present.clone().beyond(&before);
+    if change.act == Act::Update && !fresh.keys.is_empty() {
+        // It may have been found by them only, as what goes on for a record with them: now they are its own.
+        keys::release(tx, record, &fresh.keys).await?;
+    }
     let lacking = keys::claim(tx, record, &present).await?;
-    let fresh = present.beyond(&before);
     decide(tx, ctx, resource, change, &fresh, &lacking).await
 }
 
@@ -260,7 +264,11 @@ fn overridden(
 ) -> AppResult<String> {
     let told = change.after.get("override_duplicates");
     let Some(reason) = told.and_then(|told| told["reason"].as_str()) else {
-        return Err(blocked(resource, exact, lacking));
+        let detail = say(
+            "It is there already; use that record, or send override_duplicates with a reason",
+            "记录已存在;请使用该记录,或附 override_duplicates 说明理由",
+        );
+        return Err(blocked(resource, exact, lacking, detail));
     };
     ctx.require("duplicate.override")?;
     let of = exact
@@ -277,7 +285,43 @@ fn overridden(
     Ok(reason.to_owned())
 }
 
-fn blocked(resource: &Resource, exact: &[&Hit], lacking: &[Key]) -> AppError {
+/// Refuses, where the setting blocks, that a record comes to keys by the undoing of a merge that others have by now.
+///
+/// # Errors
+/// `duplicate`, with the records that have them.
+pub async fn admit_again(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    (id, record): (Uuid, &Map<String, Value>),
+    lacking: &[Key],
+) -> AppResult<()> {
+    if lacking.is_empty() || policy(ctx, resource) != OnDuplicate::Block {
+        return Ok(());
+    }
+    let mut subject = Subject::of(resource, record);
+    subject.keys.retain(|key| lacking.contains(key));
+    let hits = lookup::hits(&mut &**tx, ctx, resource, Some(id), &subject).await?;
+    let exact = hits
+        .iter()
+        .filter(|hit| hit.kind == resource.singular && hit.is_live && hit.score.is_exact())
+        .collect::<Vec<_>>();
+    let name = record.get("name").and_then(Value::as_str).unwrap_or_default();
+    let others = exact.iter().map(|hit| hit.shown_name()).collect::<Vec<_>>();
+    let detail = say(
+        format!(
+            "Nothing was undone: what {name} is known by belongs to another record by now: {}. Change it there first",
+            others.join(", ")
+        ),
+        format!(
+            "未撤销:“{name}”的唯一标识现已属于其他记录({}),请先在该记录中修改",
+            others.join("、")
+        ),
+    );
+    Err(blocked(resource, &exact, lacking, detail))
+}
+
+fn blocked(resource: &Resource, exact: &[&Hit], lacking: &[Key], detail: Say) -> AppError {
     let held = lacking.iter().filter_map(|key| match key.kind {
         KeyKind::Phone => Some(Rule::Phone),
         KeyKind::Email => Some(Rule::Email),
@@ -292,15 +336,9 @@ fn blocked(resource: &Resource, exact: &[&Hit], lacking: &[Key]) -> AppError {
         .collect::<Vec<_>>();
     pointers.sort_unstable();
     pointers.dedup();
-    AppError::refuse(
-        Code::Duplicate,
-        say(
-            "It is there already; use that record, or send override_duplicates with a reason",
-            "记录已存在;请使用该记录,或附 override_duplicates 说明理由",
-        ),
-    )
-    .with_faults(pointers.into_iter().map(Fault::duplicate).collect())
-    .with("duplicates", exact.iter().map(|hit| hit.to_json()).collect())
+    AppError::refuse(Code::Duplicate, detail)
+        .with_faults(pointers.into_iter().map(Fault::duplicate).collect())
+        .with("duplicates", exact.iter().map(|hit| hit.to_json()).collect())
 }
 
 fn rules(hit: &Hit) -> impl Iterator<Item = Rule> {

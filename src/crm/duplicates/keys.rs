@@ -267,6 +267,27 @@ pub async fn admit(conn: &mut AsyncPgConnection, record: Named, keys: &[Key], re
     Ok(())
 }
 
+/// The keys that some records have though another live record has them, by kind and text.
+///
+/// # Errors
+/// Database errors.
+pub async fn admitted(
+    conn: &mut AsyncPgConnection,
+    tenant: Uuid,
+    kind: &str,
+    records: Vec<Uuid>,
+) -> AppResult<Vec<(String, String)>> {
+    let query = sql_query(
+        "SELECT DISTINCT key_kind, key FROM identity_keys \
+         WHERE tenant_id = $1 AND record_kind = $2 AND record_id = ANY($3) AND standing = 'admitted'",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Text, _>(kind)
+    .bind::<Array<SqlUuid>, _>(records);
+    let rows: Vec<Lacking> = Cached(query).load(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.key_kind, row.key)).collect())
+}
+
 /// A record that no longer lives keeps its keys to be found by, but not for itself.
 ///
 /// # Errors

@@ -87,8 +87,8 @@ struct TriedMapping {
 
 /// Try a mapping
 ///
-/// Shows the lead that a delivery would make by a draft of the mapping, where each of its members comes from, and its faults;
-/// stores nothing.
+/// Shows the lead that a delivery would make by a draft of the mapping, where each of its members comes from, its faults, and
+/// the reservations about what is not at fault; stores nothing.
 #[utoipa::path(tag = "leads", operation_id = "try_lead_source_mapping", security(("bearer" = ["source.write"])), request_body = TryMapping, responses((status = 200, description = "What would come out", body = TriedMapping)))]
 #[post("/v1/lead-sources/{id}/try-mapping")]
 async fn try_mapping(db: web::Data<Db>, id: Id, command: Command<TryMapping>) -> AppResult<Reply> {
@@ -116,30 +116,70 @@ async fn try_mapping(db: web::Data<Db>, id: Id, command: Command<TryMapping>) ->
         let origins = std::mem::take(&mut origins);
         told(&ctx, lead, origins, faults, warnings)
     };
-    if !faults.is_empty() {
-        return tried(&lead, &faults, &[]);
-    }
-    let addressed = addressed(lead.clone(), id.0, owner_of(&source));
-    let mut terms = on_behalf(&ctx);
+    let trial = |lead| made(&db, &ctx, addressed(lead, id.0, owner_of(&source)));
+    let faults = if faults.is_empty() {
+        match trial(lead.clone()).await? {
+            Made::Lead(written) => return tried(&written.body, &[], &written.warnings),
+            Made::Attached => return tried(&lead, &[], &[arrival::attached_warning()]),
+            Made::Rejected(faults) => faults,
+        }
+    } else {
+        faults
+    };
+    // What there is to say of the rest of it is said now, not once the faults are mended.
+    let warnings = match trial(sound(&lead, &faults)).await? {
+        Made::Lead(written) => written.warnings,
+        Made::Attached => vec![arrival::attached_warning()],
+        Made::Rejected(_) => Vec::new(),
+    };
+    let is_sound = |warning: &Warning| !faults.iter().any(|fault| head(fault) == head(warning));
+    let warnings = warnings.into_iter().filter(is_sound).collect::<Vec<_>>();
+    tried(&lead, &faults, &warnings)
+}
+
+/// What became of a lead that was tried.
+enum Made {
+    Lead(Box<Written>),
+    /// It would be noted on one that is there.
+    Attached,
+    Rejected(Vec<Fault>),
+}
+
+async fn made(db: &Db, ctx: &Ctx, lead: Map<String, Value>) -> AppResult<Made> {
+    let mut terms = on_behalf(ctx);
     terms.is_dry_run = true;
     let made = Cell::new(None);
     let outcome = db
         .write(&terms, async |tx| {
-            let written = store::create(tx, &terms, &LEAD, None, addressed.clone()).await?;
+            let written = store::create(tx, &terms, &LEAD, None, lead.clone()).await?;
             made.set(Some(written));
             Ok(Reply::no_content())
         })
         .await;
     match outcome {
         Ok(_) => {
-            let Written { body, warnings, .. } = made
+            let written = made
                 .take()
                 .ok_or_else(|| AppError::internal("a lead was tried and not made"))?;
-            tried(&body, &[], &warnings)
+            Ok(Made::Lead(Box::new(written)))
         }
-        Err(error) if gate::attach_to(&error).is_some() => tried(&lead, &[], &[arrival::attached_warning()]),
-        Err(error) => tried(&lead, &rejection(error)?, &[]),
+        Err(error) if gate::attach_to(&error).is_some() => Ok(Made::Attached),
+        Err(error) => Ok(Made::Rejected(rejection(error)?)),
     }
+}
+
+/// The member of a lead that a fault is about.
+fn head(fault: &Fault) -> &str {
+    let path = fault.pointer.trim_start_matches('/');
+    path.split_once('/').map_or(path, |(member, _)| member)
+}
+
+/// A lead without what is at fault in it; a lead without a name is called something, since nothing else is asked of it.
+fn sound(lead: &Map<String, Value>, faults: &[Fault]) -> Map<String, Value> {
+    let mut lead = lead.clone();
+    lead.retain(|member, _| !faults.iter().any(|fault| head(fault) == member));
+    lead.entry("name").or_insert_with(|| json!("-"));
+    lead
 }
 
 /// What a sender does not decide.

@@ -221,7 +221,8 @@ macro_rules! merges_of {
             ///
             /// The records that ended live again, with what is still where the merge put it; what is not is listed and stays.
             /// Members that somebody changed since stay too. Refused where an account would go back to the pool with an open
-            /// opportunity (`in_use`).
+            /// opportunity (`in_use`), and, where the company blocks duplicates, where another record has come to the phone, e-mail
+            /// or tax number of one that would live again (`duplicate`, with that record): change it there first.
             #[utoipa::path(tag = $tag, operation_id = $undo_id, security(("bearer" = [$permission])), responses((status = 200, description = "What went back", body = UndoneMergeView)))]
             #[post($undo)]
             async fn undo(

@@ -4,7 +4,7 @@
 use super::choices::{self, Side};
 use crate::crm::duplicates::follow;
 use crate::crm::duplicates::keys::{self, Named};
-use crate::crm::duplicates::subject::Subject;
+use crate::crm::duplicates::subject::{Key, Subject};
 use crate::crm::pool;
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
@@ -87,7 +87,9 @@ pub async fn merge(
         survivor,
     };
     let (was, is) = choices::difference(resource, &own.record, &after);
-    note(tx, ctx, merging, &was, &is).await?;
+    let ids = losers.iter().map(|loser| loser.id).chain([survivor]).collect();
+    let shared = keys::admitted(tx, ctx.tenant, resource.singular, ids).await?;
+    note(tx, ctx, merging, &was, &is, shared).await?;
     for loser in &losers {
         end(tx, ctx, resource, merging, loser).await?;
     }
@@ -242,11 +244,12 @@ async fn note(
     merging: Merging,
     was: &Map<String, Value>,
     is: &Map<String, Value>,
+    shared: Vec<(String, String)>,
 ) -> AppResult<()> {
     let by = (ctx.user != Uuid::nil()).then_some(ctx.user);
     let query = sql_query(
-        "INSERT INTO merges (tenant_id, id, record_kind, survivor_id, before, after, merged_by, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+        "INSERT INTO merges (tenant_id, id, record_kind, survivor_id, before, after, merged_by, created_at, updated_at, shared_keys) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<SqlUuid, _>(merging.id)
@@ -255,7 +258,8 @@ async fn note(
     .bind::<Jsonb, _>(Value::Object(was.clone()))
     .bind::<Jsonb, _>(Value::Object(is.clone()))
     .bind::<Nullable<SqlUuid>, _>(by)
-    .bind::<Timestamptz, _>(ctx.now);
+    .bind::<Timestamptz, _>(ctx.now)
+    .bind::<Jsonb, _>(json!(shared));
     Cached(query).execute(&mut **tx).await?;
     Ok(())
 }
@@ -346,14 +350,14 @@ async fn keep_owner(
 }
 
 /// Gives a live record all its keys anew, for itself where nobody else has them, and those of what was merged into it to
-/// be found by.
+/// be found by. Answers those that another live record has: it is admitted to them.
 pub(super) async fn claim_all(
     tx: &mut Tx,
     ctx: &Ctx,
     resource: &'static Resource,
     id: Uuid,
     record: &Map<String, Value>,
-) -> AppResult<()> {
+) -> AppResult<Vec<Key>> {
     let named = Named::new(ctx, resource, id);
     let subject = Subject::of(resource, record);
     keys::forget(tx, named).await?;
@@ -363,7 +367,8 @@ pub(super) async fn claim_all(
     if is_converted {
         keys::retire(tx, named).await?;
     }
-    inherit(tx, ctx, resource, named).await
+    inherit(tx, ctx, resource, named).await?;
+    Ok(if is_converted { Vec::new() } else { lacking })
 }
 
 #[derive(diesel::QueryableByName)]

@@ -2,7 +2,8 @@
 
 use super::choices;
 use super::service::{claim_all, lock_rows, permission};
-use crate::crm::duplicates::follow;
+use crate::crm::duplicates::subject::{Key, Subject};
+use crate::crm::duplicates::{follow, gate};
 use crate::crm::pool::releases::without_open_deals;
 use crate::crm::pool::{self, Deals};
 use crate::crm::resources::{ACCOUNT, LEAD};
@@ -16,7 +17,7 @@ use crate::platform::events::Event;
 use crate::platform::merging::{Link, Merging, give_back};
 use crate::platform::records::store::{self, For, Locked};
 use crate::platform::records::{Resource, entry};
-use diesel::sql_types::{Bool, Json, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
@@ -43,6 +44,23 @@ struct Noted {
     after: Value,
     #[diesel(sql_type = Bool)]
     is_undone: bool,
+    #[diesel(sql_type = Nullable<Json>)]
+    shared_keys: Option<Value>,
+}
+
+impl Noted {
+    /// Those of some keys that the records did not share before they were merged. None, where that was not noted.
+    fn fresh(&self, keys: Vec<Key>) -> AppResult<Vec<Key>> {
+        let Some(shared) = self.shared_keys.clone() else {
+            return Ok(Vec::new());
+        };
+        let shared: Vec<(String, String)> = serde_json::from_value(shared).map_err(AppError::internal)?;
+        let is_shared = |key: &Key| {
+            let own: &str = key.kind.into();
+            shared.iter().any(|(kind, text)| kind == own && *text == key.text)
+        };
+        Ok(keys.into_iter().filter(|key| !is_shared(key)).collect())
+    }
 }
 
 #[derive(QueryableByName)]
@@ -69,7 +87,8 @@ struct Restored {
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `stale`, `archived`; `merged` when the survivor was merged itself since; `conflict` when it is
-/// undone already; `in_use` when an open deal would then stand on an account of the pool.
+/// undone already; `duplicate` where the company's setting blocks and another record has come to an exact key of one that
+/// would live again, or of the survivor as it was; `in_use` when an open deal would then stand on an account of the pool.
 pub async fn undo(
     tx: &mut Tx,
     ctx: &Ctx,
@@ -96,12 +115,20 @@ pub async fn undo(
     let records = revive(tx, ctx, resource, merging).await?;
     let (after, kept_members) = taken_back(&locked, &noted)?;
     let after = write_survivor(tx, ctx, resource, survivor, &locked, after).await?;
-    claim_all(tx, ctx, resource, survivor, &after).await?;
+    let before = Subject::of(resource, &locked.record()?);
+    let mut lacking = claim_all(tx, ctx, resource, survivor, &after).await?;
+    lacking.retain(|key| !before.keys.contains(key));
+    let mut clashes = vec![(survivor, &after, lacking)];
     let found_by = restored.iter().zip(&records);
     let found_by = found_by.map(|(id, record)| entry::Entry::of(resource, *id, record, true));
     entry::enter(tx, ctx.tenant, resource, &found_by.collect::<Vec<_>>()).await?;
     for (id, record) in restored.iter().zip(&records) {
-        claim_all(tx, ctx, resource, *id, record).await?;
+        let lacking = claim_all(tx, ctx, resource, *id, record).await?;
+        clashes.push((*id, record, lacking));
+    }
+    for (id, record, lacking) in clashes {
+        let lacking = noted.fresh(lacking)?;
+        gate::admit_again(tx, ctx, resource, (id, record), &lacking).await?;
     }
     if resource.singular == ACCOUNT.singular {
         let ids = restored.iter().chain([&survivor]);
@@ -139,7 +166,7 @@ async fn losers(tx: &mut Tx, ctx: &Ctx, merge: Uuid) -> AppResult<Vec<Uuid>> {
 
 async fn noted(tx: &mut Tx, ctx: &Ctx, merging: Merging) -> AppResult<Noted> {
     let query = sql_query(
-        "SELECT before::json AS before, after::json AS after, undone_at IS NOT NULL AS is_undone FROM merges \
+        "SELECT before::json AS before, after::json AS after, undone_at IS NOT NULL AS is_undone, shared_keys::json AS shared_keys FROM merges \
          WHERE tenant_id = $1 AND id = $2 AND record_kind = $3 AND survivor_id = $4 FOR UPDATE",
     )
     .bind::<SqlUuid, _>(ctx.tenant)

@@ -5,6 +5,7 @@ use super::document::ScoringDocument;
 use super::model;
 use super::refresh;
 use super::resources::SCORING_MODEL;
+use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::Fault;
@@ -13,7 +14,7 @@ use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::{Event, content_hash, to_hex};
 use crate::platform::records::store::For;
-use crate::platform::records::{Act, Change, versions};
+use crate::platform::records::{Act, Change, custom, versions};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Bytea, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
@@ -270,6 +271,7 @@ pub async fn publish(tx: &mut Tx, ctx: &Ctx, model: Uuid, number: i32) -> AppRes
     .await?;
     versions::lock_head(tx, ctx, &SCORING_MODEL, model, For::Action("scoring.publish")).await?;
     let draft = draft(tx, ctx, model, number).await?;
+    custom::hold(tx, ctx.tenant, &[LEAD.singular]).await?;
     let faults = check(tx, ctx, &draft.document()?, "").await?;
     if !faults.is_empty() {
         let count = faults.len();

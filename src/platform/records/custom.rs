@@ -32,6 +32,22 @@ pub struct Definition {
     pub is_filterable: bool,
 }
 
+/// Keeps the live definitions of these resources as they are until the transaction ends. Whoever puts something in force
+/// that may read a field calls it before they look at the definitions: whoever archives one locks it before they look for
+/// what is in force, so that one of the two sees the other.
+///
+/// # Errors
+/// Database errors.
+pub async fn hold(tx: &mut Tx, tenant: Uuid, resources: &[&str]) -> AppResult<()> {
+    let query = sql_query(
+        "SELECT 1 FROM field_definitions WHERE tenant_id = $1 AND resource = ANY($2) AND archived_at IS NULL ORDER BY id FOR SHARE",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Array<Text>, _>(resources);
+    Cached(query).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// The live definitions of a resource's custom fields.
 ///
 /// # Errors
