@@ -202,6 +202,12 @@ mod tests {
         };
         assert_eq!(with(None), Err("PENSTOCK_SECRET"));
         assert_eq!(with(Some("changeme")), Err("PENSTOCK_SECRET"));
+        for counted in [
+            "abcdefghijklmnopqrstuvwxyz0123456789",
+            "12345678901234567890abcdefghijkl",
+        ] {
+            assert_eq!(with(Some(counted)), Err("PENSTOCK_SECRET"), "{counted}");
+        }
         assert!(with(Some("qwertzuiop-asdfghjkl-yxcvbnm-1234567890")).is_ok());
     }
 

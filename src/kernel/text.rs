@@ -62,9 +62,24 @@ pub fn say(en: impl Into<String>, zh: impl Into<String>) -> Say {
     }
 }
 
-/// Trimmed, in NFC: the form in which texts are kept.
+/// Whether a character shows, by itself or on the one before: white space does not, nor do those that only join, break or
+/// turn what stands beside them.
+fn is_visible(character: char) -> bool {
+    let is_hidden = matches!(
+        character,
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
+    );
+    !is_hidden && !character.is_whitespace()
+}
+
+/// Trimmed, in NFC: the form in which texts are kept. What shows nothing is empty.
 pub fn normal_form(text: &str) -> String {
     let trimmed = text.trim();
+    if !trimmed.chars().any(is_visible) {
+        return String::new();
+    }
     if is_nfc(trimmed) {
         trimmed.to_owned()
     } else {
@@ -97,6 +112,14 @@ mod tests {
     #[test]
     fn texts_are_trimmed_and_composed() {
         assert_eq!(normal_form("  Cafe\u{301} "), "Café");
+    }
+
+    #[test]
+    fn a_text_that_shows_nothing_is_empty() {
+        for hidden in ["\u{200b}", " \u{feff}\u{2060} ", "\u{3164}", "\u{3000}\u{ad}"] {
+            assert_eq!(normal_form(hidden), "", "{}", hidden.escape_unicode());
+        }
+        assert_eq!(normal_form("👨\u{200d}👩"), "👨\u{200d}👩");
     }
 
     #[test]

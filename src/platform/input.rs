@@ -1,5 +1,6 @@
 //! The one edge through which bodies come in: strict JSON, then the operation's own schema, so that all faults come at once.
 
+use super::alternatives;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
@@ -251,7 +252,7 @@ pub fn faults(schema: &Validator, value: &Value) -> Vec<Fault> {
     faults
 }
 
-fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
+pub(super) fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
     let at = error.instance_path().to_string();
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
@@ -361,45 +362,25 @@ fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
             ));
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            nearest(context, at, faults)
+            alternatives::faults(context, &at, error.instance(), faults);
         }
         _ => faults.push(Fault::invalid(at, "is not valid here", "在此处无效")),
     }
 }
 
-/// Of several alternatives, the faults of the one with the fewest: the one the caller most likely meant.
-fn nearest(alternatives: &[Vec<ValidationError<'static>>], at: String, faults: &mut Vec<Fault>) {
-    let not_null_only = |errors: &&Vec<ValidationError<'static>>| {
-        !errors.iter().any(|error| {
-            error.schema_path().to_string().ends_with("/type") && error.instance_path().to_string() == at
-        })
+fn wrong_type(at: String, found: &Value, expected: &TypeKind) -> Fault {
+    let expected = match expected {
+        TypeKind::Single(kind) => vec![kind.to_string()],
+        TypeKind::Multiple(kinds) => kinds.iter().map(|kind| kind.to_string()).collect(),
     };
-    let meant = alternatives
-        .iter()
-        .filter(not_null_only)
-        .min_by_key(|errors| errors.len());
-    match meant.or_else(|| alternatives.iter().min_by_key(|errors| errors.len())) {
-        Some(errors) if !errors.is_empty() => errors.iter().for_each(|error| faults_of(error, faults)),
-        _ => faults.push(Fault::invalid(
-            at,
-            "matches none of the allowed forms",
-            "不符合任何允许的形式",
-        )),
-    }
+    type_fault(at, found, expected)
 }
 
-fn wrong_type(at: String, found: &Value, expected: &TypeKind) -> Fault {
+pub(super) fn type_fault(at: String, found: &Value, expected: Vec<String>) -> Fault {
     if found.is_null() {
         return Fault::new(at, "not_nullable", say("cannot be null", "不能为 null"));
     }
-    let expected = match expected {
-        TypeKind::Single(kind) => kind.to_string(),
-        TypeKind::Multiple(kinds) => kinds
-            .iter()
-            .map(|kind| kind.to_string())
-            .collect::<Vec<_>>()
-            .join(" / "),
-    };
+    let expected = expected.join(" / ");
     Fault::new(
         at,
         "wrong_type",
@@ -425,7 +406,7 @@ fn wrong_format(at: String, format: &str) -> Fault {
     Fault::new(at, "wrong_format", say(en, zh))
 }
 
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

@@ -1,5 +1,6 @@
 //! Everything between the rooms and the outside world: Postgres, HTTP, tokens, the contract, the record store.
 
+mod alternatives;
 pub mod auth;
 pub mod clock;
 pub mod connect;

@@ -119,11 +119,21 @@ pub fn check_secret(secret: &str) -> Result<(), SecretError> {
         return Err(SecretError::TooShort);
     }
     let different = secret.chars().collect::<std::collections::HashSet<_>>().len();
-    if different < 12 {
+    if different < 12 || is_counted_up(secret) {
         Err(SecretError::TooRegular)
     } else {
         Ok(())
     }
+}
+
+/// Whether most characters are the one before or its neighbour, as in the alphabet: of random ones a fifth are at most.
+fn is_counted_up(secret: &str) -> bool {
+    let codes = secret.chars().map(u32::from).collect::<Vec<_>>();
+    let steps = codes.windows(2).filter(|pair| match pair {
+        [one, next] => one.abs_diff(*next) <= 1,
+        _ => false,
+    });
+    steps.count() * 2 > codes.len()
 }
 
 /// A fresh random secret in text form, 256 bits.
