@@ -165,7 +165,8 @@ async fn judged(
         hits.retain(|hit| !tx.has_touched(hit.id));
     }
     if is_delivery {
-        arrived(tx, ctx, Named::new(ctx, resource, change.id), &hits).await
+        let record = Named::new(ctx, resource, change.id);
+        arrived(tx, ctx, record, &hits, change.act == Act::Create).await
     } else {
         entered(tx, ctx, resource, change, policy, &hits, lacking).await
     }
@@ -183,12 +184,12 @@ pub fn policy(ctx: &Ctx, resource: &Resource) -> OnDuplicate {
     }
 }
 
-/// A delivery is never refused: it goes to the open lead that is there, or its lead waits for review. Answers why keys
-/// that another lead has are admitted.
-async fn arrived(tx: &mut Tx, ctx: &Ctx, record: Named, hits: &[Hit]) -> AppResult<String> {
+/// A delivery is never refused: it goes to the open lead that is there, or its lead waits for review; so does a lead that it
+/// fills. Answers why keys that another lead has are admitted.
+async fn arrived(tx: &mut Tx, ctx: &Ctx, record: Named, hits: &[Hit], is_new: bool) -> AppResult<String> {
     let open = hits
         .iter()
-        .find(|hit| hit.kind == LEAD.singular && hit.is_live && hit.score.is_exact());
+        .find(|hit| is_new && hit.kind == LEAD.singular && hit.is_live && hit.score.is_exact());
     if let (Some(open), OnArrival::Attach) = (open, ctx.principal.company.duplicates.intake) {
         return Err(AppError::refuse(
             Code::Duplicate,

@@ -11,6 +11,7 @@ pub mod resources;
 mod rotation;
 pub mod signature;
 pub mod source;
+mod touch;
 
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::{Fault, Warning};
@@ -75,7 +76,8 @@ struct IntakeOutcome {
 /// a good signature is kept raw. When it can be read into a lead, the answer is 201 with the lead's id; when it cannot, 202
 /// with the faults, and it waits to be corrected and replayed. The same `webhook-id` again answers 200 with the same lead:
 /// within seven days whatever it brings, later when it brings the same bytes. So does a delivery whose phone or e-mail an
-/// open lead has, in any spelling: it is noted on that lead's timeline. A source that was closed or archived answers 404 and
+/// open lead has, in any spelling: it fills what is empty on that lead, its owner is told what it says anew, and it is noted
+/// on the timeline. A source that was closed or archived answers 404 and
 /// keeps nothing; what was answered with 2xx before stays.
 #[utoipa::path(tag = "leads", operation_id = "deliver_lead", security(()),
     params(
