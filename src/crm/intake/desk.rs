@@ -1,7 +1,7 @@
 //! Trying a mapping on a sample before it is kept.
 
 use super::mapping::{self, Reading};
-use super::{addressed, arrival, rejection};
+use super::{addressed, all_faults, arrival, rejection};
 use crate::crm::duplicates::gate;
 use crate::crm::resources::{LEAD, LEAD_SOURCE};
 use crate::kernel::ctx::{ActorKind, Ctx};
@@ -117,7 +117,8 @@ async fn try_mapping(db: web::Data<Db>, id: Id, command: Command<TryMapping>) ->
         told(&ctx, lead, origins, faults, warnings)
     };
     if !faults.is_empty() {
-        return tried(&lead, &faults, &[]);
+        let all = db.read(async |conn| all_faults(conn, ctx.tenant, &lead, faults.clone()).await);
+        return tried(&lead, &all.await?, &[]);
     }
     let addressed = addressed(lead.clone(), id.0, owner_of(&source));
     let mut terms = on_behalf(&ctx);

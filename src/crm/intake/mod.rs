@@ -13,6 +13,7 @@ pub mod signature;
 pub mod source;
 mod touch;
 
+use crate::crm::campaigns;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::problem::Code;
@@ -25,6 +26,7 @@ use crate::platform::reply::Reply;
 use actix_web::{HttpMessage, HttpRequest, post, web};
 use bytes::Bytes;
 use delivery::Delivery;
+use diesel_async::AsyncPgConnection;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use signature::Signed;
@@ -191,14 +193,27 @@ fn addressed(mut lead: Map<String, Value>, source: Uuid, owner: Option<Uuid>) ->
     lead
 }
 
-/// Reads a delivery's bytes into a lead.
-fn read(body: &[u8], reading: &mapping::Reading) -> Result<Map<String, Value>, Vec<Fault>> {
+/// Reads a delivery's bytes into a lead; with faults, what could be read of it.
+fn read(body: &[u8], reading: &mapping::Reading) -> (Map<String, Value>, Vec<Fault>) {
     let payload = input::parse(body).map_err(|error| match error {
         AppError::Refused(refusal) => vec![Fault::new("", "malformed", refusal.detail)],
         AppError::Internal(_) => vec![Fault::invalid("", "cannot be read", "无法读取")],
-    })?;
-    let (lead, faults) = mapping::interpret(reading, payload);
-    if faults.is_empty() { Ok(lead) } else { Err(faults) }
+    });
+    match payload {
+        Ok(payload) => mapping::interpret(reading, payload),
+        Err(faults) => (Map::new(), faults),
+    }
+}
+
+/// The faults of a delivery that has some, with those that only the database knows: whoever corrects it learns all at once.
+async fn all_faults(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    lead: &Map<String, Value>,
+    mut faults: Vec<Fault>,
+) -> AppResult<Vec<Fault>> {
+    faults.extend(campaigns::fault(conn, tenant, lead).await?);
+    Ok(faults)
 }
 
 /// The faults for which a lead was refused; other errors are not the delivery's.
