@@ -9,8 +9,9 @@ use crate::platform::records::{Access, Act, Change, Hooks, Member, Resource, Ver
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::future::LocalBoxFuture;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -133,6 +134,27 @@ pub(super) async fn named(tx: &mut Tx, ctx: &Ctx, changes: &[Change]) -> AppResu
 fn key_of(change: &Change) -> Option<&str> {
     let key = change.text("campaign_key").filter(|key| !key.is_empty());
     key.filter(|_| change.was_sent("campaign_key"))
+}
+
+/// The fault of a lead that names a campaign that does not run, for whoever has other faults to tell of it already.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn fault(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    lead: &Map<String, Value>,
+) -> AppResult<Option<Fault>> {
+    let key = lead.get("campaign_key").and_then(Value::as_str);
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return Ok(None);
+    };
+    let query =
+        sql_query("SELECT key, id FROM campaigns WHERE tenant_id = $1 AND key = $2 AND archived_at IS NULL")
+            .bind::<SqlUuid, _>(tenant)
+            .bind::<Text, _>(key);
+    let found: Option<Running> = Cached(query).get_result(conn).await.optional()?;
+    Ok(found.is_none().then(|| Fault::not_found("/campaign_key")))
 }
 
 /// Those of these campaigns that run, held until the transaction ends.

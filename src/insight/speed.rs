@@ -72,16 +72,18 @@ pub struct SpeedOfSource {
     pub speed: Speed,
 }
 
-/// Counts of hand-overs that ended in the period, and what their leads waited from the start of their chain to the response.
+/// Counts of hand-overs that were responded to in the period, or whose deadline passed in it without a response, and what
+/// their leads waited from the start of their chain to the response. Each deadline that came to its end was either met
+/// (`responded` less `responded_late`) or `missed`.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Speed {
     /// Responded to.
     #[schema(minimum = 0, example = 12)]
     pub responded: i64,
-    /// Of these, after the deadline.
+    /// Of these, after the deadline: they count as missed too.
     #[schema(minimum = 0, example = 1)]
     pub responded_late: i64,
-    /// Passed on because nobody responded in time.
+    /// Nobody responded before the deadline: it was passed on, is still waiting, or was responded to late.
     #[schema(minimum = 0, example = 2)]
     pub missed: i64,
     /// Half of those responded to waited no longer; null when there are none.
@@ -133,8 +135,9 @@ impl Row {
 
 /// Show speed to lead
 ///
-/// Of the hand-overs that ended in a period, and whose leads you can see: how many were responded to, how many missed, and
-/// for how many working minutes their leads had waited since the first hand-over of the chain.
+/// Of the hand-overs that were responded to in a period, or whose deadline passed in it, and whose leads you can see: how many
+/// were responded to, how many missed (those that still wait among them), and for how many working minutes their leads had
+/// waited since the first hand-over of the chain.
 #[utoipa::path(tag = "figures", operation_id = "get_speed_to_lead", params(SpeedParameters), security(("bearer" = ["report.read"])),
     responses((status = 200, description = "How fast leads were responded to", body = SpeedToLead)))]
 #[get("/v1/figures/speed-to-lead")]
@@ -200,18 +203,26 @@ fn speed_sql(ctx: &Ctx, from: NaiveDate, until: NaiveDate) -> Sql {
     let zone = sql.place(Bind::Text(ctx.principal.company.time_zone.name().to_owned()));
     let from = sql.place(Bind::Day(from));
     let until = sql.place(Bind::Day(until));
+    let now = sql.place(Bind::Instant(ctx.now));
+    let in_period = |instant: &str| {
+        format!(
+            "{instant} >= ({from}::date::timestamp AT TIME ZONE {zone}) AND {instant} < (({until}::date + 1)::timestamp AT TIME ZONE {zone})"
+        )
+    };
+    let (ended, due) = (in_period("h.ended_at"), in_period("h.due_at"));
+    // A deadline that passed this instant counts, though its timer has yet to say so.
+    let overdue = format!("(h.is_overdue OR (h.status = 'open' AND h.due_at <= {now}))");
     sql.push(&format!(
         "SELECT grouping(h.to_user_id, l.source_id)::integer AS level, h.to_user_id AS owner_id, l.source_id, \
              count(*) FILTER (WHERE h.status = 'responded') AS responded, \
              count(*) FILTER (WHERE h.status = 'responded' AND h.is_overdue) AS responded_late, \
-             count(*) FILTER (WHERE h.status = 'missed') AS missed, \
+             count(*) FILTER (WHERE {overdue}) AS missed, \
              percentile_disc(0.5) WITHIN GROUP (ORDER BY h.waited_minutes) AS median_minutes, \
              percentile_disc(0.9) WITHIN GROUP (ORDER BY h.waited_minutes) AS p90_minutes, \
              round(avg(h.waited_minutes))::bigint AS mean_minutes \
          FROM lead_handovers h JOIN leads l ON l.tenant_id = $1 AND l.id = h.lead_id \
-         WHERE h.tenant_id = $1 AND h.status IN ('responded', 'missed') \
-             AND h.ended_at >= ({from}::date::timestamp AT TIME ZONE {zone}) \
-             AND h.ended_at < (({until}::date + 1)::timestamp AT TIME ZONE {zone}) AND {seen} AND {reported} \
+         WHERE h.tenant_id = $1 AND ((h.status IN ('responded', 'missed') AND {ended}) \
+             OR (h.status IN ('open', 'superseded', 'closed') AND {overdue} AND {due})) AND {seen} AND {reported} \
          GROUP BY GROUPING SETS ((), (h.to_user_id), (l.source_id)) \
          ORDER BY level, count(*) DESC, h.to_user_id, l.source_id"
     ));

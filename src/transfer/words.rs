@@ -1,6 +1,7 @@
 //! How a heading is recognised.
 
 use super::targets::{EXTERNAL_ID, TransferSubject};
+use crate::kernel::likeness;
 use crate::kernel::text::folded;
 use crate::platform::records::custom::Definition;
 use std::sync::LazyLock;
@@ -32,6 +33,7 @@ const WORDS: &[(&str, &[&str])] = &[
             "full name",
             "contact",
             "联系人",
+            "联络人",
             "联系人姓名",
             "商机名称",
             "opportunity name",
@@ -60,6 +62,7 @@ const WORDS: &[(&str, &[&str])] = &[
             "手机",
             "联系方式",
             "联系电话",
+            "联络电话",
             "手机号",
             "聯系方式",
             "聯絡方式",
@@ -348,7 +351,7 @@ pub fn recognise(subject: TransferSubject, heading: &str, fields: &[OwnField]) -
     named.or_else(by_word).map(|target| (*target).to_owned())
 }
 
-/// A heading without what does not tell: case, width, spaces, marks, the reading of a character in brackets (`業(yè)`), and
+/// A heading without what does not tell: case, width, traditional characters, accents, spaces, marks, the reading of a character in brackets (`業(yè)`), and
 /// an explanation in brackets at the end.
 fn plain(heading: &str) -> String {
     let folded = folded(heading);
@@ -364,7 +367,9 @@ fn plain(heading: &str) -> String {
         }
     }
     text.push_str(rest);
-    text.chars().filter(|letter| letter.is_alphanumeric()).collect()
+    let mut plain = likeness::plain(&text);
+    plain.retain(char::is_alphanumeric);
+    plain
 }
 
 /// Latin letters, accented ones among them.
@@ -439,6 +444,28 @@ mod tests {
     fn a_heading_is_known_in_many_spellings(#[case] heading: &str, #[case] target: &str) {
         assert_eq!(
             recognise(TransferSubject::Account, heading, &[]).as_deref(),
+            Some(target)
+        );
+    }
+
+    #[rstest]
+    #[case("聯系人", "name")]
+    #[case("聯絡人", "name")]
+    #[case("聯繫電話", "phone")]
+    #[case("公司名稱", "company")]
+    #[case("電子郵箱", "email")]
+    #[case("所屬行業(yè)", "industry")]
+    #[case("職務(wù)", "job_title")]
+    #[case("聯(lián)系人", "name")]
+    #[case("初步需求描述", "need")]
+    #[case("負責人", "owner_id")]
+    #[case("Ｅ－ｍａｉｌ", "email")]
+    fn a_heading_in_traditional_characters_is_known_for_leads_too(
+        #[case] heading: &str,
+        #[case] target: &str,
+    ) {
+        assert_eq!(
+            recognise(TransferSubject::Lead, heading, &[]).as_deref(),
             Some(target)
         );
     }

@@ -151,6 +151,58 @@ async fn a_rejected_delivery_that_is_replayed_goes_to_the_open_lead_too() {
     assert_eq!(total(admin, "/v1/leads").await, 1);
 }
 
+#[tokio::test]
+async fn a_personal_phone_says_whose_it_is_only_to_whoever_may_read_it() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let reader = company.member("审计", "read_only").await;
+    let contact = json!({ "name": "张总", "phone": "13900139000", "personal_phone": "13911112222" });
+    admin.post("/v1/contacts", contact).await.expect(201);
+    let asked = async |person: &Person, path: &str, phone: &str| {
+        let body = json!({ "name": "zz", "phone": phone });
+        kinds(&person.post(path, body).await.expect(200))
+    };
+    for path in ["/v1/contacts/duplicates", "/v1/leads/duplicates"] {
+        assert_eq!(asked(admin, path, "139 1111 2222").await, ["contact"], "{path}");
+        assert_eq!(asked(&reader, path, "139 1111 2222").await, [""; 0], "{path}");
+        assert_eq!(asked(&reader, path, "139 0013 9000").await, ["contact"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_personal_phone_is_not_taken_twice_and_does_not_tell_by_whom() {
+    let company = company().await;
+    let admin = &company.administrator;
+    set(admin, json!({ "contact_duplicates": "block" })).await;
+    crate::support::make_identity::role(
+        &company,
+        "caller",
+        json!({ "contact.read": "all", "contact.write": "all" }),
+    )
+    .await;
+    let caller = company.member("话务", "caller").await;
+    let contact = json!({ "name": "张总", "phone": "13900139000", "personal_phone": "13911112222" });
+    admin.post("/v1/contacts", contact).await.expect(201);
+    let message = |refused: &crate::support::app::Answer| refused.body["errors"][0]["message"].clone();
+    let hidden = json!({ "name": "zz", "phone": "13911112222" });
+    let refused = caller.post("/v1/contacts", hidden).await;
+    assert_eq!(refused.refused(409), "duplicate");
+    assert_eq!(
+        (&refused.body["duplicates"], message(&refused)),
+        (&json!([]), json!("is taken already"))
+    );
+    let open = json!({ "name": "zz", "phone": "13900139000" });
+    let refused = caller.post("/v1/contacts", open).await;
+    assert_eq!(refused.body["duplicates"][0]["name"], "张总");
+    let said = message(&refused);
+    assert!(
+        said.as_str()
+            .unwrap()
+            .contains("taken already by the contact 张总"),
+        "{said}"
+    );
+}
+
 #[rstest]
 #[case("accounts", json!({ "name": "甲", "tax_number": "91310000ma1k35x" }), json!({ "name": "乙", "tax_number": "9131 0000-MA1K35X" }), "/tax_number")]
 #[case("contacts", json!({ "name": "王芳", "phone": "13900139000" }), json!({ "name": "李强", "personal_phone": "+86 139 0013 9000" }), "/phone")]

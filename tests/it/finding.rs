@@ -252,6 +252,33 @@ async fn a_personal_phone_is_found_only_by_whoever_may_read_it() {
 }
 
 #[tokio::test]
+async fn the_zeros_of_a_phone_fragment_count_and_an_address_is_found_by_any_beginning() {
+    let company = company().await;
+    let admin = &company.administrator;
+    for (name, phone, email) in [
+        ("甲", "13800005000", "u5000@ex0.example"),
+        ("乙", "13912345000", "u5001@ex0.example"),
+        ("丙", "13950001234", "u5002@ex0.example"),
+    ] {
+        let body = json!({ "name": name, "phone": phone, "email": email });
+        admin.post("/v1/leads", body).await.expect(201);
+    }
+    assert_eq!(names(&find(admin, "00005000").await), ["甲"]);
+    assert_eq!(names(&find(admin, "0086 138 0000").await), ["甲"]);
+    assert_eq!(names(&find(admin, "+86 138 0000 5000").await), ["甲"]);
+    for q in [
+        "u5000",
+        "u5000@",
+        "u5000@e",
+        "u5000@ex",
+        "u5000@ex0",
+        "u5000@ex0.exa",
+    ] {
+        assert_eq!(names(&find(admin, q).await), ["甲"], "{q}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_is_found_by_what_it_says_now() {
     let company = company().await;
     let admin = &company.administrator;

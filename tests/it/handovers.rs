@@ -121,6 +121,13 @@ async fn a_missed_response_is_warned_of_and_goes_on_to_whoever_has_not_had_it_un
         .await
         .expect(200);
     assert_eq!(overdue["data"].as_array().unwrap().len(), 1);
+    let figure = admin
+        .get("/v1/figures/speed-to-lead?from_on=2024-03-15")
+        .await
+        .expect(200);
+    assert_eq!(figure["total"]["missed"], 3);
+    let mut missed = figure["by_owner"].as_array().unwrap().iter();
+    assert!(missed.any(|one| one["owner_id"] == json!(boss.id) && one["missed"] == 1));
     let owners = admin.get(&format!("/v1/leads/{lead}/owners")).await.expect(200);
     assert_eq!(owners["data"][0]["why"], "hand_over");
     check(&company).await;
@@ -181,6 +188,32 @@ async fn a_response_stops_the_clock_and_is_counted_in_working_minutes() {
         .get("/v1/figures/speed-to-lead?from_on=2024-03-18&until_on=2024-03-17")
         .await;
     assert_eq!(backwards.refused(400), "bad_parameter");
+}
+
+#[tokio::test]
+async fn a_deadline_that_nobody_met_is_missed_whatever_comes_after() {
+    let company = sandbox(FRIDAY).await;
+    let admin = &company.administrator;
+    let li = people(&company, 1).await.remove(0);
+    settings(
+        &company,
+        json!({ "when_missed": "keep", "response_minutes": 60, "warning_minutes": null }),
+    )
+    .await;
+    let lead = handed_over(&company, &li).await;
+    let speed = async || {
+        let path = "/v1/figures/speed-to-lead?from_on=2024-03-15&until_on=2024-03-20";
+        let total = admin.get(path).await.expect(200)["total"].clone();
+        ["responded", "responded_late", "missed"].map(|name| total[name].as_i64().unwrap())
+    };
+    assert_eq!(speed().await, [0, 0, 0]);
+    move_clock(&company, "2024-03-18T02:00:00Z").await;
+    assert_eq!(handovers(&company, &lead).await[0]["is_overdue"], true);
+    assert_eq!(speed().await, [0, 0, 1]);
+    let path = format!("/v1/leads/{lead}/respond");
+    li.post(&path, json!({ "kind": "call" })).await.expect(200);
+    assert_eq!(speed().await, [1, 1, 1]);
+    check(&company).await;
 }
 
 #[tokio::test]

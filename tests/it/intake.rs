@@ -351,6 +351,20 @@ async fn a_mapping_can_be_tried_before_it_is_kept() {
         .post(&path, json!({ "sample": { "who": "王芳" }, "mapping": mapping }))
         .await;
     assert_eq!(lacking.faults(), [("/company".to_owned(), "required".to_owned())]);
+    // All at once, also what only the database knows; and so the delivery's answer.
+    let both = [
+        ("/campaign_key".to_owned(), "not_found".to_owned()),
+        ("/email".to_owned(), "wrong_format".to_owned()),
+    ];
+    let faulty = json!({ "name": "王芳", "company": "x", "email": "x", "campaign_key": "no_such" });
+    for answer in [
+        admin.post(&path, json!({ "sample": faulty })).await,
+        website.deliver("d1", &faulty).await,
+    ] {
+        let mut faults = answer.faults();
+        faults.sort();
+        assert_eq!(faults, both);
+    }
     let unknown = admin
         .post(
             &path,

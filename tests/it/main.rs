@@ -36,6 +36,7 @@ mod events;
 mod finding;
 mod gate_help;
 mod handovers;
+mod inquiries;
 mod intake;
 mod jobs;
 mod kept_answers;

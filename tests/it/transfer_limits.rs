@@ -70,6 +70,15 @@ async fn a_row_that_is_blocked_leaves_none_of_its_keys_behind() {
     let table = "name,phone,email\n王女士,13900139000,wang@x.example\n";
     let job = import(admin, CSV, table, json!({ "resource": "contact" })).await;
     assert_eq!(counts(&job), [0, 0, 0, 1]);
+    // The row says by whom, as entering it would.
+    let path = job["links"]["errors"].as_str().unwrap();
+    let said = admin.get(path).await.expect(200)["data"][0]["message"].clone();
+    assert!(
+        said.as_str()
+            .unwrap()
+            .contains("taken already by the contact 王芳"),
+        "{said}"
+    );
     is_clean(company.tenant).await;
     // The e-mail is nobody's: the next one has it for itself, and the one after that is refused.
     let next = json!({ "name": "李强", "email": "wang@x.example" });

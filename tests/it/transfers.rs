@@ -576,3 +576,28 @@ async fn thousands_of_rows_come_in_by_chunks_each_once() {
     let total = rep.get("/v1/leads?with_total=true&limit=1").await.expect(200);
     assert_eq!(total["total"], 5_000);
 }
+
+#[tokio::test]
+async fn headings_in_traditional_characters_are_recognised_for_leads_too() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let file = sent(
+        admin,
+        CSV,
+        "公司名稱,聯系人,聯絡電話,所屬行業,初步需求描述,企業規模\n甲,王芳,13900139000,制造业,x,500人\n",
+    )
+    .await;
+    let preview = admin
+        .post(
+            "/v1/imports/preview",
+            json!({ "file_id": file, "resource": "lead" }),
+        )
+        .await
+        .expect(200);
+    let columns = preview["columns"].as_array().unwrap().iter();
+    let targets = columns.map(|column| column["target"].clone());
+    assert_eq!(
+        targets.collect::<Value>(),
+        json!(["company", "name", "phone", "industry", "need", null])
+    );
+}

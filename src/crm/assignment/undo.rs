@@ -25,7 +25,12 @@ use uuid::Uuid;
 pub const VERB: &str = "unassigned";
 
 /// Events of a lead on which nothing rests.
-const HARMLESS: [&str; 3] = ["lead.touched", "lead.scored", "lead.score_overridden"];
+const HARMLESS: [&str; 4] = [
+    "lead.touched",
+    "lead.return_due",
+    "lead.scored",
+    "lead.score_overridden",
+];
 
 #[derive(QueryableByName)]
 struct EventRow {

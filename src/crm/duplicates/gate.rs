@@ -9,7 +9,7 @@ use crate::crm::resources::{ACCOUNT, CONTACT, LEAD};
 use crate::kernel::ctx::{ActorKind, Ctx, OnArrival, OnDuplicate};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::{Fault, Warning};
-use crate::kernel::likeness::Rule;
+use crate::kernel::likeness::{Rule, Score};
 use crate::kernel::problem::Code;
 use crate::kernel::text::{Say, say};
 use crate::platform::db::Tx;
@@ -169,7 +169,8 @@ async fn judged(
         hits.retain(|hit| !tx.has_touched(hit.id));
     }
     if is_delivery {
-        arrived(tx, ctx, Named::new(ctx, resource, change.id), &hits).await
+        let record = Named::new(ctx, resource, change.id);
+        arrived(tx, ctx, record, &hits, change.act == Act::Create).await
     } else {
         entered(tx, ctx, resource, change, policy, &hits, lacking).await
     }
@@ -187,12 +188,12 @@ pub fn policy(ctx: &Ctx, resource: &Resource) -> OnDuplicate {
     }
 }
 
-/// A delivery is never refused: it goes to the open lead that is there, or its lead waits for review. Answers why keys
-/// that another lead has are admitted.
-async fn arrived(tx: &mut Tx, ctx: &Ctx, record: Named, hits: &[Hit]) -> AppResult<String> {
+/// A delivery is never refused: it goes to the open lead that is there, or its lead waits for review; so does a lead that it
+/// fills. Answers why keys that another lead has are admitted.
+async fn arrived(tx: &mut Tx, ctx: &Ctx, record: Named, hits: &[Hit], is_new: bool) -> AppResult<String> {
     let open = hits
         .iter()
-        .find(|hit| hit.kind == LEAD.singular && hit.is_live && hit.score.is_exact());
+        .find(|hit| is_new && hit.kind == LEAD.singular && hit.is_live && hit.score.is_exact());
     if let (Some(open), OnArrival::Attach) = (open, ctx.principal.company.duplicates.intake) {
         return Err(AppError::refuse(
             Code::Duplicate,
@@ -330,19 +331,46 @@ fn blocked(resource: &Resource, exact: &[&Hit], lacking: &[Key], detail: Say) ->
     });
     let mut pointers = exact
         .iter()
-        .flat_map(|hit| rules(hit))
+        .flat_map(|hit| rules(&hit.score))
         .chain(held)
         .map(|rule| Subject::pointer(resource, rule))
         .collect::<Vec<_>>();
     pointers.sort_unstable();
     pointers.dedup();
+    let faults = pointers
+        .into_iter()
+        .map(|pointer| taken(resource, pointer, exact));
+    let shown = exact.iter().filter(|hit| hit.shown.is_some());
     AppError::refuse(Code::Duplicate, detail)
-        .with_faults(pointers.into_iter().map(Fault::duplicate).collect())
-        .with("duplicates", exact.iter().map(|hit| hit.to_json()).collect())
+        .with_faults(faults.collect())
+        .with("duplicates", shown.map(|hit| hit.to_json()).collect())
 }
 
-fn rules(hit: &Hit) -> impl Iterator<Item = Rule> {
-    hit.score
+/// That a key is taken, and by whom, as far as the caller may know that.
+fn taken(resource: &Resource, pointer: &'static str, exact: &[&Hit]) -> Fault {
+    let has_it = |hit: &&&Hit| {
+        let shown = hit.shown.iter();
+        shown
+            .flat_map(rules)
+            .any(|rule| Subject::pointer(resource, rule) == pointer)
+    };
+    let Some(hit) = exact.iter().find(has_it) else {
+        return Fault::duplicate(pointer);
+    };
+    let (kind, name) = (hit.kind, hit.shown_name());
+    let owner = hit.owner_name.as_deref().unwrap_or("-");
+    Fault::new(
+        pointer,
+        "duplicate",
+        say(
+            format!("is taken already by the {kind} {name} of {owner}"),
+            format!("已被{}“{name}”(负责人 {owner})占用", chinese(kind)),
+        ),
+    )
+}
+
+fn rules(score: &Score) -> impl Iterator<Item = Rule> {
+    score
         .reasons
         .iter()
         .map(|reason| reason.rule)
@@ -350,18 +378,14 @@ fn rules(hit: &Hit) -> impl Iterator<Item = Rule> {
 }
 
 fn warn(resource: &Resource, change: &mut Change, hits: &[Hit]) {
-    change
-        .warnings
-        .extend(hits.iter().take(MOST_WARNINGS).map(|hit| warning(resource, hit)));
+    let warnings = hits.iter().filter_map(|hit| warning(resource, hit));
+    change.warnings.extend(warnings.take(MOST_WARNINGS));
 }
 
-/// The warning that a record may be there already.
-pub fn warning(resource: &Resource, hit: &Hit) -> Warning {
-    let rule = hit
-        .score
-        .reasons
-        .first()
-        .map_or(Rule::SameName, |reason| reason.rule);
+/// The warning that a record may be there already; none of one that only something tells of which the caller may not read.
+pub fn warning(resource: &Resource, hit: &Hit) -> Option<Warning> {
+    let shown = hit.shown.as_ref()?;
+    let rule = shown.reasons.first().map_or(Rule::SameName, |reason| reason.rule);
     let (kind, name) = (hit.kind, hit.shown_name());
     let owner = hit.owner_name.as_deref().unwrap_or("-");
     let id = if hit.is_readable {
@@ -369,15 +393,15 @@ pub fn warning(resource: &Resource, hit: &Hit) -> Warning {
     } else {
         String::new()
     };
-    let score = hit.score.value;
-    Fault::new(
+    let score = shown.value;
+    Some(Fault::new(
         Subject::pointer(resource, rule),
         POSSIBLE,
         say(
             format!("may be the {kind} {name}{id} of {owner} ({score})"),
             format!("可能与{}“{name}”{id}(负责人 {owner})重复({score})", chinese(kind)),
         ),
-    )
+    ))
 }
 
 fn chinese(kind: &str) -> &'static str {

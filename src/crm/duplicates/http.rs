@@ -87,6 +87,7 @@ async fn answer(
     let hits = db
         .read(async |conn| lookup::hits(conn, ctx, resource, id, subject).await)
         .await?;
-    let data = hits.iter().map(lookup::Hit::to_json).collect::<Vec<_>>();
+    let shown = hits.iter().filter(|hit| hit.shown.is_some());
+    let data = shown.map(lookup::Hit::to_json).collect::<Vec<_>>();
     Ok(Reply::ok(&json!({ "data": data, "next_cursor": null }))?.with_weak_tag())
 }

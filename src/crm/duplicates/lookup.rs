@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 /// Most hits that are answered.
 const MOST: usize = 20;
+/// Before a rule: it rests on a member that the caller may not read.
+const HIDDEN: &str = "hidden_";
 /// How sure a switchboard or role address alone makes.
 const SHARED: f64 = 0.5;
 
@@ -31,12 +33,16 @@ pub struct Hit {
     pub is_live: bool,
     /// Whether the caller sees the record.
     pub is_readable: bool,
+    /// By all that it has.
     pub score: Score,
+    /// By what of it the caller may read; `None` when that says nothing.
+    pub shown: Option<Score>,
 }
 
 impl Hit {
     /// As it is shown: of a record that the caller does not see, only whose it is and how its name begins.
     pub fn to_json(&self) -> Value {
+        let score = self.shown.as_ref().unwrap_or(&self.score);
         json!({
             "kind": self.kind,
             "id": self.is_readable.then_some(self.id),
@@ -45,9 +51,9 @@ impl Hit {
             "owner_id": self.owner,
             "owner_name": self.owner_name,
             "is_live": self.is_live,
-            "is_exact": self.score.is_exact(),
-            "score": self.score.value,
-            "reasons": self.score.reasons,
+            "is_exact": score.is_exact(),
+            "score": score.value,
+            "reasons": score.reasons,
         })
     }
 
@@ -134,9 +140,9 @@ fn statement(ctx: &Ctx, resource: &Resource, id: Option<Uuid>, subject: &Subject
     let kinds = format!("'{{{}}}'::text[]", compared_with(resource).join(","));
     let own = sql.place(Bind::Id(id.unwrap_or_default()));
     let arms = [
-        keys_arm(&mut sql, subject, &kinds, &own, KeysOf::Own),
-        keys_arm(&mut sql, subject, &kinds, &own, KeysOf::Shared),
-        keys_arm(&mut sql, subject, &kinds, &own, KeysOf::Names),
+        keys_arm(&mut sql, ctx, subject, &kinds, &own, KeysOf::Own),
+        keys_arm(&mut sql, ctx, subject, &kinds, &own, KeysOf::Shared),
+        keys_arm(&mut sql, ctx, subject, &kinds, &own, KeysOf::Names),
         names_arm(&mut sql, subject, &kinds, &own),
         colleagues_arm(&mut sql, subject, &own),
     ];
@@ -179,7 +185,14 @@ enum KeysOf {
 
 /// Same keys. Those that many may have stand apart, so that they crowd nothing out; of the others the live ones come first.
 /// How many keys there are is kept from the planner: by it no plan is better, but each would be made anew.
-fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of: KeysOf) -> Option<String> {
+fn keys_arm(
+    sql: &mut Sql,
+    ctx: &Ctx,
+    subject: &Subject,
+    kinds: &str,
+    own: &str,
+    of: KeysOf,
+) -> Option<String> {
     let keys = subject
         .keys
         .iter()
@@ -199,12 +212,27 @@ fn keys_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str, of: KeysOf
     let key_kinds = keys.iter().map(|key| <&str>::from(key.kind).to_owned()).collect();
     let texts = keys.iter().map(|key| key.text.clone()).collect();
     let (key_kinds, texts) = (sql.place(Bind::Texts(key_kinds)), sql.place(Bind::Texts(texts)));
+    let hidden = hidden(ctx, of);
     Some(format!(
-        "(SELECT k.record_kind, k.record_id, CASE WHEN k.key_kind = 'name' THEN 'same_name' WHEN k.standing = 'shared' THEN 'shared_key' ELSE k.key_kind END AS rule \
+        "(SELECT k.record_kind, k.record_id, {hidden}CASE WHEN k.key_kind = 'name' THEN 'same_name' WHEN k.standing = 'shared' THEN 'shared_key' ELSE k.key_kind END AS rule \
           FROM unnest((SELECT {key_kinds}::text[]), (SELECT {texts}::text[])) AS p (key_kind, key) \
           JOIN identity_keys k ON k.tenant_id = $1 AND k.key_kind = p.key_kind AND k.key = p.key \
           WHERE k.record_kind = ANY({kinds}) AND k.record_id <> {own} {order}LIMIT 50)"
     ))
+}
+
+/// What marks the rule of a phone that the caller may not read: which member a key comes from is not kept with it.
+fn hidden(ctx: &Ctx, of: KeysOf) -> String {
+    let permission = CONTACT
+        .member("personal_phone")
+        .and_then(|member| member.sensitive);
+    if of == KeysOf::Names || permission.is_none_or(|permission| ctx.holds(permission)) {
+        return String::new();
+    }
+    format!(
+        "CASE WHEN k.record_kind = 'contact' AND k.key_kind = 'phone' AND NOT EXISTS (SELECT 1 FROM contacts o \
+         WHERE o.tenant_id = $1 AND o.id = k.record_id AND o.phone_e164 = k.key) THEN '{HIDDEN}' ELSE '' END || "
+    )
 }
 
 fn names_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str) -> Option<String> {
@@ -230,17 +258,11 @@ fn hit(row: Row, subject: &Subject) -> Option<Hit> {
     let kind = [&ACCOUNT, &CONTACT, &LEAD]
         .into_iter()
         .find(|kind| kind.singular == row.record_kind)?;
-    let rules = row.rules.iter().filter_map(|rule| Rule::from_str(rule).ok());
-    let keys = rules
-        .filter(|rule| !matches!(rule, Rule::Account | Rule::CompanyName))
-        .collect::<Vec<_>>();
     let other = profile(kind, &row);
-    let mut score = likeness::score(&subject.profile, &other, &keys);
-    if keys.contains(&Rule::SharedKey) {
-        score.value = score.value.max(SHARED);
-    } else if !(score.is_exact() || score.is_worth_a_look()) {
-        return None;
-    }
+    let open = row.rules.iter().map(String::as_str);
+    let all = open.clone().map(|rule| rule.strip_prefix(HIDDEN).unwrap_or(rule));
+    let score = scored(subject, &other, all)?;
+    let shown = scored(subject, &other, open);
     Some(Hit {
         kind: kind.singular,
         id: row.record_id,
@@ -250,7 +272,24 @@ fn hit(row: Row, subject: &Subject) -> Option<Hit> {
         is_live: row.is_live,
         is_readable: row.is_readable,
         score,
+        shown,
     })
+}
+
+/// What these rules, and the likeness of names, say; nothing when it is not worth a look.
+fn scored<'a>(subject: &Subject, other: &Profile, rules: impl Iterator<Item = &'a str>) -> Option<Score> {
+    let mut keys = rules
+        .filter_map(|rule| Rule::from_str(rule).ok())
+        .filter(|rule| !matches!(rule, Rule::Account | Rule::CompanyName))
+        .collect::<Vec<_>>();
+    keys.dedup();
+    let mut score = likeness::score(&subject.profile, other, &keys);
+    if keys.contains(&Rule::SharedKey) {
+        score.value = score.value.max(SHARED);
+    } else if !(score.is_exact() || score.is_worth_a_look()) {
+        return None;
+    }
+    Some(score)
 }
 
 fn profile(kind: &Resource, row: &Row) -> Profile {

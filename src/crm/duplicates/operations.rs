@@ -22,7 +22,8 @@ macro_rules! duplicates_of {
             ///
             /// Takes what a new record would be made of and answers the records that may be the same, surest first: by exact
             /// keys (phone, e-mail, tax number) and by likeness of names, rule by rule. Leads are compared with leads, contacts
-            /// and accounts. Nothing is stored. Of a record outside your scope you learn its owner and how its name begins.
+            /// and accounts. Nothing is stored. Of a record outside your scope you learn its owner and how its name begins; by a
+            /// personal phone that you may not read you find nobody.
             #[utoipa::path(tag = $tag, operation_id = $check_id, security(("bearer" = [$read])),
                 request_body(content = ref($input)), responses((status = 200, description = "What may be the same", body = DuplicateHits)))]
             #[post($check)]

@@ -1,5 +1,6 @@
-//! What a delivery becomes: a lead of its own, or a note on the open lead that it is about.
+//! What a delivery becomes: a lead of its own, or a touch of the open lead that it is about.
 
+use super::touch::{Touched, touch};
 use crate::crm::duplicates::gate;
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
@@ -7,12 +8,11 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
-use crate::platform::events::Event;
 use crate::platform::records::store::{self, Written};
 use diesel::sql_types::Uuid as SqlUuid;
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// How often it is begun again because the lead to attach to ended meanwhile.
@@ -21,14 +21,14 @@ const MOST_TRIES: u32 = 3;
 /// What became of a delivery.
 pub enum Arrival {
     Made(Written),
-    Attached(Uuid),
+    Attached(Touched),
 }
 
 impl Arrival {
     pub fn lead(&self) -> Uuid {
         match self {
             Arrival::Made(written) => written.id,
-            Arrival::Attached(lead) => *lead,
+            Arrival::Attached(touched) => touched.lead,
         }
     }
 
@@ -39,27 +39,44 @@ impl Arrival {
     pub fn warnings(&self) -> Vec<Warning> {
         match self {
             Arrival::Made(written) => written.warnings.clone(),
-            Arrival::Attached(_) => vec![attached_warning()],
+            Arrival::Attached(touched) => vec![noted_warning(touched)],
         }
     }
 
-    /// Notes a touch on the timeline of the lead that the delivery was attached to.
+    /// Notes a touch on the timeline of the lead that the delivery was attached to, and tells its owner.
     pub fn told(&self, tx: &mut Tx, intake: Uuid, source: Uuid) {
-        if let Arrival::Attached(lead) = self {
-            let data = json!({ "intake_id": intake, "source_id": source });
-            tx.record(Event::new("lead.touched", "lead", *lead, data));
+        if let Arrival::Attached(touched) = self {
+            touched.told(tx, intake, source);
         }
     }
 }
 
-/// That a delivery was noted on a lead that is there.
+/// That a delivery would be noted on a lead that is there.
 pub fn attached_warning() -> Warning {
+    attached("an open", "", true)
+}
+
+/// That a delivery was noted on a lead that is there, and what becomes of that.
+fn noted_warning(touched: &Touched) -> Warning {
+    let (lead, chinese) = match touched.status() {
+        "nurturing" => ("a nurtured", "培育中的"),
+        "disqualified" => ("a disqualified", "已判定无效的"),
+        _ => ("an open", ""),
+    };
+    attached(lead, chinese, touched.has_owner())
+}
+
+fn attached(lead: &str, chinese: &str, has_owner: bool) -> Warning {
+    let (owner, its_owner) = match has_owner {
+        true => (", and its owner is told", ",并通知其负责人"),
+        false => ("", ""),
+    };
     Fault::new(
         "",
         "attached",
         say(
-            "an open lead has the same phone or e-mail: it was noted there",
-            "已有相同电话或邮箱的线索,已记录到该线索",
+            format!("{lead} lead has the same phone or e-mail: it was noted there{owner}"),
+            format!("已有相同电话或邮箱的{chinese}线索,已记录到该线索{its_owner}"),
         ),
     )
 }
@@ -71,7 +88,7 @@ struct Open {
     id: Uuid,
 }
 
-/// Makes the delivery's lead, or finds the open one that it is about and locks it.
+/// Makes the delivery's lead, or finds the open one that it is about and notes it there.
 ///
 /// # Errors
 /// As making a lead.
@@ -91,7 +108,7 @@ pub async fn arrive(tx: &mut Tx, ctx: &Ctx, lead: &Map<String, Value>) -> AppRes
         .bind::<SqlUuid, _>(id);
         let open: Option<Open> = Cached(query).get_result(&mut **tx).await.optional()?;
         if open.is_some() {
-            return Ok(Arrival::Attached(id));
+            return touch(tx, ctx, id, lead).await.map(Arrival::Attached);
         }
     }
     Err(AppError::internal("the lead to attach to keeps changing"))

@@ -1,7 +1,7 @@
 //! Keeping one verified delivery and making its lead, once.
 
 use super::source::{SignedBy, Source};
-use super::{arrival, mapping, outcome, raw_text, read, rejection};
+use super::{all_faults, arrival, mapping, outcome, raw_text, read, rejection};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::{Fault, Warning};
@@ -40,12 +40,15 @@ impl Delivery<'_> {
     /// Keeps the delivery and makes its lead. `None` when the source changed since it was read.
     pub async fn take(&self, db: &Db) -> AppResult<Option<Reply>> {
         let ctx = self.source.terms(db).await?;
-        let setback = match read(self.body, &self.source.reading) {
-            Ok(lead) => match self.accept(db, &ctx, lead).await? {
+        let (lead, faults) = read(self.body, &self.source.reading);
+        let setback = if faults.is_empty() {
+            match self.accept(db, &ctx, lead).await? {
                 Ok(reply) => return Ok(Some(reply)),
                 Err(setback) => setback,
-            },
-            Err(faults) => Setback::Faults(faults),
+            }
+        } else {
+            let all = db.read(async |conn| all_faults(conn, ctx.tenant, &lead, faults.clone()).await);
+            Setback::Faults(all.await?)
         };
         if let Setback::Faults(faults) = setback
             && let Some(reply) = self.reject(db, &ctx, &faults).await?

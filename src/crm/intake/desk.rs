@@ -1,7 +1,7 @@
 //! Trying a mapping on a sample before it is kept.
 
 use super::mapping::{self, Reading};
-use super::{addressed, arrival, rejection};
+use super::{addressed, all_faults, arrival, rejection};
 use crate::crm::duplicates::gate;
 use crate::crm::resources::{LEAD, LEAD_SOURCE};
 use crate::kernel::ctx::{ActorKind, Ctx};
@@ -124,7 +124,8 @@ async fn try_mapping(db: web::Data<Db>, id: Id, command: Command<TryMapping>) ->
             Made::Rejected(faults) => faults,
         }
     } else {
-        faults
+        let all = db.read(async |conn| all_faults(conn, ctx.tenant, &lead, faults.clone()).await);
+        all.await?
     };
     // What there is to say of the rest of it is said now, not once the faults are mended.
     let warnings = match trial(sound(&lead, &faults)).await? {

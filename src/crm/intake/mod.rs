@@ -11,7 +11,9 @@ pub mod resources;
 mod rotation;
 pub mod signature;
 pub mod source;
+mod touch;
 
+use crate::crm::campaigns;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::problem::Code;
@@ -24,6 +26,7 @@ use crate::platform::reply::Reply;
 use actix_web::{HttpMessage, HttpRequest, post, web};
 use bytes::Bytes;
 use delivery::Delivery;
+use diesel_async::AsyncPgConnection;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use signature::Signed;
@@ -75,7 +78,8 @@ struct IntakeOutcome {
 /// a good signature is kept raw. When it can be read into a lead, the answer is 201 with the lead's id; when it cannot, 202
 /// with the faults, and it waits to be corrected and replayed. The same `webhook-id` again answers 200 with the same lead:
 /// within seven days whatever it brings, later when it brings the same bytes. So does a delivery whose phone or e-mail an
-/// open lead has, in any spelling: it is noted on that lead's timeline. A source that was closed or archived answers 404 and
+/// open lead has, in any spelling: it fills what is empty on that lead, its owner is told what it says anew, and it is noted
+/// on the timeline. A source that was closed or archived answers 404 and
 /// keeps nothing; what was answered with 2xx before stays.
 #[utoipa::path(tag = "leads", operation_id = "deliver_lead", security(()),
     params(
@@ -189,14 +193,27 @@ fn addressed(mut lead: Map<String, Value>, source: Uuid, owner: Option<Uuid>) ->
     lead
 }
 
-/// Reads a delivery's bytes into a lead.
-fn read(body: &[u8], reading: &mapping::Reading) -> Result<Map<String, Value>, Vec<Fault>> {
+/// Reads a delivery's bytes into a lead; with faults, what could be read of it.
+fn read(body: &[u8], reading: &mapping::Reading) -> (Map<String, Value>, Vec<Fault>) {
     let payload = input::parse(body).map_err(|error| match error {
         AppError::Refused(refusal) => vec![Fault::new("", "malformed", refusal.detail)],
         AppError::Internal(_) => vec![Fault::invalid("", "cannot be read", "无法读取")],
-    })?;
-    let (lead, faults) = mapping::interpret(reading, payload);
-    if faults.is_empty() { Ok(lead) } else { Err(faults) }
+    });
+    match payload {
+        Ok(payload) => mapping::interpret(reading, payload),
+        Err(faults) => (Map::new(), faults),
+    }
+}
+
+/// The faults of a delivery that has some, with those that only the database knows: whoever corrects it learns all at once.
+async fn all_faults(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    lead: &Map<String, Value>,
+    mut faults: Vec<Fault>,
+) -> AppResult<Vec<Fault>> {
+    faults.extend(campaigns::fault(conn, tenant, lead).await?);
+    Ok(faults)
 }
 
 /// The faults for which a lead was refused; other errors are not the delivery's.

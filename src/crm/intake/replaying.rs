@@ -3,7 +3,7 @@
 use super::desk::{on_behalf, owner_of};
 use super::mapping::Reading;
 use super::resources::INTAKE;
-use super::{addressed, arrival, raw_text, read};
+use super::{addressed, all_faults, arrival, raw_text, read};
 use crate::crm::assignment::follow;
 use crate::crm::resources::LEAD_SOURCE;
 use crate::kernel::ctx::Ctx;
@@ -282,7 +282,11 @@ async fn again(tx: &mut Tx, ctx: &Ctx, id: Uuid, corrected: Option<&Map<String, 
         None => intake["body"].as_str().unwrap_or_default().to_owned(),
     };
     let (source, reading, owner) = source_of(tx, ctx, &intake).await?;
-    let lead = read(text.as_bytes(), &reading).map_err(AppError::invalid)?;
+    let (lead, faults) = read(text.as_bytes(), &reading);
+    if !faults.is_empty() {
+        let all = all_faults(&mut &**tx, ctx.tenant, &lead, faults).await?;
+        return Err(AppError::invalid(all));
+    }
     let arrived = arrival::arrive(tx, &on_behalf(ctx), &addressed(lead, source, owner)).await?;
     let lead = arrived.lead();
     accept(tx, ctx, id, lead, corrected.map(|_| text)).await?;

@@ -12,6 +12,10 @@ pub const MOST_WORDS: usize = 20;
 const LEAST_BEGINNING: usize = 3;
 /// Fewest letters of a word that is looked for with a slip.
 const LEAST_ALIKE: usize = 4;
+/// Fewest digits behind `00` that are a country and the beginning of a number there.
+const LEAST_ABROAD: usize = 6;
+/// Fewest digits behind `0` that are a town and a number there.
+const LEAST_NATIONAL: usize = 9;
 /// Longest run of characters that is looked for with a slip.
 const LONGEST_SLIP: usize = 12;
 
@@ -22,11 +26,20 @@ pub enum Unfit {
     TooManyWords,
 }
 
+/// A word as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    /// It is found in one of these.
+    ways: Vec<Vec<Unit>>,
+    /// Whether it is the beginning of an address, whose last part may be short.
+    is_address: bool,
+}
+
 /// What is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// Each must be found: in one of these ways.
-    words: Vec<Vec<Vec<Unit>>>,
+    /// Each must be found.
+    words: Vec<Word>,
     /// Or else a phone with these digits.
     phones: Vec<String>,
     /// The folded text.
@@ -48,11 +61,13 @@ impl Query {
             let mut ways = vec![units(word), units(&parted(word))];
             ways.retain(|way| !way.is_empty());
             ways.dedup();
-            if !ways.is_empty() && !words.contains(&ways) {
-                words.push(ways);
+            let is_address = word.contains(['@', '＠']);
+            let read = Word { ways, is_address };
+            if !read.ways.is_empty() && !words.contains(&read) {
+                words.push(read);
             }
         }
-        if words.iter().map(|ways| ways[0].len()).sum::<usize>() > MOST_WORDS {
+        if words.iter().map(|word| word.ways[0].len()).sum::<usize>() > MOST_WORDS {
             return Err(Unfit::TooManyWords);
         }
         Ok(Query {
@@ -64,12 +79,13 @@ impl Query {
 
     /// Everything that is looked for, in terms of any of these marks and of any of these weights (all, when empty).
     pub fn wanted(&self, marks: &[char], weights: &str) -> String {
-        let is_single = self.words.len() == 1 && self.words[0].iter().all(|way| way.len() == 1);
-        let words = self.words.iter().map(|ways| {
-            any(ways.iter().map(|way| {
-                all(way
-                    .iter()
-                    .map(|unit| any(marks.iter().map(|mark| wanted(unit, *mark, weights, is_single)))))
+        let is_single = self.words.len() == 1 && self.words[0].ways.iter().all(|way| way.len() == 1);
+        let words = self.words.iter().map(|word| {
+            any(word.ways.iter().map(|way| {
+                all(way.iter().enumerate().map(|(place, unit)| {
+                    let begins = is_single || (word.is_address && place + 1 == way.len());
+                    any(marks.iter().map(|mark| wanted(unit, *mark, weights, begins)))
+                }))
             }))
         });
         let words = all(words);
@@ -84,10 +100,10 @@ impl Query {
     /// What is looked for with one slip in a run of characters: one written wrong, one too many, one left out. `None` where
     /// there is no run of at least three. Words with slips are found by likeness instead.
     pub fn with_slip(&self, marks: &[char]) -> Option<String> {
-        let [ways] = self.words.as_slice() else {
+        let [word] = self.words.as_slice() else {
             return None;
         };
-        let [Unit::Run(letters)] = ways.first()?.as_slice() else {
+        let [Unit::Run(letters)] = word.ways.first()?.as_slice() else {
             return None;
         };
         if !(3..=LONGEST_SLIP).contains(&letters.len()) {
@@ -114,8 +130,9 @@ impl Query {
 
     /// The folded words, for showing where they stand.
     pub fn texts(&self) -> Vec<String> {
-        let ways = self.words.iter().flatten().flatten();
+        let ways = self.words.iter().flat_map(|word| &word.ways);
         let mut texts = ways
+            .flatten()
             .map(|unit| match unit {
                 Unit::Run(letters) => letters.iter().collect(),
                 Unit::Word(word) => word.clone(),
@@ -141,8 +158,8 @@ fn phones(typed: &str, plain: &str, e164: Option<&str>) -> Vec<String> {
     if !is_phone || digits.len() < LEAST_DIGITS || digits.len() > 20 {
         return Vec::new();
     }
-    // Zeros in front lead out of a town or a country; the number that is kept has none.
-    let mut phones = vec![digits.clone(), digits.trim_start_matches('0').to_owned()];
+    let mut phones = vec![digits.clone()];
+    phones.extend(without_prefix(&digits).map(str::to_owned));
     phones.extend(e164.map(|e164| e164.trim_start_matches('+').to_owned()));
     phones.retain(|phone| phone.len() >= LEAST_DIGITS);
     phones.sort();
@@ -150,9 +167,19 @@ fn phones(typed: &str, plain: &str, e164: Option<&str>) -> Vec<String> {
     phones
 }
 
-fn wanted(unit: &Unit, mark: char, weights: &str, is_single: bool) -> String {
+/// Digits without what leads out of a country (`00`), or out of a town (`0`): the number that is kept has neither. The zeros of
+/// a mere fragment are its own.
+fn without_prefix(digits: &str) -> Option<&str> {
+    let (bare, least) = match digits.strip_prefix("00") {
+        Some(bare) => (bare, LEAST_ABROAD),
+        None => (digits.strip_prefix('0')?, LEAST_NATIONAL),
+    };
+    (!bare.starts_with('0') && bare.len() >= least).then_some(bare)
+}
+
+fn wanted(unit: &Unit, mark: char, weights: &str, begins: bool) -> String {
     match unit {
-        Unit::Word(word) if is_single || word.chars().count() >= LEAST_BEGINNING => {
+        Unit::Word(word) if begins || word.chars().count() >= LEAST_BEGINNING => {
             format!("'{mark}{word}':*{weights}")
         }
         Unit::Word(word) => term(mark, word, weights),

@@ -87,6 +87,24 @@ fn a_phone_is_asked_for_by_its_digits(#[case] typed: &str, #[case] wanted: &str)
     );
 }
 
+#[rstest]
+#[case("00005000", "('l00005000':* | 'l#00005000':*)")]
+#[case("05000", "('l05000':* | 'l#05000':*)")]
+#[case("005000", "('l005000':* | 'l#005000':*)")]
+#[case("008613800138", "('l008613800138':* | 'l#008613800138':* | 'l#8613800138':*)")]
+fn a_fragment_of_a_phone_is_asked_for_as_typed(#[case] typed: &str, #[case] wanted: &str) {
+    assert_eq!(read(typed).wanted(&['l'], ""), wanted);
+}
+
+#[test]
+fn an_address_is_asked_for_by_its_beginning_however_short_its_last_part_is() {
+    assert_eq!(read("u5000@ex").wanted(&['l'], ""), "('lu5000':* & 'lex':*)");
+    assert_eq!(
+        read("li.wei@h").wanted(&['c'], ""),
+        "(('cliwei':* & 'ch':*) | ('cli' & 'cwei':* & 'ch':*))"
+    );
+}
+
 #[test]
 fn an_address_is_asked_for_by_its_parts() {
     let entered = vector(&[Source {
