@@ -68,6 +68,13 @@ pub struct JobRun {
     pub errors: i64,
 }
 
+impl JobRun {
+    /// What came of it by its last chunk.
+    fn so_far(&self) -> Option<Value> {
+        self.checkpoint.as_ref()?.get("so_far").cloned()
+    }
+}
+
 /// How far a chunk came.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
@@ -82,7 +89,8 @@ pub struct Progress {
 /// What a chunk answers.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// There is more to do, from this checkpoint on.
+    /// There is more to do, from this checkpoint on. Its member `so_far`, where it has one, is the result of a job that is
+    /// cancelled or fails before it is done.
     More { progress: Progress, checkpoint: Value },
     /// It is done. `result` is shown to whoever sees the job; its member `links` (name to path) joins the job's links.
     Done { progress: Progress, result: Value },

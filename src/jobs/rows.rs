@@ -237,6 +237,17 @@ SELECT $1, $2, $3 + e.ordinality, (e.v->>'row')::bigint, (e.v->>'subject')::uuid
     e.v->>'code', e.v->>'en', e.v->>'zh', nullif(e.v->'original', 'null'::jsonb), (e.v->>'warning')::boolean \
 FROM jsonb_array_elements($4) WITH ORDINALITY AS e (v, ordinality)";
 
+/// A row as it is kept: the database keeps no order of members, but that of items.
+fn cells(original: &Value) -> Value {
+    match original {
+        Value::Object(cells) => cells
+            .iter()
+            .map(|(heading, cell)| json!([heading, cell]))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
 /// Writes a chunk's errors after those that the job has already.
 pub async fn write_errors(tx: &mut Tx, ctx: &Ctx, run: &JobRun, errors: &[RowError]) -> AppResult<()> {
     if errors.is_empty() {
@@ -248,7 +259,7 @@ pub async fn write_errors(tx: &mut Tx, ctx: &Ctx, run: &JobRun, errors: &[RowErr
             json!({
                 "row": error.row, "subject": error.subject, "pointer": error.pointer, "heading": error.heading,
                 "value": error.value, "code": error.code, "en": error.message.en, "zh": error.message.zh,
-                "original": error.original, "warning": error.is_warning,
+                "original": error.original.as_ref().map(cells), "warning": error.is_warning,
             })
         })
         .collect::<Vec<_>>();

@@ -73,13 +73,14 @@ pub struct JobView {
     /// Whether it is to stop after the chunk that it is at.
     #[schema(example = false)]
     pub is_cancel_asked: bool,
-    /// What came of it, by its kind; null until it is done.
+    /// What came of it, by its kind; null until it ends. Of a cancelled or failed one: what it had done by then, where its kind
+    /// counts that.
     #[schema(value_type = Option<Object>, example = json!({ "created": 1200 }))]
     pub result: Option<Value>,
     /// Why it failed; null unless it did.
     #[schema(example = json!(null))]
     pub failure: Option<JobFailure>,
-    /// Where to go from here: `self`, `errors`, `events`, and what its kind adds when it is done.
+    /// Where to go from here: `self`, `errors`, `events`, and what its kind adds when it ends.
     #[schema(value_type = Object, example = json!({ "self": "/v1/jobs/0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a" }))]
     pub links: Map<String, Value>,
     /// By real time, as all of a job's times.
@@ -196,6 +197,10 @@ impl JobRow {
         links.insert("errors".to_owned(), json!(format!("{own}/errors")));
         links.insert("events".to_owned(), json!(format!("{own}/events")));
         links.insert("self".to_owned(), json!(own));
+        if self.kind.ends_with(".import") {
+            let errors = format!("/v1/imports/{}/errors.csv", self.id);
+            links.insert("errors_csv".to_owned(), json!(errors));
+        }
         let more = self
             .result
             .as_ref()
@@ -203,6 +208,21 @@ impl JobRow {
         links.extend(more.cloned().unwrap_or_default());
         links
     }
+}
+
+/// A row as an object again, from the cells in their order in which it is kept.
+fn in_order(kept: Value) -> Value {
+    let Value::Array(cells) = kept else { return kept };
+    let cells = cells.into_iter().filter_map(|cell| match cell {
+        Value::Array(pair) => {
+            let [Value::String(heading), value] = <[Value; 2]>::try_from(pair).ok()? else {
+                return None;
+            };
+            Some((heading, value))
+        }
+        _ => None,
+    });
+    Value::Object(cells.collect())
 }
 
 impl ErrorRow {
@@ -223,7 +243,7 @@ impl ErrorRow {
                 Lang::En => self.message_en,
                 Lang::Zh => self.message_zh,
             },
-            original: self.original,
+            original: self.original.map(in_order),
         }
     }
 }

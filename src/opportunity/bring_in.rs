@@ -5,6 +5,7 @@ use super::SUBJECTS;
 use super::advance::rules::Status;
 use super::advance::service::LEFT;
 use super::cycles::{self, End};
+use super::follow;
 use super::lapse::call_off;
 use super::moves::{Move, MoveKind, make};
 use super::parts::LINE;
@@ -12,7 +13,7 @@ use super::resources::OPPORTUNITY;
 use super::standing::lock_head;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
-use crate::kernel::fault::Fault;
+use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::text::say;
 use crate::pipeline::course::{Course, Step};
 use crate::pipeline::service::{definition, published};
@@ -71,7 +72,9 @@ pub async fn create(
 ) -> AppResult<Written> {
     if past.is_nothing() {
         let made = store::create(tx, ctx, &OPPORTUNITY, None, members.clone()).await?;
-        want(tx, ctx, made.id, &members, past).await?;
+        if let Some(wanted) = &past.product {
+            want(tx, ctx, made.id, &members, wanted).await?;
+        }
         beside(tx, made.id).await?;
         return Ok(made);
     }
@@ -84,12 +87,38 @@ pub async fn create(
     let goal = goal(&definition.course, past, None)?;
     let (entered, closed) = instants(ctx, past, goal.status)?;
     let at = then(ctx, entered);
-    let made = store::create(tx, &at, &OPPORTUNITY, None, members.clone()).await?;
-    want(tx, &at, made.id, &members, past).await?;
+    let mut made = store::create(tx, &at, &OPPORTUNITY, None, members.clone()).await?;
+    if let Some(wanted) = &past.product {
+        want(tx, &at, made.id, &members, wanted).await?;
+    }
     beside(tx, made.id).await?;
     tx.flush_events(&at).await?;
     reach(tx, ctx, made.id, &goal, past, (entered, closed)).await?;
+    made.warnings.extend(doubt(past, goal.status));
     Ok(made)
+}
+
+/// What a row says of its end that is not what somebody would expect.
+fn doubt(past: &Past, status: Status) -> Option<Warning> {
+    match (status, past.closed_on) {
+        (Status::Open, Some(_)) => Some(Fault::new(
+            "/closed_on",
+            "not_kept",
+            say(
+                "is not kept: the deal is in an open stage",
+                "未保存：商机处于未关闭的阶段",
+            ),
+        )),
+        (Status::Won | Status::Lost, None) => Some(Fault::new(
+            "/closed_on",
+            "closed_today",
+            say(
+                "is not said, so the deal was closed today",
+                "未填写，按今日关闭处理",
+            ),
+        )),
+        _ => None,
+    }
 }
 
 fn pipeline_of(members: &Map<String, Value>) -> Option<Uuid> {
@@ -132,31 +161,74 @@ fn wrongs(ctx: &Ctx, course: &Course, past: &Past) -> Vec<Fault> {
     refusals.flat_map(|error| error.to_refusal().faults).collect()
 }
 
-/// Takes a deal that is open here to where it stood elsewhere; false when it stands there already. Only one that was
-/// brought in and has made no move here since: the others go through their gates.
+/// What became of a deal that is here already.
+#[derive(Debug, Default)]
+pub struct Settled {
+    pub has_changed: bool,
+    pub warnings: Vec<Warning>,
+}
+
+/// Lets a deal follow its row: its line, and its stage where it is open here. Only one that was brought in and has made no
+/// move here since: the others go through their gates. `members`: what else the row says, which the deal says already.
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `invalid`.
-pub async fn settle(tx: &mut Tx, ctx: &Ctx, id: Uuid, past: &Past) -> AppResult<bool> {
-    if past.stage.is_none() {
-        return Ok(false);
+pub async fn settle(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    id: Uuid,
+    members: &Map<String, Value>,
+    past: &Past,
+) -> AppResult<Settled> {
+    let mut settled = Settled::default();
+    if past.is_nothing() && past.product.is_none() {
+        return Ok(settled);
     }
-    let (head, _) = lock_head(tx, ctx, id, For::Action(IMPORT)).await?;
+    let purpose = match past.is_nothing() {
+        true => For::Write,
+        false => For::Action(IMPORT),
+    };
+    let (head, locked) = lock_head(tx, ctx, id, purpose).await?;
+    let status = head.status()?;
+    let trail = trail(tx, ctx, id).await?;
+    if trail.is_brought_in {
+        let wrong = follow::differences(tx, ctx, &head, status, past).await?;
+        if !wrong.is_empty() {
+            return Err(AppError::invalid(wrong));
+        }
+        if let Some(wanted) = past.product.as_ref().filter(|_| status == Status::Open) {
+            settled.has_changed = follow::line(tx, ctx, id, &locked.record()?, members, wanted).await?;
+        }
+    }
+    if past.stage.is_none() {
+        settled
+            .warnings
+            .extend(doubt(past, status).filter(|_| status == Status::Open));
+        return Ok(settled);
+    }
     let definition = definition(&mut &**tx, &SUBJECTS, ctx.tenant, head.pipeline_version_id).await?;
     let goal = goal(&definition.course, past, Some(head.stage_id))?;
-    let is_there =
-        head.status()? == goal.status && (goal.status != Status::Open || head.stage_id == goal.stage_id);
+    let is_there = status == goal.status && (goal.status != Status::Open || head.stage_id == goal.stage_id);
     if is_there {
-        return Ok(false);
+        settled
+            .warnings
+            .extend(doubt(past, status).filter(|_| status == Status::Open));
+        return Ok(settled);
     }
-    if head.status()? != Status::Open {
+    if status != Status::Open && trail.is_brought_in {
+        return Err(AppError::invalid(vec![Fault::invalid(
+            "/stage",
+            "differs from how the deal was brought in as closed; reopen it here to correct that",
+            "与导入时已关闭的结果不一致；请在本系统重新打开后更正",
+        )]));
+    }
+    if status != Status::Open {
         return Err(AppError::invalid(vec![Fault::invalid(
             "/stage",
             "differs from how the deal was closed here",
             "与此商机已关闭的结果不一致",
         )]));
     }
-    let trail = trail(tx, ctx, id).await?;
     if !trail.is_brought_in {
         return Err(AppError::invalid(vec![Fault::invalid(
             "/stage",
@@ -167,7 +239,9 @@ pub async fn settle(tx: &mut Tx, ctx: &Ctx, id: Uuid, past: &Past) -> AppResult<
     let closed = closing(ctx, past, goal.status, trail.last_at)?;
     call_off(tx, ctx, id, LEFT).await?;
     reach(tx, ctx, id, &goal, past, (closed, closed)).await?;
-    Ok(true)
+    settled.has_changed = true;
+    settled.warnings.extend(doubt(past, goal.status));
+    Ok(settled)
 }
 
 /// What a deal has behind it here.
@@ -211,10 +285,13 @@ fn closing(ctx: &Ctx, past: &Past, status: Status, last_at: DateTime<Utc>) -> Ap
 }
 
 /// The line of the product that it is about.
-async fn want(tx: &mut Tx, ctx: &Ctx, id: Uuid, members: &Map<String, Value>, past: &Past) -> AppResult<()> {
-    let Some(wanted) = &past.product else {
-        return Ok(());
-    };
+pub(super) async fn want(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    id: Uuid,
+    members: &Map<String, Value>,
+    wanted: &Wanted,
+) -> AppResult<()> {
     let price = members.get("amount").and_then(Value::as_str).unwrap_or("0");
     let line =
         json!({ "product_id": wanted.product_id, "name": wanted.name, "quantity": "1", "unit_price": price });

@@ -7,6 +7,7 @@ pub mod convert;
 pub mod criteria;
 pub mod cycles;
 mod facts;
+mod follow;
 pub mod hand_over;
 pub mod history;
 pub mod holding;

@@ -91,17 +91,31 @@ impl Plan {
         Value::String(corrected.cloned().unwrap_or(text))
     }
 
-    /// `{heading}` in a default stands for the row's cell, corrected.
+    /// `{heading}` in a default stands for the row's cell, corrected; where that is empty, for what the row says instead.
     fn filled(&self, default: &str, row: &Row) -> String {
         let mut text = default.to_owned();
         for (heading, cell) in &row.cells {
             let place = format!("{{{heading}}}");
             if text.contains(&place) {
                 let value = self.corrected(heading, cell.clone());
-                text = text.replace(&place, value.as_str().unwrap_or_default());
+                let value = value.as_str().unwrap_or_default();
+                let said = match value.is_empty() {
+                    true => self.plain_default(heading),
+                    false => value,
+                };
+                text = text.replace(&place, said);
             }
         }
         normal_form(&text)
+    }
+
+    /// The default of what a heading says, unless it is itself made of cells.
+    fn plain_default(&self, heading: &str) -> &str {
+        let default = self
+            .target(heading)
+            .and_then(|target| self.options.defaults.get(target));
+        let default = default.filter(|text| !text.contains('{'));
+        default.map_or("", String::as_str)
     }
 
     fn put(&self, draft: &mut Draft, target: &str, value: Value) {

@@ -334,6 +334,22 @@ fn written(
     }
 }
 
+/// A file has no pages: what a list asks of them would be dropped without a word.
+fn of_pages(filter: &str) -> Vec<Fault> {
+    let said = query::pairs(filter, &mut Vec::new());
+    let said = said
+        .into_iter()
+        .filter(|(name, _)| ["limit", "cursor", "with_total"].contains(&name.as_str()));
+    said.map(|(name, _)| {
+        let message = say(
+            format!("{name} is no filter: a file has no pages"),
+            format!("{name} 不是筛选条件：文件不分页"),
+        );
+        Fault::new("/filter", "unknown_member", message)
+    })
+    .collect()
+}
+
 /// Export a list as a file
 ///
 /// Answers 202 with the job that writes it: the records that the list would show you with these filters, in the same order,
@@ -357,6 +373,7 @@ pub async fn create_export(db: web::Data<Db>, command: Command<ExportOptions>) -
             ..fault
         }));
     }
+    wrong.extend(of_pages(&input.filter));
     if !wrong.is_empty() {
         return Err(AppError::invalid(wrong));
     }

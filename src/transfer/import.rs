@@ -51,8 +51,9 @@ pub fn kind_of(subject: TransferSubject) -> &'static JobKind {
 /// Most rows that wait for a row of the same file to be there.
 const MOST_WAITING: usize = 10_000;
 
-/// A chunk ends after so long: well within a worker's patience, however busy the machine is.
-const ENOUGH: Duration = Duration::from_secs(2);
+/// A chunk ends after so long: well within a worker's patience, however busy the machine is, and so that nobody who would
+/// take away the asker's rights waits longer for the records that it holds.
+const ENOUGH: Duration = Duration::from_secs(1);
 /// A chunk has no more errors and warnings than so many and those of one more batch.
 const MOST_ERRORS: usize = 5_000;
 
@@ -197,7 +198,8 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         };
         return Ok(Step::Done { progress, result });
     }
-    let checkpoint = serde_json::to_value(&tally).map_err(AppError::internal)?;
+    let mut checkpoint = serde_json::to_value(&tally).map_err(AppError::internal)?;
+    checkpoint["so_far"] = tally.result(run, &plan);
     Ok(Step::More { progress, checkpoint })
 }
 

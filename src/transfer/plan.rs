@@ -121,6 +121,10 @@ impl Plan {
                 ),
             ));
         }
+        if self.options.mode == ImportMode::Upsert && has_ids && self.options.system.is_some() {
+            // Rows whose id is known may change a single column; those that make a record are refused one by one.
+            return;
+        }
         let required = self.options.resource.resource().columns();
         for member in required.filter(|member| member.is_required && member.default.is_none()) {
             if !self.has(member.name) {

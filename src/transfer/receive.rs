@@ -14,7 +14,7 @@ use crate::platform::gatekeeper::Shared;
 use crate::platform::records::query::{bad_parameters, pairs};
 use crate::platform::reply::Reply;
 use actix_web::{HttpRequest, post, web};
-use encoding_rs::UTF_8;
+use encoding_rs::{Encoding, UTF_8};
 use futures::StreamExt;
 use serde::Serialize;
 use serde_json::json;
@@ -31,6 +31,9 @@ struct FileParameters {
     /// Its name, for whoever reads the list of imports later.
     #[param(max_length = 200, example = "客户信息收集表.xlsx")]
     name: Option<String>,
+    /// In which encoding the text of a CSV file is, by its label in the Encoding Standard; recognised where it is not said.
+    #[param(max_length = 40, example = "windows-1252")]
+    encoding: Option<String>,
 }
 
 /// A file that was taken in.
@@ -43,7 +46,8 @@ pub struct ImportFile {
     /// As what it was sent: `csv`, `ndjson` or `xlsx`.
     #[schema(example = "csv")]
     pub format: String,
-    /// In which encoding its text was recognised to be.
+    /// In which encoding its text is: as was said, or as it was recognised. Look at it: what has few letters beyond ASCII may
+    /// be taken for something else, and `encoding` says it for sure.
     #[schema(example = "gb18030")]
     pub encoding: String,
     /// Of the file as it was sent.
@@ -154,11 +158,11 @@ pub async fn create_import_file(
 ) -> AppResult<Reply> {
     may_import(&ctx)?;
     let sent = sent(&request)?;
-    let name = name_of(&request)?;
+    let (name, encoding) = said_of(&request, sent)?;
     let id = Uuid::now_v7();
     db.bookkeep(async |conn| files::begin(conn, &ctx, id, "import", &name, sent.format()).await)
         .await?;
-    let taker = Taker::new(&db, &ctx, id, sent);
+    let taker = Taker::new(&db, &ctx, id, sent, encoding);
     match taker.receive(&mut payload, shared.import_max_bytes).await {
         Ok(taken) => store(&db, &ctx, id, name, sent, taken).await,
         Err(error) => {
@@ -209,12 +213,27 @@ async fn store(db: &Db, ctx: &Ctx, id: Uuid, name: String, sent: Sent, taken: Ta
     .await
 }
 
-fn name_of(request: &HttpRequest) -> AppResult<String> {
+/// The name of a file, and in which encoding it is, where that is said.
+fn said_of(request: &HttpRequest, sent: Sent) -> AppResult<(String, Option<&'static Encoding>)> {
     let mut faults = Vec::new();
     let mut name = String::from("import");
+    let mut encoding = None;
     for (parameter, value) in pairs(request.query_string(), &mut faults) {
-        if parameter != "name" {
-            faults.push(crate::event::window::unknown_parameter(&parameter, "name"));
+        if parameter == "encoding" {
+            encoding = Encoding::for_label_no_replacement(value.as_bytes()).filter(|_| sent == Sent::Csv);
+            if encoding.is_none() {
+                faults.push(Fault::new(
+                    "?encoding",
+                    "unknown_value",
+                    say(
+                        "is no label of the Encoding Standard, or the file is no CSV",
+                        "不是 Encoding Standard 中的编码名称,或文件不是 CSV",
+                    ),
+                ));
+            }
+        } else if parameter != "name" {
+            let known = "name, encoding";
+            faults.push(crate::event::window::unknown_parameter(&parameter, known));
         } else if value.chars().count() > 200 {
             faults.push(Fault::new(
                 "?name",
@@ -226,7 +245,7 @@ fn name_of(request: &HttpRequest) -> AppResult<String> {
         }
     }
     if faults.is_empty() {
-        Ok(name)
+        Ok((name, encoding))
     } else {
         Err(bad_parameters(faults))
     }
@@ -245,13 +264,13 @@ struct Taker<'a> {
 }
 
 impl<'a> Taker<'a> {
-    fn new(db: &'a Db, ctx: &'a Ctx, id: Uuid, sent: Sent) -> Taker<'a> {
+    fn new(db: &'a Db, ctx: &'a Ctx, id: Uuid, sent: Sent, encoding: Option<&'static Encoding>) -> Taker<'a> {
         Taker {
             db,
             ctx,
             id,
             sent,
-            sniffer: Sniffer::default(),
+            sniffer: Sniffer::named(encoding),
             keys: Keys::default(),
             size: 0,
             buffer: Vec::new(),

@@ -311,8 +311,12 @@ async fn bring_one(
             return Err(AppError::invalid(vec![Fault::duplicate("/external_id")]));
         }
         let mut done = change(tx, ctx, plan, draft, id).await?;
-        if is_deal && bring_in::settle(tx, ctx, id, past).await? {
-            done.did = Did::Updated;
+        if is_deal {
+            let settled = bring_in::settle(tx, ctx, id, &draft.members, past).await?;
+            done.warnings.extend(settled.warnings);
+            if settled.has_changed {
+                done.did = Did::Updated;
+            }
         }
         return Ok((done, id));
     }

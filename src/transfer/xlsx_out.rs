@@ -1,14 +1,20 @@
-//! A workbook as it streams out: a ZIP archive of stored parts whose one sheet is written row by row. Nothing is held but
+//! A workbook as it streams out: a ZIP archive of deflated parts whose one sheet is written row by row. Nothing is held but
 //! the part in hand; sizes and check sums follow each part, as the format allows.
 
 use super::csv_out::harmless;
 use crc32fast::Hasher;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use std::io::Write;
 
 /// Most rows that a sheet may have, its headings included.
 pub const MOST_ROWS: i64 = 1_048_576;
 /// Most bytes of all rows: sizes and places have 32 bits in an archive of this kind, and what stands around the rows is
 /// far less than what is left of that.
 pub const MOST_BYTES: i64 = u32::MAX as i64 - 1024 * 1024;
+
+/// How hard it is packed: what tables repeat is found at once, and more would only take longer.
+const LEVEL: u32 = 3;
 
 /// Whether a sheet can have so many rows, its headings included, of so many bytes.
 pub fn has_room(rows: i64, bytes: i64) -> bool {
@@ -76,7 +82,9 @@ struct Part {
     name: &'static str,
     start: u32,
     size: u32,
+    packed: u32,
     sum: Hasher,
+    packer: DeflateEncoder<Vec<u8>>,
 }
 
 impl Archive {
@@ -122,8 +130,8 @@ impl Archive {
         out.extend_from_slice(bytes);
     }
 
-    /// Version 2.0; bit 3: sizes follow the part; bit 11: names in UTF-8; stored; the first day that the format knows.
-    const TRAITS: [u8; 10] = [20, 0, 0x08, 0x08, 0, 0, 0, 0, 0x21, 0];
+    /// Version 2.0; bit 3: sizes follow the part; bit 11: names in UTF-8; deflated; the first day that the format knows.
+    const TRAITS: [u8; 10] = [20, 0, 0x08, 0x08, 8, 0, 0, 0, 0x21, 0];
 
     fn open(&mut self, name: &'static str, out: &mut Vec<u8>) {
         let start = self.written;
@@ -138,16 +146,21 @@ impl Archive {
             name,
             start,
             size: 0,
+            packed: 0,
             sum: Hasher::new(),
+            packer: DeflateEncoder::new(Vec::new(), Compression::new(LEVEL)),
         });
     }
 
     fn put(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        if let Some(part) = &mut self.part {
-            part.sum.update(bytes);
-            part.size = part.size.saturating_add(length(bytes));
-        }
-        self.say(bytes, out);
+        let Some(part) = &mut self.part else { return };
+        part.sum.update(bytes);
+        part.size = part.size.saturating_add(length(bytes));
+        // Writing to memory does not fail.
+        let _ = part.packer.write_all(bytes);
+        let packed = std::mem::take(part.packer.get_mut());
+        part.packed = part.packed.saturating_add(length(&packed));
+        self.say(&packed, out);
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -155,13 +168,18 @@ impl Archive {
             name,
             start,
             size,
+            packed,
             sum,
+            packer,
         }) = self.part.take()
         else {
             return;
         };
+        let rest = packer.finish().unwrap_or_default();
+        let packed = packed.saturating_add(length(&rest));
+        self.say(&rest, out);
         let mut sizes = sum.finalize().to_le_bytes().to_vec();
-        sizes.extend_from_slice(&size.to_le_bytes());
+        sizes.extend_from_slice(&packed.to_le_bytes());
         sizes.extend_from_slice(&size.to_le_bytes());
         let mut descriptor = b"PK\x07\x08".to_vec();
         descriptor.extend_from_slice(&sizes);
@@ -205,6 +223,7 @@ mod tests {
             book.extend(archive.rows(&row));
         }
         book.extend(archive.foot());
+        assert!(book.len() < 2_400, "{} bytes are not packed", book.len());
         let text = crate::transfer::workbook::whole(&book).unwrap();
         assert_eq!(text, "客户名称,金额\n甲<乙>&,'=1+1\n,-5\n");
     }

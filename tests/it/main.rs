@@ -66,6 +66,7 @@ mod support;
 mod timers;
 mod together;
 mod transfer_answers;
+mod transfer_follow;
 mod transfer_limits;
 mod transfers;
 mod uniqueness;

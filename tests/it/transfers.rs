@@ -412,7 +412,7 @@ async fn deals_come_in_with_the_history_that_they_had() {
         (&lines[0]["name"], &lines[0]["amount"]),
         (&json!("GTX Pro"), &json!("4514.00"))
     );
-    let open = named("GTX Pro ·");
+    let open = named("GTX Pro · Unknown");
     assert_eq!(
         (&open["status"], &open["account"]["name"]),
         (&json!("open"), &json!("Unknown"))

@@ -124,7 +124,10 @@ pub(super) fn rows(
             break;
         }
         let start = window.start + place(standing.start);
-        rows.push(row(&reader, headings, &standing, start));
+        // A row of empty cells is a blank one, as in a spreadsheet.
+        if reader.record.iter().any(|cell| !cell.trim_ascii().is_empty()) {
+            rows.push(row(&reader, headings, &standing, start));
+        }
         reader.pass(&standing);
     }
     Ok(Rows {

@@ -1,8 +1,9 @@
 //! Rows of NDJSON: a line each.
 
 use super::{Row, Rows, bad_encoding, place};
+use crate::kernel::error::AppError;
 use crate::kernel::fault::Fault;
-use crate::kernel::text::say;
+use crate::kernel::text::{Say, say};
 use crate::platform::input;
 use crate::transfer::files::Window;
 use encoding_rs::UTF_8;
@@ -47,9 +48,29 @@ pub(super) fn read(line: &[u8]) -> (Map<String, Value>, Option<Fault>) {
         Ok(Value::Object(members)) => return (flat(members), None),
         Ok(_) => Fault::new("", "wrong_type", say("must be a JSON object", "必须为 JSON 对象")),
         Err(_) if std::str::from_utf8(line).is_err() => bad_encoding(UTF_8),
-        Err(_) => Fault::new("", "malformed_row", say("is no JSON", "不是有效的 JSON")),
+        Err(error) => Fault::new("", "malformed_row", told(error)),
     };
-    (Map::new(), Some(fault))
+    // The line as it came: what cannot be read can still be corrected.
+    let mut cells = Map::new();
+    cells.insert(
+        "line".to_owned(),
+        Value::String(String::from_utf8_lossy(line).replace('\0', "")),
+    );
+    (cells, Some(fault))
+}
+
+/// Why a line cannot be read: of its JSON, not of a body.
+fn told(error: AppError) -> Say {
+    let refusal = error.to_refusal();
+    let about = |text: &str, from: &str, to: &str| text.replacen(from, to, 1);
+    say(
+        about(
+            &refusal.detail.en,
+            "The body is not well-formed JSON",
+            "is no JSON that can be taken",
+        ),
+        about(&refusal.detail.zh, "请求体不是合法的 JSON", "不是可接受的 JSON"),
+    )
 }
 
 /// `{"custom": {"city": 1}}` as `{"custom.city": 1}`.

@@ -18,6 +18,8 @@ pub struct Sniffer {
     right: u64,
     wrong: u64,
     is_marked: bool,
+    /// What whoever sent it says that it is, if they do.
+    named: Option<&'static Encoding>,
     wide: Option<Decoder>,
     /// The first bytes, until there are enough to know a mark.
     begun: Option<Vec<u8>>,
@@ -32,6 +34,7 @@ impl Default for Sniffer {
             right: 0,
             wrong: 0,
             is_marked: false,
+            named: None,
             wide: None,
             begun: Some(Vec::new()),
             head: Vec::new(),
@@ -40,6 +43,18 @@ impl Default for Sniffer {
 }
 
 impl Sniffer {
+    /// Of text whose encoding was named. A byte order mark knows better.
+    pub fn named(encoding: Option<&'static Encoding>) -> Sniffer {
+        let is_wide = encoding.is_some_and(|encoding| encoding == UTF_16LE || encoding == UTF_16BE);
+        let wide = encoding.filter(|_| is_wide);
+        Sniffer {
+            is_marked: is_wide,
+            named: encoding,
+            wide: wide.map(Encoding::new_decoder_without_bom_handling),
+            ..Sniffer::default()
+        }
+    }
+
     /// Takes in the next bytes and adds to `kept` what is to be kept of them.
     pub fn take(&mut self, bytes: &[u8], is_last: bool, kept: &mut Vec<u8>) {
         let Some(mut begun) = self.begun.take() else {
@@ -61,6 +76,8 @@ impl Sniffer {
         };
         if encoding == UTF_16LE || encoding == UTF_16BE {
             self.wide = Some(encoding.new_decoder_without_bom_handling());
+        } else {
+            self.wide = None;
         }
         self.is_marked = true;
         length
@@ -93,6 +110,9 @@ impl Sniffer {
     }
 
     pub fn encoding(&self) -> &'static Encoding {
+        if let Some(named) = self.named.filter(|_| !self.is_marked) {
+            return named;
+        }
         if self.is_marked || self.right >= self.wrong * RIGHT_FOR_ONE_WRONG {
             return UTF_8;
         }
