@@ -136,9 +136,7 @@ mod tests {
 
     fn told(value: Value) -> Vec<(String, String)> {
         let faults = input::faults(&gate(), &value);
-        let told = faults
-            .into_iter()
-            .map(|fault| (fault.pointer, fault.message.en.into_owned()));
+        let told = faults.into_iter().map(|fault| (fault.pointer, fault.message.en));
         let mut told = told.collect::<Vec<_>>();
         told.sort_unstable();
         told
