@@ -22,7 +22,12 @@ pub(super) fn rows(window: &Window, first: i64, most: usize) -> Rows {
         let length = end.unwrap_or(rest.len());
         let line = rest.get(..length).unwrap_or_default();
         if !line.trim_ascii().is_empty() {
-            let (cells, fault) = read(line);
+            let (mut cells, fault) = read(line);
+            if fault.is_some() {
+                // The line as it came: what cannot be read can still be corrected.
+                let text = String::from_utf8_lossy(line).replace('\0', "");
+                cells.insert("line".to_owned(), Value::String(text));
+            }
             rows.push(Row {
                 number,
                 start: window.start + place(at),
@@ -50,13 +55,7 @@ pub(super) fn read(line: &[u8]) -> (Map<String, Value>, Option<Fault>) {
         Err(_) if std::str::from_utf8(line).is_err() => bad_encoding(UTF_8),
         Err(error) => Fault::new("", "malformed_row", told(error)),
     };
-    // The line as it came: what cannot be read can still be corrected.
-    let mut cells = Map::new();
-    cells.insert(
-        "line".to_owned(),
-        Value::String(String::from_utf8_lossy(line).replace('\0', "")),
-    );
-    (cells, Some(fault))
+    (Map::new(), Some(fault))
 }
 
 /// Why a line cannot be read: of its JSON, not of a body.
