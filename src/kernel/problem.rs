@@ -282,7 +282,7 @@ impl Code {
                 403,
                 "Nobody changes their own roles",
                 "不能修改自己的角色",
-                "You tried to change the roles you hold, a role that you hold, or the team by which your rights go.",
+                "You tried to change the roles you hold, a role that you hold, or the teams by which your rights go: your own, one that you would come to lead, one that would come below yours, or who is in it.",
                 "Ask another administrator.",
             ),
             Code::SuccessorRequired => page(

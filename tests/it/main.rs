@@ -46,6 +46,7 @@ mod opportunities;
 mod pipelines;
 mod platform;
 mod pool;
+mod own_reach;
 mod pool_giving;
 mod pool_recycling;
 mod postgres;
