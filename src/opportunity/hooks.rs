@@ -18,9 +18,9 @@ use crate::platform::records::spec::{Act, Embed};
 use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::{Change, Hooks};
 use chrono::SecondsFormat;
-use diesel::QueryableByName;
 use diesel::sql_types::{Bool, Nullable, Numeric};
 use diesel_async::RunQueryDsl;
+use diesel::{OptionalExtension, QueryableByName};
 use futures::future::LocalBoxFuture;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxF
         match change.act {
             Act::Create => enter(tx, ctx, change).await?,
             Act::Update => {
-                may_change(change)?;
+                may_change(tx, ctx, change).await?;
                 if change.changed("account_id") {
                     hold_account(tx, ctx, change).await?;
                 }
@@ -190,15 +190,19 @@ async fn note_entry(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {
     cycles::begin(tx, ctx, change.id, 1).await
 }
 
-/// Of a closed deal only the tags change.
-fn may_change(change: &Change) -> AppResult<()> {
-    let status = change.before.get("status").and_then(Value::as_str);
-    let is_closed = status != Some("open");
-    let changes_more = change
-        .after
-        .keys()
-        .any(|member| member != "tags" && change.changed(member));
-    if is_closed && changes_more {
+/// Of a closed deal only the tags change, and the owner of one whose owner has left.
+async fn may_change(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {
+    if change.before.get("status").and_then(Value::as_str) == Some("open") {
+        return Ok(());
+    }
+    let members = change.after.keys().map(String::as_str);
+    let more = members.filter(|member| *member != "tags" && change.changed(member));
+    let more = more.collect::<Vec<_>>();
+    let was_left = match owner_before(change) {
+        Some(owner) if more == ["owner_id"] => !is_active(tx, ctx, owner).await?,
+        _ => false,
+    };
+    if !more.is_empty() && !was_left {
         return Err(AppError::refuse(
             Code::AlreadyClosed,
             say(
@@ -212,6 +216,25 @@ fn may_change(change: &Change) -> AppResult<()> {
 
 /// A probability set by hand needs a permission over the deal, and a reason; without one there is no reason either.
 fn probability(ctx: &Ctx, change: &mut Change) -> AppResult<()> {
+/// Whether somebody still works here. They do until the transaction ends: whoever deactivates them waits for it.
+///
+/// # Errors
+/// Database errors.
+pub async fn is_active(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<bool> {
+    let mut sql = Sql::of(ctx.tenant);
+    sql.push("SELECT t.is_active FROM users t WHERE t.tenant_id = $1 AND t.id = ")
+        .bind(Bind::Id(user))
+        .push(" FOR KEY SHARE OF t");
+    let found: Option<Active> = sql.query().get_result(&mut **tx).await.optional()?;
+    Ok(found.is_some_and(|found| found.is_active))
+}
+
+#[derive(QueryableByName)]
+struct Active {
+    #[diesel(sql_type = Bool)]
+    is_active: bool,
+}
+
     let is_set = change
         .after
         .get("probability_by_hand")

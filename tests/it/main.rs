@@ -18,6 +18,8 @@ mod assignment;
 mod batch;
 mod calendar;
 mod check;
+mod check_command;
+mod closed_deals;
 mod company;
 mod contract;
 mod convert;
