@@ -3,7 +3,8 @@
 use super::criteria;
 use super::cycles;
 use super::moves::MoveKind;
-use super::{SUBJECTS, lapse};
+use super::{APPROVAL_SUBJECTS, SUBJECTS, lapse};
+use crate::approval::staffing;
 use crate::crm::pool;
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
@@ -19,8 +20,8 @@ use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::{Change, Hooks};
 use chrono::SecondsFormat;
 use diesel::sql_types::{Bool, Nullable, Numeric};
-use diesel_async::RunQueryDsl;
 use diesel::{OptionalExtension, QueryableByName};
+use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -66,7 +67,8 @@ fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFu
                 lapse::changed(tx, ctx, &[change.id]).await?;
                 if change.changed("owner_id") {
                     let owner = change.id_of("owner_id");
-                    lapse::owner_changed(tx, ctx, &[change.id], owner).await?;
+                    let asked = lapse::owner_changed(tx, ctx, &[change.id], owner).await?;
+                    staffing::separate(tx, ctx, APPROVAL_SUBJECTS, &asked).await?;
                 }
                 Ok(())
             }
@@ -214,8 +216,6 @@ async fn may_change(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {
     Ok(())
 }
 
-/// A probability set by hand needs a permission over the deal, and a reason; without one there is no reason either.
-fn probability(ctx: &Ctx, change: &mut Change) -> AppResult<()> {
 /// Whether somebody still works here. They do until the transaction ends: whoever deactivates them waits for it.
 ///
 /// # Errors
@@ -235,6 +235,8 @@ struct Active {
     is_active: bool,
 }
 
+/// A probability set by hand needs a permission over the deal, and a reason; without one there is no reason either.
+fn probability(ctx: &Ctx, change: &mut Change) -> AppResult<()> {
     let is_set = change
         .after
         .get("probability_by_hand")
