@@ -352,8 +352,8 @@ impl Code {
                 415,
                 "This media type is not understood",
                 "不支持的媒体类型",
-                "The body is not declared as JSON, or is encoded in a way that is not accepted.",
-                "Send application/json (a PATCH also takes application/merge-patch+json), plain or gzip.",
+                "The body is not declared as JSON in UTF-8, or its Content-Encoding is none that is accepted.",
+                "Send application/json (a PATCH also takes application/merge-patch+json) in UTF-8, plain or with Content-Encoding gzip or deflate.",
             ),
             Code::Invalid => page(
                 422,
