@@ -59,7 +59,16 @@ struct Database {
 }
 
 impl Database {
+    /// Opens the database there is, or makes one.
     async fn open(config: &Config, may_install: bool) -> Result<Database, Failure> {
+        let database = Database::find(config, may_install).await?;
+        if let Some(server) = &database.server {
+            server.create_database_if_missing(DATABASE).await?;
+        }
+        Ok(database)
+    }
+
+    async fn find(config: &Config, may_install: bool) -> Result<Database, Failure> {
         if let Some(url) = &config.database_url {
             return Ok(Database {
                 url: url.clone(),
@@ -72,7 +81,6 @@ impl Database {
             may_install,
         };
         let server = PrivateServer::start(&settings).await?;
-        server.create_database_if_missing(DATABASE).await?;
         Ok(Database {
             url: server.url(DATABASE),
             server: Some(server),
@@ -322,19 +330,61 @@ async fn reach(url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What `penstock check` exits with when it could not be made; 1 says that an invariant is broken.
+const UNCHECKED: u8 = 3;
+
 /// `penstock check`
-///
-/// # Errors
-/// When the database is out of reach.
-pub async fn check(config: &Config) -> Result<ExitCode, Failure> {
-    let database = Database::open(config, false).await?;
-    let reached = reach(&database.url).await;
-    reached.map_err(|error| naming(config, &database.url, error))?;
-    let findings = crate::check::run(&database.url).await?;
+pub async fn check(config: &Config) -> ExitCode {
+    let database = match existing(config).await {
+        Ok(database) => database,
+        Err(error) => return unchecked(&error),
+    };
+    let outcome = check_on(config, &database.url).await;
+    database.close().await;
+    outcome.unwrap_or_else(|error| unchecked(&error))
+}
+
+fn unchecked(error: &Failure) -> ExitCode {
+    eprintln!("penstock: the check could not be made: {error}");
+    ExitCode::from(UNCHECKED)
+}
+
+/// The database that is there: none is made.
+async fn existing(config: &Config) -> Result<Database, Failure> {
+    let folder = config.data_dir.join("pg");
+    if config.database_url.is_none() && !folder.join("data").join("PG_VERSION").is_file() {
+        let here = config.data_dir.display();
+        return Err(
+            format!("DATABASE_URL is not set, and PENSTOCK_DATA_DIR {here} holds no database").into(),
+        );
+    }
+    Database::find(config, false).await
+}
+
+/// Says why the database at `url` cannot be checked.
+async fn require_present(config: &Config, url: &str) -> Result<(), Failure> {
+    let reached = reach(url).await;
+    reached.map_err(|error| naming(config, url, error))?;
+    let missing = migrations::missing(url).await?;
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    if missing.len() == migrations::ALL.len() {
+        return Err(
+            "the database has no schema of Penstock's; is it the right one? `penstock migrate` would make it"
+                .into(),
+        );
+    }
+    let count = missing.len();
+    Err(format!("the database's schema is old: {count} migration(s) have not run, from {first} on; run `penstock migrate` first").into())
+}
+
+async fn check_on(config: &Config, url: &str) -> Result<ExitCode, Failure> {
+    require_present(config, url).await?;
+    let findings = crate::check::run(url).await?;
     for finding in &findings {
         println!("{finding}");
     }
-    database.close().await;
     if findings.is_empty() {
         println!("every invariant holds");
         return Ok(ExitCode::SUCCESS);

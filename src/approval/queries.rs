@@ -169,7 +169,7 @@ pub(super) fn visible(sql: &mut Sql, ctx: &Ctx) -> String {
 
 /// What a request is about, as needed to lock it.
 #[derive(QueryableByName, Debug, Clone)]
-pub(super) struct About {
+pub struct About {
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
     #[diesel(sql_type = Text)]

@@ -67,13 +67,15 @@ async fn staff(
 struct Owned {
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    subject_id: Uuid,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     before: Option<Uuid>,
 }
 
 /// Tells pending requests who owns these subjects from now on: nobody approves what they own, also when they came to
-/// own it after they were asked. Their seats go to others right after this transaction; until then they cannot decide.
-/// The caller holds the locks of the subjects.
+/// own it after they were asked. They cannot decide from now on; their seats go to others by [`separate`], or else right
+/// after this transaction. The caller holds the locks of the subjects. Answers the requests.
 ///
 /// # Errors
 /// Database errors.
@@ -83,13 +85,13 @@ pub async fn owner_changed(
     kind: SubjectKind,
     subjects: &[Uuid],
     owner: Option<Uuid>,
-) -> AppResult<()> {
+) -> AppResult<Vec<About>> {
     let kind: &'static str = kind.into();
     let query = sql_query(
         "UPDATE approval_requests r SET subject_owner_id = $4, version = r.version + 1, updated_at = $5 \
          FROM (SELECT id, subject_owner_id FROM approval_requests WHERE tenant_id = $1 AND subject_kind = $2 \
             AND subject_id = ANY($3) AND state = 'pending' AND subject_owner_id IS DISTINCT FROM $4 ORDER BY id FOR UPDATE) old \
-         WHERE r.tenant_id = $1 AND r.id = old.id RETURNING r.id, old.subject_owner_id AS before",
+         WHERE r.tenant_id = $1 AND r.id = old.id RETURNING r.id, r.subject_id, old.subject_owner_id AS before",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<Text, _>(kind)
@@ -108,6 +110,24 @@ pub async fn owner_changed(
     }
     if !changed.is_empty() {
         people_changed(tx, ctx).await?;
+    }
+    let about = changed.iter().map(|request| About {
+        id: request.id,
+        subject_kind: kind.to_owned(),
+        subject_id: request.subject_id,
+    });
+    Ok(about.collect())
+}
+
+/// Gives the seats of these requests that came to be their subject's owner's to others, where there are any, so that none
+/// names somebody who may not decide. The caller holds the locks of the subjects.
+///
+/// # Errors
+/// Database errors.
+pub async fn separate(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, requests: &[About]) -> AppResult<()> {
+    if !requests.is_empty() {
+        let fill = |loaded: &Loaded, setting: Setting<'_>| Ok(rules::fill(&loaded.state, setting));
+        staff(tx, ctx, subjects, requests, &fill).await?;
     }
     Ok(())
 }

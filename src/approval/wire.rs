@@ -212,6 +212,12 @@ fn someone(names: &Names, id: Uuid) -> Someone {
     }
 }
 
+/// Whoever sits in several steps at once is one person.
+fn each_once(people: &[Uuid]) -> impl Iterator<Item = Uuid> {
+    let is_new = |(place, id): &(usize, &Uuid)| !people[..*place].contains(id);
+    people.iter().enumerate().filter(is_new).map(|(_, id)| *id)
+}
+
 impl ApprovalRequestSummary {
     pub(super) fn of(
         row: &RequestRow,
@@ -242,7 +248,7 @@ impl ApprovalRequestSummary {
             comment: row.comment.clone(),
             advances_when_granted: row.advances_when_granted,
             advances_to_id: row.advances_to_id,
-            waiting_for: waiting.iter().map(|id| someone(names, *id)).collect(),
+            waiting_for: each_once(waiting).map(|id| someone(names, id)).collect(),
             requested_at: row.requested_at,
             closed_at: row.closed_at,
             version: row.version,

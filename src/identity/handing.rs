@@ -1,6 +1,7 @@
 //! Handing everything over from one person to another, leaving or not.
 
 use super::rows::IdRow;
+use super::territory;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -64,7 +65,8 @@ pub fn teams<'a>(
 /// Hands everything over, with the approvals waiting for them, in the caller's transaction, and keeps a note of it.
 ///
 /// # Errors
-/// `invalid` at `pointer` when the successor is the same person or not active.
+/// `invalid` at `pointer` when the successor is the same person or not active; `own_roles` when the caller would come to
+/// lead a team by it.
 pub async fn hand_over(
     tx: &mut Tx,
     ctx: &Ctx,
@@ -78,6 +80,7 @@ pub async fn hand_over(
         return Err(AppError::invalid(vec![fault]));
     }
     require_active(tx, ctx, to, pointer).await?;
+    territory::require_lead_kept(tx, ctx, from, to).await?;
     let mut counts = counted(tx, ctx, &platform.hand_overs, from, to).await?;
     // What they own goes first: the successor may not decide on what they own by then.
     let seats = (platform.leave_seats)(tx, ctx, from, Some(to)).await?;

@@ -1,7 +1,7 @@
 //! What is particular to users, teams and roles.
 
-use super::rights;
 use super::rows::{CountRow, IdRow};
+use super::{rights, territory};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -19,7 +19,7 @@ use futures::future::LocalBoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Nobody changes somebody who holds more, nor the team by which their own rights go; an absence ends after it begins, and
+/// Nobody changes somebody who holds more, nor the teams by which their own rights go; an absence ends after it begins, and
 /// nobody stands in for themselves.
 pub fn before_user<'a>(
     tx: &'a mut Tx,
@@ -29,7 +29,7 @@ pub fn before_user<'a>(
     Box::pin(async move {
         if change.act == Act::Update {
             rights::require_reach(tx, ctx, change.id).await?;
-            require_own_team_kept(ctx, change)?;
+            territory::require_user_kept(tx, ctx, change).await?;
         }
         let mut faults = Vec::new();
         let at = |member: &str| {
@@ -51,23 +51,6 @@ pub fn before_user<'a>(
     })
 }
 
-/// Rights that stop short of everything go by the team, as do the leaders who approve; whose rights are all of everything
-/// gains nothing by another team.
-fn require_own_team_kept(ctx: &Ctx, change: &Change) -> AppResult<()> {
-    let mut scopes = ctx.principal.grants.values();
-    let holds_all = scopes.all(|scope| *scope == Scope::All);
-    if change.id != ctx.user || holds_all || !change.changed("team_id") {
-        return Ok(());
-    }
-    Err(AppError::refuse(
-        Code::OwnRoles,
-        say(
-            "Your own team is changed by somebody else, since your rights go by it",
-            "您的权限取决于所在团队,须由他人更改",
-        ),
-    ))
-}
-
 fn refuse(faults: Vec<Fault>) -> AppResult<()> {
     if faults.is_empty() {
         Ok(())
@@ -76,13 +59,14 @@ fn refuse(faults: Vec<Fault>) -> AppResult<()> {
     }
 }
 
-/// The teams stay a tree, and one with members or teams below it is not archived.
+/// The teams stay a tree, nobody widens their own reach by them, and one with members or teams below it is not archived.
 pub fn before_team<'a>(
     tx: &'a mut Tx,
     ctx: &'a Ctx,
     change: &'a mut Change,
 ) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(async move {
+        territory::require_team_kept(tx, ctx, change).await?;
         match change.act {
             Act::Archive => require_empty_team(tx, ctx, change.id).await,
             Act::Restore => require_live_parent(tx, ctx, change).await,
@@ -183,17 +167,30 @@ pub fn before_role<'a>(
         if change.act == Act::Archive {
             return require_unused_role(tx, ctx, change.id).await;
         }
-        let granted = change.after.get("grants").and_then(Value::as_object);
-        let unknown = granted
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| !permission::is_known(name))
-            .map(|(name, _)| Fault::not_found(format!("/grants/{name}")));
-        refuse(unknown.collect())?;
         let grants = change.after.get("grants").cloned().unwrap_or_default();
         let grants: Grants = serde_json::from_value(grants).map_err(AppError::internal)?;
+        if change.changed("grants") {
+            refuse(grant_faults(&grants))?;
+        }
         rights::require_within_own(ctx, &grants)
     })
+}
+
+/// Permissions that there are not, and scopes that a permission does not take.
+fn grant_faults(grants: &Grants) -> Vec<Fault> {
+    let fault = |(name, scope): (&String, &Scope)| {
+        let pointer = format!("/grants/{name}");
+        match permission::find(name) {
+            None => Some(Fault::not_found(pointer)),
+            Some(known) if known.scopes().contains(scope) => None,
+            Some(_) => Some(Fault::invalid(
+                pointer,
+                "takes the scope all only: nobody owns what it is about, so nothing narrower has a meaning",
+                "仅接受范围 all:其对象不属于任何人,更窄的范围没有意义",
+            )),
+        }
+    };
+    grants.iter().filter_map(fault).collect()
 }
 
 async fn require_foreign_role(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {

@@ -244,17 +244,24 @@ pub struct PermissionView {
     /// What it allows.
     #[schema(example = "Advance opportunities and take them back")]
     meaning: &'static str,
+    /// The data scopes in which a role can grant it: of what nobody owns `all` alone.
+    #[schema(example = json!(["own", "team", "team_tree", "all"]))]
+    scopes: &'static [Scope],
 }
 
 /// Permissions
 ///
-/// Lists every permission that a role can grant, with what it allows.
+/// Lists every permission that a role can grant, with what it allows and over what.
 #[utoipa::path(tag = "reference", operation_id = "list_permissions", security(("bearer" = [])), responses((status = 200, body = Vec<PermissionView>)))]
 #[get("/v1/permissions")]
 pub async fn list_permissions(_ctx: Ctx) -> AppResult<Reply> {
     let all = PERMISSIONS
         .iter()
-        .map(|(permission, meaning)| PermissionView { permission, meaning })
+        .map(|known| PermissionView {
+            permission: known.name,
+            meaning: known.meaning,
+            scopes: known.scopes(),
+        })
         .collect::<Vec<_>>();
     Ok(Reply::ok(&all)?.with_weak_tag())
 }

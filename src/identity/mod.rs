@@ -17,6 +17,7 @@ pub mod sandbox;
 pub mod sessions;
 pub mod sign_in;
 pub mod staffing;
+mod territory;
 
 use crate::platform::records::Resource;
 use utoipa_actix_web::service_config::ServiceConfig;

@@ -88,8 +88,16 @@ pub static TEAM: Resource = Resource {
             .required()
             .search()
             .sort(),
-        Member::to("parent_id", &TEAM, "The team above."),
-        Member::to("leader_id", &USER, "The team's leader."),
+        Member::to(
+            "parent_id",
+            &TEAM,
+            "The team above. Nobody whose rights stop short of everything puts a team below those that they reach: somebody else does.",
+        ),
+        Member::to(
+            "leader_id",
+            &USER,
+            "The team's leader; made so by somebody else, unless whoever does it holds all rights over everything.",
+        ),
     ],
     default_sort: "name",
     hooks: Hooks {
@@ -134,7 +142,7 @@ pub static ROLE: Resource = Resource {
             "grants",
             "{}",
             r#"{"type":"object","additionalProperties":{"type":"string","enum":["own","team","team_tree","all"]},"propertyNames":{"pattern":"^[a-z_]+\\.[a-z_]+$"},"maxProperties":200}"#,
-            "Permission to data scope.",
+            "Permission to data scope; `GET /v1/permissions` says which scopes each takes.",
             r#"{"opportunity.read":"team_tree"}"#,
         ),
     ],

@@ -315,6 +315,14 @@ pub async fn change_password(
         return Err(AppError::invalid(vec![fault]));
     }
     attempt.succeeded();
+    if input.new_password == input.current_password {
+        let fault = Fault::invalid(
+            "/new_password",
+            "is the password that you have; choose another",
+            "与当前密码相同,请换一个",
+        );
+        return Err(AppError::invalid(vec![fault]));
+    }
     let company = company_words(&db, &ctx).await?;
     let person = &ctx.principal;
     let about = [&*person.email, &person.name, &company.name, &company.slug];

@@ -190,7 +190,7 @@ impl Ctx {
     ) -> Ctx {
         let grants = PERMISSIONS
             .iter()
-            .map(|(permission, _)| ((*permission).to_owned(), Scope::All))
+            .map(|permission| (permission.name.to_owned(), Scope::All))
             .collect();
         let principal = Principal {
             tenant,

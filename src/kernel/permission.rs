@@ -17,112 +17,149 @@ pub enum Scope {
 /// What a role grants: permission to scope.
 pub type Grants = BTreeMap<String, Scope>;
 
-/// Every permission there is, with what it allows.
-pub const PERMISSIONS: &[(&str, &str)] = &[
-    ("account.read", "Read accounts"),
-    ("account.write", "Create, change and archive accounts"),
-    ("contact.read", "Read contacts"),
-    ("contact.write", "Create, change and archive contacts"),
-    ("contact.read_personal", "Read personal phone numbers"),
-    ("lead.read", "Read leads"),
-    ("lead.write", "Create, change and archive leads"),
-    ("lead.convert", "Convert leads"),
-    ("lead.assign", "Give leads to somebody else"),
-    (
+/// A permission, with what it allows.
+pub struct Permission {
+    pub name: &'static str,
+    pub meaning: &'static str,
+    /// Whether it reaches over somebody's records, so that a role can give it over fewer than all.
+    is_scoped: bool,
+}
+
+/// Of records that somebody owns: every scope narrows it.
+const fn scoped(name: &'static str, meaning: &'static str) -> Permission {
+    Permission {
+        name,
+        meaning,
+        is_scoped: true,
+    }
+}
+
+/// Of what nobody owns, such as settings, people and processes. It is held over everything or not at all.
+const fn whole(name: &'static str, meaning: &'static str) -> Permission {
+    Permission {
+        name,
+        meaning,
+        is_scoped: false,
+    }
+}
+
+/// Every permission there is.
+pub const PERMISSIONS: &[Permission] = &[
+    scoped("account.read", "Read accounts"),
+    scoped("account.write", "Create, change and archive accounts"),
+    scoped("contact.read", "Read contacts"),
+    scoped("contact.write", "Create, change and archive contacts"),
+    scoped("contact.read_personal", "Read personal phone numbers"),
+    scoped("lead.read", "Read leads"),
+    scoped("lead.write", "Create, change and archive leads"),
+    scoped("lead.convert", "Convert leads"),
+    scoped("lead.assign", "Give leads to somebody else"),
+    scoped(
         "lead.review",
         "Accept or reject candidates for sales qualification",
     ),
-    ("lead.override_score", "Set a lead's score by hand"),
-    ("assignment.read", "Read assignment rules and settings"),
-    ("assignment.write", "Maintain assignment rules and settings"),
-    ("absence.read", "See when people are away"),
-    ("absence.write", "Enter and change absences"),
-    ("scoring.read", "Read scoring models and ideal customer profiles"),
-    (
+    scoped("lead.override_score", "Set a lead's score by hand"),
+    whole("assignment.read", "Read assignment rules and settings"),
+    whole("assignment.write", "Maintain assignment rules and settings"),
+    scoped("absence.read", "See when people are away"),
+    scoped("absence.write", "Enter and change absences"),
+    whole("scoring.read", "Read scoring models and ideal customer profiles"),
+    whole(
         "scoring.write",
         "Draft scoring models, maintain ideal customer profiles",
     ),
-    ("scoring.publish", "Publish scoring models and score leads anew"),
-    ("source.read", "Read lead sources"),
-    ("source.write", "Set up lead sources, their mapping and secrets"),
-    ("intake.read", "Read raw intakes"),
-    ("intake.replay", "Correct and replay rejected intakes"),
-    ("pool.read", "See what is in the public pool, masked"),
-    ("pool.claim", "Claim records from the public pool"),
-    ("pool.assign", "Give records of the public pool to somebody"),
-    ("pool_rule.read", "Read the rules and quotas of the public pool"),
-    ("pool_rule.write", "Set the rules and quotas of the public pool"),
-    ("account.merge", "Merge accounts and undo it"),
-    ("contact.merge", "Merge contacts and undo it"),
-    ("lead.merge", "Merge leads and undo it"),
-    ("duplicate.read", "Read the queue of possible duplicates"),
-    ("duplicate.decide", "Decide about possible duplicates"),
-    (
+    whole("scoring.publish", "Publish scoring models and score leads anew"),
+    whole("source.read", "Read lead sources"),
+    whole("source.write", "Set up lead sources, their mapping and secrets"),
+    whole("intake.read", "Read raw intakes"),
+    whole("intake.replay", "Correct and replay rejected intakes"),
+    whole("pool.read", "See what is in the public pool, masked"),
+    whole("pool.claim", "Claim records from the public pool"),
+    scoped("pool.assign", "Give records of the public pool to somebody"),
+    whole("pool_rule.read", "Read the rules and quotas of the public pool"),
+    whole("pool_rule.write", "Set the rules and quotas of the public pool"),
+    scoped("account.merge", "Merge accounts and undo it"),
+    scoped("contact.merge", "Merge contacts and undo it"),
+    scoped("lead.merge", "Merge leads and undo it"),
+    whole("duplicate.read", "Read the queue of possible duplicates"),
+    whole("duplicate.decide", "Decide about possible duplicates"),
+    whole(
         "duplicate.override",
         "Enter a record although its exact key is taken, with a reason",
     ),
-    ("opportunity.read", "Read opportunities and their parts"),
-    (
+    scoped("opportunity.read", "Read opportunities and their parts"),
+    scoped(
         "opportunity.write",
         "Create, change and archive opportunities and their parts",
     ),
-    ("opportunity.advance", "Advance opportunities and take them back"),
-    ("opportunity.close", "Lose, restart and reopen opportunities"),
-    ("opportunity.assign", "Give opportunities to somebody else"),
-    ("opportunity.set_probability", "Set a probability by hand"),
-    (
+    scoped("opportunity.advance", "Advance opportunities and take them back"),
+    scoped("opportunity.close", "Lose, restart and reopen opportunities"),
+    scoped("opportunity.assign", "Give opportunities to somebody else"),
+    scoped("opportunity.set_probability", "Set a probability by hand"),
+    scoped(
         "opportunity.override",
         "Skip stages and override gates, for ever marked",
     ),
-    ("opportunity.import", "Import back-dated history"),
-    (
+    scoped("opportunity.import", "Import back-dated history"),
+    scoped(
         "opportunity.read_floor",
         "Read our floor in negotiations, and negotiation plans",
     ),
-    (
+    whole(
         "catalog.read",
         "Read products, competitors, loss reasons, exchange rates",
     ),
-    (
+    whole(
         "catalog.write",
         "Maintain products, competitors, loss reasons, exchange rates",
     ),
-    ("catalog.read_cost", "Read product costs"),
-    (
+    whole("catalog.read_cost", "Read product costs"),
+    whole(
         "view.read",
         "See saved views and segments that are shared with one",
     ),
-    ("view.write", "Keep saved views and segments"),
-    ("field.read", "Read custom field definitions"),
-    ("field.write", "Define custom fields"),
-    ("pipeline.read", "Read pipelines and their versions"),
-    ("pipeline.write", "Edit pipeline drafts"),
-    ("pipeline.publish", "Publish pipeline versions"),
-    ("pipeline.migrate", "Move deals in flight to another version"),
-    ("process.read", "Read approval processes"),
-    ("process.write", "Edit and publish approval processes"),
-    ("approval.read", "Read approval requests"),
-    ("approval.request", "Ask for approvals, withdraw one's own"),
-    (
+    scoped("view.write", "Keep saved views and segments"),
+    whole("field.read", "Read custom field definitions"),
+    whole("field.write", "Define custom fields"),
+    whole("pipeline.read", "Read pipelines and their versions"),
+    whole("pipeline.write", "Edit pipeline drafts"),
+    whole("pipeline.publish", "Publish pipeline versions"),
+    whole("pipeline.migrate", "Move deals in flight to another version"),
+    whole("process.read", "Read approval processes"),
+    whole("process.write", "Edit and publish approval processes"),
+    scoped("approval.read", "Read approval requests"),
+    scoped("approval.request", "Ask for approvals, withdraw one's own"),
+    scoped(
         "approval.decide",
         "Decide by an API key where its user has a seat (the seat itself is the right to decide), comment on what one sees",
     ),
-    ("report.read", "Read funnel figures"),
-    ("job.read", "See long work that others asked for"),
-    ("job.write", "Cancel long work that others asked for"),
-    ("event.read", "Read the event feed and the audit"),
-    ("user.read", "Read users"),
-    ("user.write", "Create, change, deactivate and hand over users"),
-    ("team.read", "Read teams"),
-    ("team.write", "Maintain teams"),
-    ("role.read", "Read roles"),
-    ("role.write", "Maintain roles"),
-    ("key.read", "Read API keys"),
-    ("key.write", "Make and revoke API keys"),
-    ("company.read", "Read the company's settings"),
-    ("company.write", "Change the company's settings"),
-    ("sandbox.write", "Make a sandbox company and move its clock"),
+    scoped("report.read", "Read funnel figures"),
+    scoped("job.read", "See long work that others asked for"),
+    scoped("job.write", "Cancel long work that others asked for"),
+    whole("event.read", "Read the event feed and the audit"),
+    whole("user.read", "Read users"),
+    whole("user.write", "Create, change, deactivate and hand over users"),
+    whole("team.read", "Read teams"),
+    whole("team.write", "Maintain teams"),
+    whole("role.read", "Read roles"),
+    whole("role.write", "Maintain roles"),
+    whole("key.read", "Read API keys"),
+    whole("key.write", "Make and revoke API keys"),
+    whole("company.read", "Read the company's settings"),
+    whole("company.write", "Change the company's settings"),
+    whole("sandbox.write", "Make a sandbox company and move its clock"),
 ];
+
+impl Permission {
+    /// The scopes in which a role can give it.
+    pub fn scopes(&self) -> &'static [Scope] {
+        if self.is_scoped {
+            &[Scope::Own, Scope::Team, Scope::TeamTree, Scope::All]
+        } else {
+            &[Scope::All]
+        }
+    }
+}
 
 /// A role that every company starts with.
 pub struct ShippedRole {
@@ -339,27 +376,42 @@ impl ShippedRole {
     pub fn grants(&self) -> Grants {
         PERMISSIONS
             .iter()
-            .filter_map(|(permission, _)| {
-                (self.grants)(permission).map(|scope| ((*permission).to_owned(), scope))
+            .filter_map(|permission| {
+                (self.grants)(permission.name).map(|scope| (permission.name.to_owned(), scope))
             })
             .collect()
     }
 }
 
-pub fn is_known(permission: &str) -> bool {
-    PERMISSIONS.iter().any(|(known, _)| *known == permission)
+pub fn find(name: &str) -> Option<&'static Permission> {
+    PERMISSIONS.iter().find(|permission| permission.name == name)
 }
 
-/// The union of several grants: for each permission the widest scope.
+/// Whether a grant gives anything. One over fewer than all of what nobody owns gives nothing: there is no telling what it
+/// would reach, and a role of before this was refused may still hold one.
+fn gives(permission: &str, scope: Scope) -> bool {
+    find(permission).is_some_and(|known| known.scopes().contains(&scope))
+}
+
+/// The union of several grants: for each permission the widest scope. What gives nothing is left out.
 pub fn union<'a>(all: impl IntoIterator<Item = &'a Grants>) -> Grants {
     let mut union = Grants::new();
-    for grants in all {
-        for (permission, scope) in grants {
+    for (permission, scope) in all.into_iter().flatten() {
+        if gives(permission, *scope) {
             let held = union.entry(permission.clone()).or_insert(*scope);
             *held = (*held).max(*scope);
         }
     }
     union
+}
+
+/// What is left of grants within others: for each permission the narrower scope.
+pub fn within(grants: Grants, limit: &Grants) -> Grants {
+    let narrowed = grants.into_iter().filter_map(|(permission, scope)| {
+        let scope = scope.min(*limit.get(&permission)?);
+        gives(&permission, scope).then_some((permission, scope))
+    });
+    narrowed.collect()
 }
 
 #[cfg(test)]
@@ -372,6 +424,33 @@ mod tests {
         let wide = Grants::from([("lead.read".to_owned(), Scope::TeamTree)]);
         assert_eq!(union([&narrow, &wide])["lead.read"], Scope::TeamTree);
         assert_eq!(union([&wide, &narrow])["lead.read"], Scope::TeamTree);
+    }
+
+    #[test]
+    fn what_nobody_owns_is_held_over_everything_or_not_at_all() {
+        let grants = |scope| {
+            Grants::from(
+                [("team.write", scope), ("lead.read", scope)].map(|(name, scope)| (name.to_owned(), scope)),
+            )
+        };
+        let (narrow, wide) = (grants(Scope::TeamTree), grants(Scope::All));
+        let reads = Grants::from([("lead.read".to_owned(), Scope::TeamTree)]);
+        assert_eq!(union([&narrow]), reads);
+        assert_eq!(union([&narrow, &wide]), wide);
+        assert_eq!(within(wide.clone(), &narrow), reads);
+        assert_eq!(within(wide.clone(), &wide), wide);
+        assert_eq!(
+            union([&Grants::from([("lead.fly".to_owned(), Scope::All)])]),
+            Grants::new()
+        );
+    }
+
+    #[test]
+    fn every_grant_of_a_shipped_role_gives_something() {
+        for role in SHIPPED_ROLES {
+            let grants = role.grants();
+            assert_eq!(union([&grants]), grants, "{}", role.key);
+        }
     }
 
     #[test]

@@ -282,7 +282,7 @@ impl Code {
                 403,
                 "Nobody changes their own roles",
                 "不能修改自己的角色",
-                "You tried to change the roles you hold, a role that you hold, or the team by which your rights go.",
+                "You tried to change the roles you hold, a role that you hold, or the teams by which your rights go: your own, one that you would come to lead, one that would come below yours, or who is in it.",
                 "Ask another administrator.",
             ),
             Code::SuccessorRequired => page(
@@ -352,8 +352,8 @@ impl Code {
                 415,
                 "This media type is not understood",
                 "不支持的媒体类型",
-                "The body is not declared as JSON, or is encoded in a way that is not accepted.",
-                "Send application/json (a PATCH also takes application/merge-patch+json), plain or gzip.",
+                "The body is not declared as JSON in UTF-8, or its Content-Encoding is none that is accepted.",
+                "Send application/json (a PATCH also takes application/merge-patch+json) in UTF-8, plain or with Content-Encoding gzip or deflate.",
             ),
             Code::Invalid => page(
                 422,

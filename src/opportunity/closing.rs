@@ -3,7 +3,7 @@
 use super::advance::rules::{Refusal, Status};
 use super::advance::service::LEFT;
 use super::cycles::{self, End};
-use super::hooks::entrance;
+use super::hooks::{entrance, is_active};
 use super::lapse::call_off;
 use super::moves::{Move, MoveKind, make};
 use super::resources::OPPORTUNITY;
@@ -19,8 +19,8 @@ use crate::kernel::text::say;
 use crate::platform::db::{Db, Tx};
 use crate::platform::gatekeeper::{Command, Id};
 use crate::platform::records::http::written_reply;
-use crate::platform::records::sql::{Bind, Sql};
-use crate::platform::records::store::{self, For};
+use crate::platform::records::sql::{self, Bind, Intent, Sql};
+use crate::platform::records::store::{self, For, live_condition};
 use crate::platform::reply::Reply;
 use actix_web::{post, web};
 use chrono::NaiveDate;
@@ -134,10 +134,8 @@ async fn how_lost(tx: &mut Tx, ctx: &Ctx, input: &Lose) -> AppResult<End> {
     let mut faults = Vec::new();
     let reason = loss_reason(tx, ctx, input, &mut faults).await?;
     if let Some(competitor) = input.competitor_id {
-        match store::find(&mut &**tx, ctx, &COMPETITOR, competitor, None).await {
-            Ok(_) => {}
-            Err(error) if error.code() == Code::NotFound => faults.push(Fault::not_found("/competitor_id")),
-            Err(error) => return Err(error),
+        if !is_live_competitor(tx, ctx, competitor).await? {
+            faults.push(Fault::not_found("/competitor_id"));
         }
     }
     if input.reason.trim().is_empty() {
@@ -152,6 +150,22 @@ async fn how_lost(tx: &mut Tx, ctx: &Ctx, input: &Lose) -> AppResult<End> {
         }),
         _ => Err(AppError::invalid(faults)),
     }
+}
+
+/// Whether the caller sees the competitor, and it can still be named.
+async fn is_live_competitor(tx: &mut Tx, ctx: &Ctx, competitor: Uuid) -> AppResult<bool> {
+    let mut sql = Sql::of(ctx.tenant);
+    let id = sql.place(Bind::Id(competitor));
+    let (live, seen) = (
+        live_condition(&COMPETITOR),
+        sql::scope(&mut sql, &COMPETITOR, "t", ctx, Intent::Read),
+    );
+    let table = COMPETITOR.table;
+    sql.push(&format!(
+        "SELECT t.id FROM {table} t WHERE t.tenant_id = $1 AND t.id = {id}{live} AND {seen} FOR KEY SHARE OF t"
+    ));
+    let found: Option<Found> = sql.query().get_result(&mut **tx).await.optional()?;
+    Ok(found.is_some())
 }
 
 async fn loss_reason(
@@ -190,7 +204,7 @@ async fn loss_reason(
     Ok(found.map(|found| found.id))
 }
 
-/// A closed deal, locked.
+/// A closed deal that can go on, locked: an open one has somebody who drives it.
 async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<(Head, store::Locked)> {
     let (head, locked) = lock_head(tx, ctx, id, CLOSE).await?;
     if head.status()? == Status::Open {
@@ -199,13 +213,29 @@ async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<(Head, store
             say("The opportunity is open", "商机正在进行中"),
         ));
     }
+    let owner = locked
+        .record()?
+        .get("owner_id")
+        .and_then(|id| id.as_str()?.parse().ok());
+    if let Some(owner) = owner
+        && !is_active(tx, ctx, owner).await?
+    {
+        return Err(AppError::refuse(
+            Code::Conflict,
+            say(
+                "Its owner has left; give it to somebody first, with POST /v1/opportunities/{id}/assign",
+                "商机负责人已离职;请先用 POST /v1/opportunities/{id}/assign 将其分配给他人",
+            ),
+        ));
+    }
     Ok((head, locked))
 }
 
 /// Restart an opportunity
 ///
 /// A customer came back: a new cycle begins in the first stage of the version now published. A probability set by hand,
-/// ticks, answers and approvals do not carry; the old cycle stays as it ended. Refused while the account is in the pool.
+/// ticks, answers and approvals do not carry; the old cycle stays as it ended. Refused while the account is in the pool, and
+/// where its owner has left until it is given to somebody else.
 #[utoipa::path(tag = "opportunities", operation_id = "restart_opportunity", security(("bearer" = ["opportunity.close"])), request_body = Option<Restart>,
     responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/restart")]
@@ -261,7 +291,8 @@ fn no_entrance(error: AppError) -> AppError {
 /// Reopen an opportunity
 ///
 /// Takes a mistaken win or loss back: the same cycle and the same stay go on where they were cut, ticks and approvals as
-/// they were. The time it was closed does not count. Refused while the account is in the pool.
+/// they were. The time it was closed does not count. Refused while the account is in the pool, and where its owner has left
+/// until it is given to somebody else.
 #[utoipa::path(tag = "opportunities", operation_id = "reopen_opportunity", security(("bearer" = ["opportunity.close"])), request_body = Reopen,
     responses((status = 200, description = "The opportunity after the move", body = MovedView)))]
 #[post("/v1/opportunities/{id}/reopen")]
@@ -286,7 +317,8 @@ pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reop
 /// Give an opportunity to somebody
 ///
 /// Changes its owner and nothing else: stage, ticks and approvals stay. Who was asked to approve it and owns it now is
-/// replaced.
+/// replaced at once; where nobody can take that seat it stays, and holds the step up. A closed one is given to somebody
+/// only where its owner has left.
 #[utoipa::path(tag = "opportunities", operation_id = "assign_opportunity", security(("bearer" = ["opportunity.assign"])), request_body = Assign,
     responses((status = 200, description = "The opportunity", body = ref("#/components/schemas/Opportunity"))))]
 #[post("/v1/opportunities/{id}/assign")]

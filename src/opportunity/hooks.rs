@@ -3,7 +3,8 @@
 use super::criteria;
 use super::cycles;
 use super::moves::MoveKind;
-use super::{SUBJECTS, lapse};
+use super::{APPROVAL_SUBJECTS, SUBJECTS, lapse};
+use crate::approval::staffing;
 use crate::crm::pool;
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
@@ -18,8 +19,8 @@ use crate::platform::records::spec::{Act, Embed};
 use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::{Change, Hooks};
 use chrono::SecondsFormat;
-use diesel::QueryableByName;
 use diesel::sql_types::{Bool, Nullable, Numeric};
+use diesel::{OptionalExtension, QueryableByName};
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
 use rust_decimal::Decimal;
@@ -43,7 +44,7 @@ fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxF
         match change.act {
             Act::Create => enter(tx, ctx, change).await?,
             Act::Update => {
-                may_change(change)?;
+                may_change(tx, ctx, change).await?;
                 if change.changed("account_id") {
                     hold_account(tx, ctx, change).await?;
                 }
@@ -66,7 +67,8 @@ fn after<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFu
                 lapse::changed(tx, ctx, &[change.id]).await?;
                 if change.changed("owner_id") {
                     let owner = change.id_of("owner_id");
-                    lapse::owner_changed(tx, ctx, &[change.id], owner).await?;
+                    let asked = lapse::owner_changed(tx, ctx, &[change.id], owner).await?;
+                    staffing::separate(tx, ctx, APPROVAL_SUBJECTS, &asked).await?;
                 }
                 Ok(())
             }
@@ -190,15 +192,19 @@ async fn note_entry(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {
     cycles::begin(tx, ctx, change.id, 1).await
 }
 
-/// Of a closed deal only the tags change.
-fn may_change(change: &Change) -> AppResult<()> {
-    let status = change.before.get("status").and_then(Value::as_str);
-    let is_closed = status != Some("open");
-    let changes_more = change
-        .after
-        .keys()
-        .any(|member| member != "tags" && change.changed(member));
-    if is_closed && changes_more {
+/// Of a closed deal only the tags change, and the owner of one whose owner has left.
+async fn may_change(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {
+    if change.before.get("status").and_then(Value::as_str) == Some("open") {
+        return Ok(());
+    }
+    let members = change.after.keys().map(String::as_str);
+    let more = members.filter(|member| *member != "tags" && change.changed(member));
+    let more = more.collect::<Vec<_>>();
+    let was_left = match owner_before(change) {
+        Some(owner) if more == ["owner_id"] => !is_active(tx, ctx, owner).await?,
+        _ => false,
+    };
+    if !more.is_empty() && !was_left {
         return Err(AppError::refuse(
             Code::AlreadyClosed,
             say(
@@ -208,6 +214,25 @@ fn may_change(change: &Change) -> AppResult<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether somebody still works here. They do until the transaction ends: whoever deactivates them waits for it.
+///
+/// # Errors
+/// Database errors.
+pub async fn is_active(tx: &mut Tx, ctx: &Ctx, user: Uuid) -> AppResult<bool> {
+    let mut sql = Sql::of(ctx.tenant);
+    sql.push("SELECT t.is_active FROM users t WHERE t.tenant_id = $1 AND t.id = ")
+        .bind(Bind::Id(user))
+        .push(" FOR KEY SHARE OF t");
+    let found: Option<Active> = sql.query().get_result(&mut **tx).await.optional()?;
+    Ok(found.is_some_and(|found| found.is_active))
+}
+
+#[derive(QueryableByName)]
+struct Active {
+    #[diesel(sql_type = Bool)]
+    is_active: bool,
 }
 
 /// A probability set by hand needs a permission over the deal, and a reason; without one there is no reason either.

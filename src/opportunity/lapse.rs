@@ -4,6 +4,7 @@
 use super::parts::LINE;
 use super::resources::OPPORTUNITY;
 use crate::approval::definition::SubjectKind;
+use crate::approval::queries::About;
 use crate::approval::{service, staffing};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -81,14 +82,20 @@ struct Sheet {
     id: Uuid,
 }
 
-/// Tells what is asked about these locked deals and their result sheets who owns them now.
+/// Tells what is asked about these locked deals and their result sheets who owns them now; answers the requests.
 ///
 /// # Errors
 /// Database errors.
-pub async fn owner_changed(tx: &mut Tx, ctx: &Ctx, deals: &[Uuid], owner: Option<Uuid>) -> AppResult<()> {
-    staffing::owner_changed(tx, ctx, SubjectKind::Opportunity, deals, owner).await?;
+pub async fn owner_changed(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    deals: &[Uuid],
+    owner: Option<Uuid>,
+) -> AppResult<Vec<About>> {
+    let mut told = staffing::owner_changed(tx, ctx, SubjectKind::Opportunity, deals, owner).await?;
     let sheets = sheets_of(tx, ctx, deals).await?;
-    staffing::owner_changed(tx, ctx, SubjectKind::ResultSheet, &sheets, owner).await
+    told.extend(staffing::owner_changed(tx, ctx, SubjectKind::ResultSheet, &sheets, owner).await?);
+    Ok(told)
 }
 
 async fn sheets_of(tx: &mut Tx, ctx: &Ctx, deals: &[Uuid]) -> AppResult<Vec<Uuid>> {

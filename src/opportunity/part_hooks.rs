@@ -20,6 +20,7 @@ use serde_json::Value;
 type Outcome<'a> = LocalBoxFuture<'a, AppResult<()>>;
 
 pub const LINE: Hooks = Hooks {
+    before: Some(line),
     after: Some(line_changed),
     ..Hooks::NONE
 };
@@ -49,6 +50,18 @@ fn refuse_if(faults: Vec<Fault>) -> AppResult<()> {
     } else {
         Err(AppError::invalid(faults))
     }
+}
+
+/// A line is of some quantity.
+fn line<'a>(_: &'a mut Tx, _: &'a Ctx, change: &'a mut Change) -> Outcome<'a> {
+    Box::pin(async move {
+        let quantity = change.text("quantity").and_then(money::parse);
+        if quantity.is_none_or(|quantity| quantity > Decimal::ZERO) {
+            return Ok(());
+        }
+        let fault = Fault::out_of_range("/quantity", "must be above 0", "必须大于 0");
+        Err(AppError::invalid(vec![fault]))
+    })
 }
 
 /// What was approved may have been the lines.

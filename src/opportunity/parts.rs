@@ -50,7 +50,14 @@ pub static LINE: Resource = with(part_hooks::LINE, part(
         Member::text("name", 200, "What is wanted.", "\"客户管理系统 标准版\"").required(),
         Member::decimal("quantity", 4, "Quantity, above 0.", "\"1\"").required(),
         Member::text("unit", 30, "Unit.", "\"年\""),
-        Member::decimal("unit_price", 4, "Price of one unit.", "\"220000\"").required(),
+        Member::decimal(
+            "unit_price",
+            4,
+            "Price of one unit, 0 at least. May have up to four decimal places, more than the currency has: what is counted \
+             in thousands costs less than its minor unit apiece. Only the line's amount is rounded to that.",
+            "\"220000\"",
+        )
+        .required(),
         Member::share("discount", "Discount as a share.", "\"0.1200\"").or("\"0\""),
         Member::money("amount", "Quantity × price less the discount, rounded to the currency's minor unit.")
             .or("\"0\"")

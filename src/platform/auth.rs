@@ -257,13 +257,7 @@ async fn load_principal(
     let row: PrincipalRow = serde_json::from_value(row.value).map_err(AppError::internal)?;
     let mut grants = permission::union(&row.grants);
     if let Some(limit) = limit {
-        grants.retain(|permission, scope| match limit.get(permission) {
-            Some(most) => {
-                *scope = (*scope).min(*most);
-                true
-            }
-            None => false,
-        });
+        grants = permission::within(grants, &limit);
     }
     Ok(Some(Principal {
         tenant,

@@ -193,7 +193,7 @@ const ENTITY_TAGS: &str = r#"^(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*$"#;
 fn shared_parameters() -> Value {
     json!({
         "IdempotencyKey": { "name": "Idempotency-Key", "in": "header", "required": false, "description": "Makes a repetition of this request answer as the first did (kept 24 h).", "schema": { "type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$" } },
-        "IfMatch": { "name": "If-Match", "in": "header", "required": false, "description": "The ETag of the version you read; a stale one is refused with 412.", "schema": { "type": "string", "anyOf": [{ "const": "*" }, { "pattern": ENTITY_TAGS }] } },
+        "IfMatch": { "name": "If-Match", "in": "header", "required": false, "description": "The ETag of the version you read; a stale one is refused with 412, and so is a weak one (`W/…`), which never matches.", "schema": { "type": "string", "anyOf": [{ "const": "*" }, { "pattern": ENTITY_TAGS }] } },
         "Prefer": { "name": "Prefer", "in": "header", "required": false, "description": "`dry-run` runs the write to its end and stores nothing.", "schema": { "type": "string" } }
     })
 }

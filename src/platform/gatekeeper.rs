@@ -29,8 +29,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-use super::request::refuse_stray_body;
 pub use super::request::{Command, Id, Input, path_id, path_number, too_large};
+use super::request::{refuse_stray_body, require_known_encoding};
 
 /// How long a request may take in all, in seconds.
 pub const REQUEST_SECONDS: u64 = 15;
@@ -245,6 +245,9 @@ async fn admit(platform: &Shared, request: &mut ServiceRequest, asked: &Asked) -
         Ok(operation) => {
             let mut admitted = admit_to(platform, operation, request, asked).await;
             if admitted.is_ok() {
+                admitted = require_known_encoding(request.headers());
+            }
+            if admitted.is_ok() {
                 let limit = Duration::from_secs(REQUEST_SECONDS);
                 let read = within(limit, refuse_stray_body(operation, request)).await;
                 admitted = read.and_then(|read| read);
@@ -342,18 +345,21 @@ fn if_match(headers: &HeaderMap) -> AppResult<Option<IfMatch>> {
             ),
         )
     })?;
-    let versions = tags.iter().filter_map(|tag| tag.parse().ok());
+    // Compared strongly: a weak tag promises no more than that the answers say much the same.
+    let strong = tags.iter().filter(|(is_weak, _)| !is_weak);
+    let versions = strong.filter_map(|(_, tag)| tag.parse().ok());
     Ok(Some(IfMatch::Versions(versions.collect())))
 }
 
-/// What stands between the quotes of each tag of a list (RFC 9110, 8.8.3).
-fn entity_tags(header: &str) -> Option<Vec<&str>> {
+/// Of each tag of a list whether it is weak, and what stands between its quotes (RFC 9110, 8.8.3).
+fn entity_tags(header: &str) -> Option<Vec<(bool, &str)>> {
     let mut tags = Vec::new();
     let mut rest = header.trim();
     loop {
-        let quoted = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
+        let opaque = rest.strip_prefix("W/");
+        let quoted = opaque.unwrap_or(rest).strip_prefix('"')?;
         let (tag, after) = quoted.split_once('"')?;
-        tags.push(tag);
+        tags.push((opaque.is_some(), tag));
         if !tag.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
@@ -526,8 +532,9 @@ mod tests {
 
     #[test]
     fn entity_tags_are_read_as_the_standard_writes_them() {
-        assert_eq!(entity_tags("\"7\""), Some(vec!["7"]));
-        assert_eq!(entity_tags("W/\"7\" , \"a,b\",\"\""), Some(vec!["7", "a,b", ""]));
+        assert_eq!(entity_tags("\"7\""), Some(vec![(false, "7")]));
+        let read = vec![(true, "7"), (false, "a,b"), (false, "")];
+        assert_eq!(entity_tags("W/\"7\" , \"a,b\",\"\""), Some(read));
         for bad in ["7", "", "\"7", "\"7\",", "\"7\" \"8\"", "\"a b\"", "w/\"7\""] {
             assert_eq!(entity_tags(bad), None, "{bad}");
         }

@@ -187,7 +187,7 @@ struct Got {
 /// # Errors
 /// When the database is out of reach or a migration fails; what ran before it stays.
 pub async fn run(url: &str) -> Result<usize, Failure> {
-    if is_current(url).await? {
+    if missing(url).await?.is_empty() {
         return Ok(0);
     }
     let missing = missing_extensions(url, EXTENSIONS).await?;
@@ -208,12 +208,15 @@ struct Ran {
     version: String,
 }
 
-/// Whether every migration has run.
-async fn is_current(url: &str) -> Result<bool, Failure> {
+/// The migrations that have not run, in order.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn missing(url: &str) -> Result<Vec<&'static Embedded>, Failure> {
     let mut conn = Target::new(url)?.establish().await?;
     let is_there = sql_query("SELECT to_regclass('public.__diesel_schema_migrations') IS NOT NULL AS got");
     if !is_there.get_result::<Got>(&mut conn).await?.got {
-        return Ok(false);
+        return Ok(ALL.iter().collect());
     }
     let ran = sql_query("SELECT version FROM public.__diesel_schema_migrations")
         .load::<Ran>(&mut conn)
@@ -222,7 +225,7 @@ async fn is_current(url: &str) -> Result<bool, Failure> {
         let version = migration.version().to_string();
         ran.iter().any(|known| known.version == version)
     };
-    Ok(ALL.iter().all(has_run))
+    Ok(ALL.iter().filter(|migration| !has_run(migration)).collect())
 }
 
 /// Takes every migration back. For development and CI: live databases only go forward.

@@ -9,6 +9,7 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::Method;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -135,12 +136,39 @@ fn body(
         if !is_json {
             return Err(AppError::refuse(
                 Code::UnsupportedMediaType,
-                say("Send application/json", "请发送 application/json"),
+                say(
+                    "Send application/json, in UTF-8",
+                    "请发送 UTF-8 编码的 application/json",
+                ),
             ));
         }
         let value = super::input::read(operation.validator()?, &bytes)?;
         Ok((value, bytes))
     }
+}
+
+/// A body in an encoding that is not undone here would be taken for something else, or for nothing.
+///
+/// # Errors
+/// `unsupported_media_type` naming the encodings that are.
+pub(super) fn require_known_encoding(headers: &HeaderMap) -> AppResult<()> {
+    let mut sent = headers.get_all("content-encoding");
+    let is_known = |value: &HeaderValue| {
+        let known = ["identity", "gzip", "deflate"];
+        let value = value.to_str().unwrap_or("?").trim();
+        known.iter().any(|known| value.eq_ignore_ascii_case(known))
+    };
+    let is_one = sent.next().is_none_or(is_known) && sent.next().is_none();
+    if is_one {
+        return Ok(());
+    }
+    Err(AppError::refuse(
+        Code::UnsupportedMediaType,
+        say(
+            "Content-Encoding must be one of identity, gzip, deflate, once",
+            "Content-Encoding 只能是 identity、gzip、deflate 之一,且仅一次",
+        ),
+    ))
 }
 
 /// Refuses what the body of a request says whose operation documents none.
@@ -164,14 +192,19 @@ pub(super) async fn refuse_stray_body(operation: &Operation, request: &mut Servi
 
 fn is_json(request: &HttpRequest) -> bool {
     let kind = header(request.headers(), "content-type").unwrap_or_default();
-    let kind = kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    kind == "application/json"
-        || (request.method() == Method::PATCH && kind == "application/merge-patch+json")
+    let kind = kind.to_ascii_lowercase();
+    let (kind, parameters) = kind.split_once(';').unwrap_or((&kind, ""));
+    let is_merge_patch =
+        || request.method() == Method::PATCH && kind.trim() == "application/merge-patch+json";
+    (kind.trim() == "application/json" || is_merge_patch()) && parameters.split(';').all(is_utf8)
+}
+
+/// Whether a parameter of a media type leaves the body in UTF-8, which JSON always is.
+fn is_utf8(parameter: &str) -> bool {
+    match parameter.trim().strip_prefix("charset=") {
+        Some(charset) => ["utf-8", "utf8"].contains(&charset.trim_matches('"')),
+        None => true,
+    }
 }
 
 /// What reading the bytes of a body may fail with.

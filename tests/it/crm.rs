@@ -128,6 +128,15 @@ async fn a_field_that_becomes_required_is_asked_for_at_the_next_write() {
         refused.faults(),
         [("/custom/city".to_owned(), "required".to_owned())]
     );
+    for blank in ["", "   ", "\u{3000}"] {
+        let named = json!({ "name": "制造", "custom": { "city": blank } });
+        let too_short = [("/custom/city".to_owned(), "too_short".to_owned())];
+        assert_eq!(
+            admin.post("/v1/accounts", named.clone()).await.faults(),
+            too_short
+        );
+        assert_eq!(admin.patch(&path, named).await.faults(), too_short);
+    }
     admin
         .patch(&path, json!({ "custom": { "city": "上海" } }))
         .await

@@ -427,3 +427,67 @@ async fn an_archived_deal_is_neither_approved_nor_moved_on() {
     let again = advance(&cast.seller, &deal).await;
     again.expect(202);
 }
+
+#[actix_web::test]
+async fn whoever_comes_to_own_a_deal_gives_up_their_seat_in_the_same_step() {
+    let cast = cast().await;
+    let admin = &cast.company.administrator;
+    let pipeline = published(admin, approved("boss_approval")).await;
+    let deal = deal(&cast.seller, &pipeline, Some("1.00")).await;
+    let asked = cast
+        .seller
+        .post(&path(&deal, "approvals"), json!({ "criterion": "boss" }))
+        .await;
+    let request = asked.header("location").to_owned();
+    asked.expect(CREATED);
+    let names = async || {
+        let tree = gate(admin, &deal).await["gate"]["tree"].clone();
+        criterion(&tree, "boss").unwrap().to_string()
+    };
+    let boss = cast.boss.id.to_string();
+    assert!(names().await.contains(&boss));
+    let to_boss = json!({ "owner_id": cast.boss.id });
+    admin.post(&path(&deal, "assign"), to_boss).await.expect(200);
+    let now = names().await;
+    assert!(
+        !now.contains(&boss) && now.contains(&admin.id.to_string()),
+        "{now}"
+    );
+    assert_eq!(waiting(&admin.get(&request).await.expect(200)), [admin.id]);
+    let approve = format!("{request}/approve");
+    assert_eq!(cast.boss.post(&approve, json!({})).await.status, 403);
+    admin.post(&approve, json!({})).await.expect(200);
+}
+
+#[actix_web::test]
+async fn whoever_sits_in_two_steps_at_once_is_waited_for_once() {
+    let cast = cast().await;
+    let admin = &cast.company.administrator;
+    let step = |key: &str| {
+        json!({ "key": key, "name": key, "position": 1, "mode": "any",
+            "approvers": [{ "kind": "users", "user_ids": [cast.boss.id] }] })
+    };
+    let document = json!({ "key": "twice", "name": "双重", "subject_kind": "opportunity",
+        "steps": [step("price"), step("terms")] });
+    let made = admin
+        .post("/v1/approval-processes", json!({ "document": document }))
+        .await;
+    let publish = format!(
+        "/v1/approval-processes/{}/versions/1/publish",
+        id(&made.expect(CREATED))
+    );
+    admin.post(&publish, json!({})).await.expect(200);
+    let pipeline = published(admin, approved("twice")).await;
+    let deal = deal(&cast.seller, &pipeline, Some("1.00")).await;
+    let asked = cast
+        .seller
+        .post(&path(&deal, "approvals"), json!({ "criterion": "boss" }))
+        .await;
+    let request = asked.header("location").to_owned();
+    asked.expect(CREATED);
+    assert_eq!(waiting(&admin.get(&request).await.expect(200)), [cast.boss.id]);
+    let tree = gate(&cast.seller, &deal).await["gate"]["tree"].clone();
+    let told = &criterion(&tree, "boss").unwrap()["evidence"]["waiting_for"];
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(told[0]["id"], json!(cast.boss.id));
+}

@@ -1,7 +1,7 @@
 //! Money: amounts and their currencies, wherever they come in.
 
 use crate::support::app::{CREATED, account, company, id};
-use crate::support::make_deals::{advance, criterion, gate};
+use crate::support::make_deals::{advance, criterion, deal_in, gate, path, plain};
 use crate::support::make_pipelines::published;
 use serde_json::{Value, json};
 
@@ -124,4 +124,29 @@ async fn only_currencies_of_iso_4217_are_taken_and_rates_only_of_foreign_ones() 
     }
     let settings = admin.patch("/v1/company", json!({ "currency": "ZZZ" })).await;
     assert_eq!(settings.status, 422);
+}
+
+#[actix_web::test]
+async fn a_line_is_of_some_quantity_at_a_price_finer_than_the_currency() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let deal = deal_in(&company, admin, plain()).await;
+    let lines = path(&deal, "lines");
+    let line =
+        |quantity: &str, price: &str| json!({ "name": "短信", "quantity": quantity, "unit_price": price });
+    for quantity in ["0", "0.0000"] {
+        let refused = admin.post(&lines, line(quantity, "1")).await;
+        assert_eq!(
+            refused.faults(),
+            [("/quantity".to_owned(), "out_of_range".to_owned())]
+        );
+        let message = refused.body["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains("above 0"), "{message}");
+    }
+    // What is sold by the thousand costs less than the minor unit apiece.
+    let made = admin.post(&lines, line("1000", "0.0455")).await.expect(CREATED);
+    assert_eq!(
+        (&made["unit_price"], &made["amount"]),
+        (&json!("0.0455"), &json!("45.50"))
+    );
 }

@@ -185,6 +185,11 @@ async fn changing_ones_password_needs_the_present_one_and_ends_every_other_sessi
         person.post(path, weak).await.faults(),
         [("/new_password".to_owned(), "weak_password".to_owned())]
     );
+    let same = json!({ "current_password": PASSWORD, "new_password": PASSWORD });
+    assert_eq!(
+        person.post(path, same).await.faults(),
+        [("/new_password".to_owned(), "invalid".to_owned())]
+    );
     let good = json!({ "current_password": PASSWORD, "new_password": "a wholly new passphrase" });
     let tokens = person.post(path, good).await.expect(200);
     assert_eq!(person.get("/v1/me").await.refused(401), "unauthenticated");

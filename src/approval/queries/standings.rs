@@ -79,10 +79,10 @@ macro_rules! standings {
         concat!("\
 SELECT DISTINCT ON (t.subject_id, t.visit_id, t.criterion_id, t.process_id) t.subject_id, t.criterion_id, t.id, t.process_id, p.key AS process_key, t.state, t.content_hash, \
     coalesce(v.document->'content', '[]'::jsonb) AS content, \
-    coalesce((SELECT jsonb_agg(jsonb_build_array(u.id, u.name) ORDER BY s.id) FROM approval_seats s \
+    coalesce((SELECT jsonb_agg(w.who ORDER BY w.first_seat) FROM (SELECT jsonb_build_array(u.id, u.name) AS who, min(s.id::text) AS first_seat FROM approval_seats s \
         JOIN approval_steps st ON st.tenant_id = $1 AND st.id = s.step_id AND st.state = 'open' \
         JOIN users u ON u.tenant_id = $1 AND u.id = s.user_id \
-        WHERE s.tenant_id = $1 AND s.request_id = t.id AND s.decision IS NULL AND s.replaced_by IS NULL), '[]'::jsonb) AS waiting_for \
+        WHERE s.tenant_id = $1 AND s.request_id = t.id AND s.decision IS NULL AND s.replaced_by IS NULL GROUP BY u.id, u.name) w), '[]'::jsonb) AS waiting_for \
 FROM approval_requests t \
 JOIN approval_processes p ON p.tenant_id = $1 AND p.id = t.process_id \
 JOIN approval_process_versions v ON v.tenant_id = $1 AND v.id = t.process_version_id \

@@ -125,7 +125,7 @@ type FoundDeals<'a> = LocalBoxFuture<'a, AppResult<Vec<DealsOf>>>;
 fn unbound(ctx: &Ctx) -> Ctx {
     let mut principal = (*ctx.principal).clone();
     let all = PERMISSIONS.iter();
-    principal.grants = all.map(|(name, _)| ((*name).to_owned(), Scope::All)).collect();
+    principal.grants = all.map(|known| (known.name.to_owned(), Scope::All)).collect();
     Ctx {
         principal: Arc::new(principal),
         if_match: None,

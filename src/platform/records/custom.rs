@@ -178,8 +178,17 @@ pub(super) fn faults(
         }
     }
     for definition in definitions.iter().filter(|definition| definition.is_required) {
-        if after.get(&definition.key).is_none_or(Value::is_null) {
-            faults.push(Fault::required(format!("/custom/{}", definition.key)));
+        let pointer = format!("/custom/{}", definition.key);
+        match after.get(&definition.key).unwrap_or(&Value::Null) {
+            Value::Null => faults.push(Fault::required(pointer)),
+            Value::String(text) if definition.kind == "text" && text.trim().is_empty() => {
+                faults.push(Fault::new(
+                    pointer,
+                    "too_short",
+                    say("cannot be empty", "不能为空"),
+                ));
+            }
+            _ => {}
         }
     }
     faults

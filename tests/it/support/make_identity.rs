@@ -90,3 +90,11 @@ pub async fn counted(sql: String) -> i64 {
         .unwrap()
         .count
 }
+
+/// Runs a statement in a database of the test's own.
+pub async fn execute_at(url: &str, sql: &str) {
+    let db = penstock::platform::db::Db::new(url, 1).unwrap();
+    db.read(async |conn| Ok(diesel::sql_query(sql).execute(conn).await?))
+        .await
+        .unwrap();
+}
