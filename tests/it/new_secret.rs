@@ -12,7 +12,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const NEW: &str = "the-new-one-0987654321-zyxwvutsrqponmlk";
+const NEW: &str = "the-new-one-asdfghjkl-yxcvbnm-qwertzuiop";
 
 /// A server over this database that knows these secrets.
 struct At(Running);

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-pub const SECRET: &str = "tests-only-1234567890-abcdefghijklmnop";
+pub const SECRET: &str = "tests-only-qwertzuiop-asdfghjkl-yxcvbnm";
 
 pub struct Server {
     pub address: SocketAddr,
