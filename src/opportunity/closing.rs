@@ -133,10 +133,10 @@ struct Found {
 async fn how_lost(tx: &mut Tx, ctx: &Ctx, input: &Lose) -> AppResult<End> {
     let mut faults = Vec::new();
     let reason = loss_reason(tx, ctx, input, &mut faults).await?;
-    if let Some(competitor) = input.competitor_id {
-        if !is_live_competitor(tx, ctx, competitor).await? {
-            faults.push(Fault::not_found("/competitor_id"));
-        }
+    if let Some(competitor) = input.competitor_id
+        && !is_live_competitor(tx, ctx, competitor).await?
+    {
+        faults.push(Fault::not_found("/competitor_id"));
     }
     if input.reason.trim().is_empty() {
         faults.push(Fault::required("/reason"));
