@@ -32,6 +32,7 @@ struct FileParameters {
     #[param(max_length = 200, example = "客户信息收集表.xlsx")]
     name: Option<String>,
     /// In which encoding the text of a CSV file is, by its label in the Encoding Standard; recognised where it is not said.
+    /// Not for files of other kinds.
     #[param(max_length = 40, example = "windows-1252")]
     encoding: Option<String>,
 }
@@ -215,22 +216,22 @@ async fn store(db: &Db, ctx: &Ctx, id: Uuid, name: String, sent: Sent, taken: Ta
 
 /// The name of a file, and in which encoding it is, where that is said.
 fn said_of(request: &HttpRequest, sent: Sent) -> AppResult<(String, Option<&'static Encoding>)> {
-    let mut faults = Vec::new();
+    let (mut faults, mut unfit) = (Vec::new(), None);
     let mut name = String::from("import");
     let mut encoding = None;
     for (parameter, value) in pairs(request.query_string(), &mut faults) {
         if parameter == "encoding" {
             encoding = Encoding::for_label_no_replacement(value.as_bytes()).filter(|_| sent == Sent::Csv);
-            if encoding.is_none() {
-                faults.push(Fault::new(
+            unfit = encoding.is_none().then(|| {
+                Fault::new(
                     "?encoding",
                     "unknown_value",
                     say(
                         "is no label of the Encoding Standard, or the file is no CSV",
                         "不是 Encoding Standard 中的编码名称,或文件不是 CSV",
                     ),
-                ));
-            }
+                )
+            });
         } else if parameter != "name" {
             let known = "name, encoding";
             faults.push(crate::event::window::unknown_parameter(&parameter, known));
@@ -244,10 +245,10 @@ fn said_of(request: &HttpRequest, sent: Sent) -> AppResult<(String, Option<&'sta
             name = value;
         }
     }
-    if faults.is_empty() {
-        Ok((name, encoding))
-    } else {
-        Err(bad_parameters(faults))
+    match unfit {
+        _ if !faults.is_empty() => Err(bad_parameters(faults.into_iter().chain(unfit).collect())),
+        Some(unfit) => Err(AppError::invalid(vec![unfit])),
+        None => Ok((name, encoding)),
     }
 }
 

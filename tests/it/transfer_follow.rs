@@ -296,7 +296,7 @@ async fn the_encoding_of_a_file_can_be_named() {
     let job = done(admin, admin.post("/v1/imports", body).await).await;
     assert_eq!(counts(&job), [1, 0, 0, 0]);
     assert_eq!(all(admin, "/v1/leads").await[0]["name"], "Müller");
-    assert_eq!(send_as("klingon").await.refused(400), "bad_parameter");
+    assert_eq!(send_as("klingon").await.refused(422), "invalid");
     assert_eq!(
         send(admin, CSV, "name\n甲\n").await.expect(201)["encoding"],
         "UTF-8"
