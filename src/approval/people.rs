@@ -19,6 +19,8 @@ pub struct Person {
     pub away_until: Option<DateTime<Utc>>,
     /// Who stands in during the absence.
     pub delegate_id: Option<Uuid>,
+    /// Of somebody deactivated: who took over from them last.
+    pub successor_id: Option<Uuid>,
 }
 
 /// A team.
@@ -105,6 +107,18 @@ impl People {
             }
             line.push(team);
             next = team.parent_id;
+        }
+        line
+    }
+
+    /// Those who took over from a person, one after the other; each once, even if they took over from one another.
+    #[must_use]
+    pub fn successors(&self, of: Uuid) -> Vec<Uuid> {
+        let mut line = Vec::new();
+        let mut next = self.get(of).and_then(|person| person.successor_id);
+        while let Some(person) = next.filter(|person| !line.contains(person)) {
+            line.push(person);
+            next = self.get(person).and_then(|person| person.successor_id);
         }
         line
     }

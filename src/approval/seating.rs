@@ -1,7 +1,7 @@
 //! Who sits in a step.
 //!
 //! The people whom the process names; an absent one is represented by whoever stands in for them. Nobody sits
-//! twice, nobody deactivated sits, and whoever requested or owns the subject does not sit unless the process
+//! twice, nobody deactivated sits but others in their place, and whoever requested or owns the subject does not sit unless the process
 //! says so: neither in person, nor for an absent approver, nor through somebody standing in for them. Where
 //! that leaves too few, the next leader up is asked, then the administrators; a step is never skipped for want
 //! of people.
@@ -123,8 +123,38 @@ impl<'a> Bench<'a> {
         for person in self.named(step) {
             self.seat(&mut asked, &BTreeSet::new(), person, origin);
         }
+        for person in self.departed(step) {
+            self.seat_in_place_of(&mut asked, step, person);
+        }
         self.top_up(step, &mut asked, &BTreeSet::new());
         asked
+    }
+
+    /// The people whom the process names in person and who were deactivated since. Roles and leads mean whoever has
+    /// them now.
+    fn departed(&self, step: &ProcessStep) -> Vec<Uuid> {
+        let named = step.approvers.iter().filter_map(|approver| match approver {
+            Approver::Users { user_ids } => Some(user_ids),
+            _ => None,
+        });
+        let gone = named.flatten().filter(|person| !self.people.is_active(**person));
+        gone.copied().collect()
+    }
+
+    /// Asks whoever took over from somebody deactivated; where every voice counts and no successor may sit, whoever would
+    /// have taken the seat had it been theirs already.
+    fn seat_in_place_of(&self, asked: &mut Vec<Asked>, step: &ProcessStep, departed: Uuid) {
+        let taken = asked.iter().map(|seat| seat.user_id).collect::<BTreeSet<_>>();
+        let successors = self.people.successors(departed);
+        let heir = successors
+            .into_iter()
+            .find_map(|person| self.successor(&taken, person));
+        let heir = heir.or_else(|| {
+            (step.mode != Mode::Any)
+                .then(|| self.replacement(step, &taken, None))
+                .flatten()
+        });
+        asked.extend(heir);
     }
 
     /// Asks further people until the step has as many as it needs: leaders upwards, then administrators.

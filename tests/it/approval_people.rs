@@ -101,6 +101,32 @@ async fn an_approver_who_is_deactivated_is_replaced_never_skipped() {
     follows_from_its_acts(&cast.company, &from_successor).await;
 }
 
+#[tokio::test]
+async fn whoever_leaves_before_their_step_opens_is_replaced_by_their_successor() {
+    let cast = cast().await;
+    let steps = json!([
+        step("manager", 1, "any", &[&cast.manager]),
+        step("both", 2, "all", &[&cast.legal, &cast.head])
+    ]);
+    published(&cast.company, process("later", steps)).await;
+    let request = ask(&cast.company, &cast.seller, &Ask::of("later")).await;
+    let admin = &cast.company.administrator;
+    let leaves = format!("/v1/users/{}/deactivate", cast.legal.id);
+    admin
+        .post(&leaves, json!({ "successor_id": admin.id }))
+        .await
+        .expect(200);
+    let after = cast.manager.approve(&request).await.expect(200);
+    assert_eq!(waiting(&after), [cast.head.id, admin.id]);
+    let after = cast.head.approve(&request).await.expect(200);
+    assert_eq!(after["state"], "pending");
+    assert_eq!(
+        admin.approve(&request).await.expect(200)["state"],
+        "approved"
+    );
+    follows_from_its_acts(&cast.company, &request).await;
+}
+
 /// Until it waits for these people alone, or five seconds have passed.
 async fn comes_to_wait_for(reader: &Person, request: &str, people: &[Uuid]) {
     let mut seen = Vec::new();

@@ -25,6 +25,8 @@ struct PersonRow {
     away_until: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     delegate_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    successor_id: Option<Uuid>,
     #[diesel(sql_type = Array<Text>)]
     roles: Vec<String>,
 }
@@ -47,6 +49,8 @@ pub async fn people(conn: Conn<'_, '_>, tenant: Uuid) -> AppResult<People> {
     let persons: Vec<PersonRow> = Cached(
         sql_query(
             "SELECT u.id, (u.is_active AND u.archived_at IS NULL) AS is_active, u.team_id, u.away_from, u.away_until, u.delegate_id, \
+             CASE WHEN NOT u.is_active THEN (SELECT h.to_user_id FROM handovers h WHERE h.tenant_id = $1 AND h.from_user_id = u.id \
+                ORDER BY h.created_at DESC, h.id DESC LIMIT 1) END AS successor_id, \
              ARRAY(SELECT r.key FROM user_roles ur JOIN roles r ON r.tenant_id = ur.tenant_id AND r.id = ur.role_id \
              WHERE ur.tenant_id = $1 AND ur.user_id = u.id AND r.archived_at IS NULL) AS roles \
              FROM users u WHERE u.tenant_id = $1",
@@ -71,6 +75,7 @@ pub async fn people(conn: Conn<'_, '_>, tenant: Uuid) -> AppResult<People> {
         away_from: row.away_from,
         away_until: row.away_until,
         delegate_id: row.delegate_id,
+        successor_id: row.successor_id,
     });
     let teams = teams.into_iter().map(|row| Team {
         id: row.id,

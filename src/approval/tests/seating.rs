@@ -23,7 +23,7 @@ fn by(requester: Uuid, owner: Uuid) -> Parties {
     }
 }
 
-use Origin::{Delegation, Fallback, Process};
+use Origin::{Delegation, Fallback, Process, Replacement};
 
 #[rstest]
 #[case::people(vec![users(&[SUN, WANG])], BY_LI, vec![(SUN, Process), (WANG, Process)])]
@@ -70,6 +70,61 @@ fn nobody_deactivated_is_seated() {
     let manager = step("s", 1, vec![leader(1)]);
     let people = company_where(ZHAO, deactivated);
     assert_eq!(sit(&manager, BY_LI, &people), [(LIU, Fallback)]);
+}
+
+fn left_to(successor: Uuid) -> impl Fn(&mut Person) {
+    move |person| {
+        person.is_active = false;
+        person.successor_id = Some(successor);
+    }
+}
+
+#[rstest]
+#[case::their_successor(left_to(WANG), WANG)]
+#[case::not_the_owner_though_they_took_over(left_to(LI), ZHAO)]
+#[case::not_one_who_sits_already(left_to(ZHOU), ZHAO)]
+#[case::the_leader_of_the_owner_where_nobody_took_over(deactivated, ZHAO)]
+fn whoever_left_before_a_step_where_all_decide_opened_is_replaced_never_skipped(
+    #[case] leaving: impl Fn(&mut Person),
+    #[case] heir: Uuid,
+) {
+    let people = company_where(SUN, leaving);
+    let both = all(step("s", 2, vec![users(&[SUN, ZHOU])]));
+    assert_eq!(
+        sit(&both, BY_LI, &people),
+        [(ZHOU, Process), (heir, Replacement)]
+    );
+}
+
+#[test]
+fn where_one_of_several_decides_a_successor_is_asked_too_and_nobody_else() {
+    let any = step("s", 2, vec![users(&[SUN, ZHOU])]);
+    let people = company_where(SUN, left_to(WANG));
+    assert_eq!(
+        sit(&any, BY_LI, &people),
+        [(ZHOU, Process), (WANG, Replacement)]
+    );
+    assert_eq!(
+        sit(&any, BY_LI, &company_where(SUN, deactivated)),
+        [(ZHOU, Process)]
+    );
+}
+
+#[test]
+fn successors_who_left_as_well_hand_the_seat_on_to_theirs() {
+    let mut staff = staff();
+    left_to(WANG)(&mut staff[3]);
+    let people = changed(staff.clone(), WANG, left_to(LIU));
+    let both = all(step("s", 2, vec![users(&[SUN, ZHOU])]));
+    assert_eq!(
+        sit(&both, BY_LI, &people),
+        [(ZHOU, Process), (LIU, Replacement)]
+    );
+    let circle = changed(staff, WANG, left_to(SUN));
+    assert_eq!(
+        sit(&both, BY_LI, &circle),
+        [(ZHOU, Process), (ZHAO, Replacement)]
+    );
 }
 
 #[rstest]
