@@ -732,6 +732,8 @@ diesel::table! {
         body_hash -> Nullable<Bytea>,
         /// When the raw delivery was emptied, by real time.
         raw_expired_at -> Nullable<Timestamptz>,
+        /// The bytes as they came, where the text is not just that; NULL where it is, and once they expired.
+        raw -> Nullable<Bytea>,
     }
 }
 

@@ -27,7 +27,7 @@ const BATCH: i64 = 500;
 const PAUSE: TimeDelta = TimeDelta::seconds(1);
 
 /// The tables that have custom fields.
-const TABLES: [(&str, &str); 4] = [
+pub const TABLES: [(&str, &str); 4] = [
     ("account", "accounts"),
     ("contact", "contacts"),
     ("lead", "leads"),

@@ -1,14 +1,17 @@
-//! Where conditions in force read a field of the company's own: as long as they do, it stays.
+//! Where a field of the company's own is in use: it stays as long as conditions in force read it, and a choice as long as
+//! live records have it.
 
+use super::field_index::TABLES;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::records::Change;
-use diesel::sql_types::{Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
+use serde_json::Value;
 
 /// The places in force that read a field, by name; a handful of published documents each. A pipeline's version is in force
 /// while it is the published one, or an open deal is on it. `$2`: the pattern in conditions over the record that has the
@@ -75,4 +78,50 @@ pub async fn require_unused(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResul
             format!("以下位置的条件使用此字段：{}", places.join("；")),
         ),
     ))
+}
+
+/// Refuses to take a choice away that live records have: they could not be found by it any more.
+///
+/// # Errors
+/// `in_use`, with the choices.
+pub async fn require_choices_kept(tx: &mut Tx, ctx: &Ctx, change: &Change) -> AppResult<()> {
+    let after = choices(change.after.get("choices"));
+    let gone = choices(change.before.get("choices"))
+        .into_iter()
+        .filter(|choice| !after.contains(choice))
+        .collect::<Vec<_>>();
+    let resource = change.text("resource").unwrap_or_default();
+    let Some((_, table)) = TABLES.iter().find(|(singular, _)| *singular == resource) else {
+        return Ok(());
+    };
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let query = sql_query(format!(
+        "SELECT c AS name FROM unnest($3) c WHERE EXISTS (SELECT 1 FROM {table} r WHERE r.tenant_id = $1 \
+         AND r.archived_at IS NULL AND r.custom @> jsonb_build_object($2, c)) ORDER BY c"
+    ))
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<Text, _>(change.text("key").unwrap_or_default())
+    .bind::<Array<Text>, _>(gone);
+    let used: Vec<Use> = Cached(query).load(&mut **tx).await?;
+    if used.is_empty() {
+        return Ok(());
+    }
+    let used = used.iter().map(|it| it.name.as_str()).collect::<Vec<_>>();
+    Err(AppError::refuse(
+        Code::InUse,
+        say(
+            format!(
+                "Records have these choices; change them first: {}",
+                used.join("; ")
+            ),
+            format!("以下选项仍有记录使用，请先修改这些记录：{}", used.join("；")),
+        ),
+    ))
+}
+
+fn choices(of: Option<&Value>) -> Vec<String> {
+    let listed = of.and_then(Value::as_array).into_iter().flatten();
+    listed.filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -321,7 +321,7 @@ pub fn lead_source<'a>(
     })
 }
 
-/// Field definitions: choices exactly for `choice`, and a key that expressions can name.
+/// Field definitions: choices exactly for `choice`, none taken away that records have, and a key that expressions can name.
 pub fn field_definition<'a>(
     tx: &'a mut Tx,
     ctx: &'a Ctx,
@@ -331,7 +331,11 @@ pub fn field_definition<'a>(
         match change.act {
             Act::Archive => field_uses::require_unused(tx, ctx, change).await,
             Act::Restore => Ok(()),
-            Act::Create | Act::Update => none_or_invalid(definition_faults(change)),
+            Act::Create => none_or_invalid(definition_faults(change)),
+            Act::Update => {
+                none_or_invalid(definition_faults(change))?;
+                field_uses::require_choices_kept(tx, ctx, change).await
+            }
         }
     })
 }

@@ -52,6 +52,9 @@ pub struct Version {
     pub created_at: DateTime<Utc>,
     #[diesel(sql_type = Timestamptz)]
     pub updated_at: DateTime<Utc>,
+    /// The ids of all stages that the pipeline ever had, by their keys.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    stage_ids: Option<Value>,
 }
 
 impl Version {
@@ -64,9 +67,17 @@ impl Version {
     pub fn document(&self) -> AppResult<PipelineDocument> {
         serde_json::from_value(self.document.clone()).map_err(AppError::internal)
     }
+
+    /// The id of the stage of that key; none of one that was never published.
+    #[must_use]
+    pub fn stage_id(&self, key: &str) -> Option<Uuid> {
+        let id = self.stage_ids.as_ref()?.get(key)?.as_str()?;
+        id.parse().ok()
+    }
 }
 
-const COLUMNS: &str = "id, pipeline_id, number, state, document, document_hash, published_at, published_by, version, created_at, updated_at";
+const COLUMNS: &str = "id, pipeline_id, number, state, document, document_hash, published_at, published_by, version, created_at, updated_at, \
+    (SELECT jsonb_object_agg(s.key, s.id) FROM stages s WHERE s.tenant_id = $1 AND s.pipeline_id = pipeline_versions.pipeline_id) AS stage_ids";
 
 /// The version of that number.
 pub async fn version(

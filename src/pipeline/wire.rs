@@ -11,6 +11,7 @@ use crate::platform::problem::ProblemFault;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -75,6 +76,10 @@ pub struct PipelineVersion {
     #[schema(example = "draft")]
     state: VersionState,
     document: PipelineDocument,
+    /// The ids of its stages by their keys: what `stage_id` of a deal is, and what `from_stage_id` and `to_stage_id` of an
+    /// advance take. A stage keeps its id through all versions; one that was never published has none yet.
+    #[schema(example = json!({ "qualification": "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2d" }))]
+    stage_ids: BTreeMap<String, Uuid>,
     /// SHA-256 over the document with its members in alphabetical order, in hex.
     #[schema(example = "5f2b1c9d6f6a4f3c0e7d9a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f")]
     document_hash: String,
@@ -107,12 +112,16 @@ impl PipelineVersion {
     /// # Errors
     /// When what is stored is no pipeline document: a bug.
     pub fn of(version: &Version) -> AppResult<PipelineVersion> {
+        let document = version.document()?;
+        let stages = document.stages.iter().map(|stage| &stage.key);
+        let stage_ids = stages.filter_map(|key| Some((key.clone(), version.stage_id(key)?)));
         Ok(PipelineVersion {
             id: version.id,
             pipeline_id: version.pipeline_id,
             number: version.number,
             state: version.state.parse().map_err(AppError::internal)?,
-            document: version.document()?,
+            stage_ids: stage_ids.collect(),
+            document,
             document_hash: to_hex(&version.document_hash),
             published_at: version.published_at.map(instant),
             published_by: version.published_by,

@@ -83,7 +83,7 @@ const EXPIRY: [(&str, i64); 6] = [
         DELIVERY_HOURS,
     ),
     (
-        "UPDATE intakes SET body = '', corrected_body = NULL, raw_expired_at = $1 WHERE (tenant_id, id) IN \
+        "UPDATE intakes SET body = '', raw = NULL, corrected_body = NULL, raw_expired_at = $1 WHERE (tenant_id, id) IN \
          (SELECT i.tenant_id, i.id FROM tenants c JOIN intakes i ON i.tenant_id = c.tenant_id WHERE i.raw_expired_at IS NULL \
           AND i.status = 'accepted' AND i.received_at < $1 - make_interval(days => c.raw_intake_days) LIMIT $2)",
         AT_ONCE,

@@ -116,6 +116,41 @@ async fn choices_belong_to_choice_fields_and_a_key_is_a_name() {
 }
 
 #[tokio::test]
+async fn a_choice_that_records_have_stays_and_what_they_have_never_blocks_another_change() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let field = json!({ "resource": "account", "key": "city", "label": "城市", "kind": "choice", "choices": ["上海", "北京", "广州"] });
+    let field = id(&admin.post("/v1/field-definitions", field).await.expect(201));
+    let account = json!({ "name": "华信科技", "custom": { "city": "上海" } });
+    let account = id(&admin.post("/v1/accounts", account).await.expect(201));
+    let definition = format!("/v1/field-definitions/{field}");
+    let without = |choices: serde_json::Value| {
+        let path = definition.clone();
+        async move { admin.patch(&path, json!({ "choices": choices })).await }
+    };
+
+    let refused = without(json!(["广州"])).await.expect(409);
+    assert_eq!(refused["code"], "in_use");
+    assert!(refused["detail"].as_str().unwrap().ends_with(": 上海"));
+    without(json!(["上海", "广州"])).await.expect(200);
+
+    let account = format!("/v1/accounts/{account}");
+    admin.delete(&account).await.expect(200);
+    without(json!(["广州"])).await.expect(200);
+    admin
+        .post(&format!("{account}/restore"), json!({}))
+        .await
+        .expect(200);
+    let other = json!({ "resource": "account", "key": "note", "label": "备注", "kind": "text" });
+    admin.post("/v1/field-definitions", other).await.expect(201);
+    let changed = admin
+        .patch(&account, json!({ "custom": { "note": "老客户" } }))
+        .await
+        .expect(200);
+    assert_eq!(changed["custom"], json!({ "city": "上海", "note": "老客户" }));
+}
+
+#[tokio::test]
 async fn a_field_that_becomes_required_is_asked_for_at_the_next_write() {
     let company = company().await;
     let admin = &company.administrator;

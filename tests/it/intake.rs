@@ -2,6 +2,8 @@
 
 use crate::support::app::{Answer, Person, anonymous, company};
 use crate::support::make_crm::{Source, now, source};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -199,6 +201,26 @@ async fn what_cannot_be_read_is_kept_with_its_reasons() {
         .await
         .expect(200);
     assert_eq!(rejected["total"], 7);
+}
+
+#[tokio::test]
+async fn what_is_written_in_another_encoding_is_kept_as_it_came_and_replayed_as_it_reads() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let website = source(admin, json!({})).await;
+    let sent =
+        json!({ "name": "王芳", "company": "江南纺织有限公司", "need": "希望统一管理客户资料" }).to_string();
+    let (bytes, ..) = encoding_rs::GBK.encode(&sent);
+    let answer = website.raw("gbk", bytes.to_vec()).send().await;
+    assert_eq!(answer.faults(), [(String::new(), "malformed".to_owned())]);
+    let kept = intake(admin, &answer.expect(202)).await;
+    assert_eq!(kept["body"], sent);
+    let base64 = kept["body_base64"].as_str().unwrap();
+    assert_eq!(STANDARD.decode(base64).unwrap(), bytes.as_ref());
+    let replay = format!("/v1/intakes/{}/replay", kept["id"].as_str().unwrap());
+    let lead = admin.post(&replay, json!({})).await.expect(200)["lead_id"].clone();
+    let lead = format!("/v1/leads/{}", lead.as_str().unwrap());
+    assert_eq!(admin.get(&lead).await.expect(200)["company"], "江南纺织有限公司");
 }
 
 #[tokio::test]

@@ -205,7 +205,14 @@ async fn a_published_version_never_changes_and_a_new_draft_begins_as_its_copy() 
     let versions = format!("/v1/pipelines/{pipeline}/versions");
     let draft = admin.post(&versions, json!({})).await;
     assert_eq!(draft.header("location"), version_path(&pipeline, 2));
-    assert_eq!(draft.expect(201)["document"], before["document"]);
+    let draft = draft.expect(201);
+    assert_eq!(draft["document"], before["document"]);
+    // A stage is the same through all versions.
+    let keys = before["document"]["stages"].as_array().unwrap().iter();
+    let keys = keys.map(|stage| stage["key"].as_str().unwrap());
+    assert!(keys.clone().all(|key| before["stage_ids"][key].is_string()));
+    assert_eq!(before["stage_ids"].as_object().unwrap().len(), keys.count());
+    assert_eq!(draft["stage_ids"], before["stage_ids"]);
     assert_eq!(admin.post(&versions, json!({})).await.refused(409), "conflict");
     let renamed = json!({ "document": simple("q", &["a"]) });
     let refused = admin.put(&version_path(&pipeline, 2), renamed).await;

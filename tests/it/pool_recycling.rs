@@ -365,3 +365,37 @@ async fn whoever_has_a_record_back_has_it_since_then_also_when_no_rule_looked_me
     move_clock(&company, "2024-03-10T05:00:00Z").await;
     assert_eq!(standing(&li, "leads", &own).await["pool_due_on"], "2024-03-21");
 }
+
+#[tokio::test]
+async fn a_record_owned_before_there_was_a_rule_is_its_owners_since_they_got_it_whatever_changed_meanwhile() {
+    let company = sandbox("2024-03-05T04:00:00Z").await;
+    let admin = &company.administrator;
+    let li = company.member("李", "sales_representative").await;
+    let of_account = json!({ "name": "华信科技", "owner_id": li.id });
+    let of_account = id(&admin.post("/v1/accounts", of_account).await.expect(201));
+    let of_lead = lead(&li, "王芳").await;
+    let records = [("accounts", of_account), ("leads", of_lead)];
+    move_clock(&company, "2024-03-08T04:00:00Z").await;
+    for (kind, record) in &records {
+        let path = format!("/v1/{kind}/{record}");
+        li.patch(&path, json!({ "description": "规模扩大" }))
+            .await
+            .expect(200);
+        assert_eq!(
+            standing(&li, kind, record).await["owned_since"],
+            "2024-03-05T04:00:00Z"
+        );
+    }
+    let days = json!({ "no_follow_up_days": 10, "warning_days": 0 });
+    for kind in ["account", "lead"] {
+        rule(admin, kind, 1, days.clone()).await;
+    }
+    move_clock(&company, "2024-03-10T04:00:00Z").await;
+    for (kind, record) in &records {
+        let stands = standing(&li, kind, record).await;
+        assert_eq!(
+            (&stands["owned_since"], &stands["pool_due_on"]),
+            (&json!("2024-03-05T04:00:00Z"), &json!("2024-03-16"))
+        );
+    }
+}

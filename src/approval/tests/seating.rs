@@ -90,20 +90,14 @@ fn whoever_left_before_a_step_where_all_decide_opened_is_replaced_never_skipped(
 ) {
     let people = company_where(SUN, leaving);
     let both = all(step("s", 2, vec![users(&[SUN, ZHOU])]));
-    assert_eq!(
-        sit(&both, BY_LI, &people),
-        [(ZHOU, Process), (heir, Replacement)]
-    );
+    assert_eq!(sit(&both, BY_LI, &people), [(ZHOU, Process), (heir, Replacement)]);
 }
 
 #[test]
 fn where_one_of_several_decides_a_successor_is_asked_too_and_nobody_else() {
     let any = step("s", 2, vec![users(&[SUN, ZHOU])]);
     let people = company_where(SUN, left_to(WANG));
-    assert_eq!(
-        sit(&any, BY_LI, &people),
-        [(ZHOU, Process), (WANG, Replacement)]
-    );
+    assert_eq!(sit(&any, BY_LI, &people), [(ZHOU, Process), (WANG, Replacement)]);
     assert_eq!(
         sit(&any, BY_LI, &company_where(SUN, deactivated)),
         [(ZHOU, Process)]
@@ -116,15 +110,9 @@ fn successors_who_left_as_well_hand_the_seat_on_to_theirs() {
     left_to(WANG)(&mut staff[3]);
     let people = changed(staff.clone(), WANG, left_to(LIU));
     let both = all(step("s", 2, vec![users(&[SUN, ZHOU])]));
-    assert_eq!(
-        sit(&both, BY_LI, &people),
-        [(ZHOU, Process), (LIU, Replacement)]
-    );
+    assert_eq!(sit(&both, BY_LI, &people), [(ZHOU, Process), (LIU, Replacement)]);
     let circle = changed(staff, WANG, left_to(SUN));
-    assert_eq!(
-        sit(&both, BY_LI, &circle),
-        [(ZHOU, Process), (ZHAO, Replacement)]
-    );
+    assert_eq!(sit(&both, BY_LI, &circle), [(ZHOU, Process), (ZHAO, Replacement)]);
 }
 
 #[rstest]

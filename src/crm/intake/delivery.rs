@@ -1,7 +1,8 @@
 //! Keeping one verified delivery and making its lead, once.
 
+use super::raw::Raw;
 use super::source::{SignedBy, Source};
-use super::{all_faults, arrival, mapping, outcome, raw_text, read, rejection};
+use super::{all_faults, arrival, mapping, outcome, read, rejection};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::{Fault, Warning};
@@ -128,9 +129,10 @@ impl Delivery<'_> {
         faults: &[Fault],
     ) -> AppResult<bool> {
         let status = if lead.is_some() { "accepted" } else { "rejected" };
+        let raw = Raw::of(self.body);
         let query = sql_query(
-            "INSERT INTO intakes (tenant_id, id, source_id, delivery_id, body, status, faults, lead_id, received_at, created_at, updated_at, body_hash) \
-             SELECT $1, $2, s.id, $5, $6, $7, $8, $9, $10, $11, $11, $12 FROM lead_sources s \
+            "INSERT INTO intakes (tenant_id, id, source_id, delivery_id, body, status, faults, lead_id, received_at, created_at, updated_at, body_hash, raw) \
+             SELECT $1, $2, s.id, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13 FROM lead_sources s \
              WHERE s.tenant_id = $1 AND s.id = $3 AND s.version = $4 AND s.is_intake_open AND s.archived_at IS NULL \
              AND NOT EXISTS (SELECT 1 FROM intakes f WHERE f.tenant_id = $1 AND f.source_id = $3 AND f.delivery_id = $5 \
                 AND NOT f.is_remembered AND f.body_hash = $12) \
@@ -141,13 +143,14 @@ impl Delivery<'_> {
         .bind::<SqlUuid, _>(self.source.address.id)
         .bind::<Integer, _>(self.source.version)
         .bind::<Text, _>(self.id)
-        .bind::<Text, _>(raw_text(self.body))
+        .bind::<Text, _>(&raw.text)
         .bind::<Text, _>(status)
         .bind::<Jsonb, _>(mapping::kept(faults))
         .bind::<Nullable<SqlUuid>, _>(lead)
         .bind::<Timestamptz, _>(ctx.recorded_at)
         .bind::<Timestamptz, _>(ctx.now)
-        .bind::<Binary, _>(self.hash.as_slice());
+        .bind::<Binary, _>(self.hash.as_slice())
+        .bind::<Nullable<Binary>, _>(raw.bytes);
         let is_kept = Cached(query).execute(&mut **tx).await? == 1;
         if is_kept {
             let about = json!({ "source_id": self.source.address.id, "lead_id": lead });

@@ -5,6 +5,7 @@ pub mod arrival;
 mod delivery;
 pub mod desk;
 pub mod mapping;
+mod raw;
 mod replaying;
 pub mod resealing;
 pub mod resources;
@@ -224,11 +225,6 @@ fn rejection(error: AppError) -> AppResult<Vec<Fault>> {
         }
         error => Err(error),
     }
-}
-
-/// The bytes as text that the database can keep: what is no UTF-8, and NUL, become replacement characters.
-fn raw_text(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).replace('\0', "\u{fffd}")
 }
 
 fn outcome(

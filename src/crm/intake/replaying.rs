@@ -2,8 +2,9 @@
 
 use super::desk::{on_behalf, owner_of};
 use super::mapping::Reading;
+use super::raw::Raw;
 use super::resources::INTAKE;
-use super::{addressed, all_faults, arrival, raw_text, read};
+use super::{addressed, all_faults, arrival, read};
 use crate::crm::assignment::follow;
 use crate::crm::resources::LEAD_SOURCE;
 use crate::kernel::ctx::Ctx;
@@ -331,7 +332,7 @@ async fn accept(tx: &mut Tx, ctx: &Ctx, id: Uuid, lead: Uuid, corrected: Option<
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<SqlUuid, _>(id)
     .bind::<SqlUuid, _>(lead)
-    .bind::<Nullable<Text>, _>(corrected.map(|text| raw_text(text.as_bytes())))
+    .bind::<Nullable<Text>, _>(corrected.map(|text| Raw::of(text.as_bytes()).text))
     .bind::<Timestamptz, _>(ctx.now);
     Cached(query).execute(&mut **tx).await?;
     Ok(())

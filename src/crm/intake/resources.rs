@@ -40,10 +40,17 @@ pub static INTAKE: Resource = Resource {
         Member::text(
             "body",
             262_144,
-            "What arrived, as text; bytes that are no UTF-8, and NUL, stand as replacement characters. Empty once it expired.",
+            "What arrived, as text: what is no UTF-8 is read in the encoding that it seems to be in where that makes JSON of it; else bytes that are no UTF-8, and NUL, stand as replacement characters. Empty once it expired.",
             "\"{\\\"company\\\":\\\"制造有限公司\\\"}\"",
         )
         .required(),
+        Member::text(
+            "body_base64",
+            349_528,
+            "The very bytes that arrived, where `body` is not just these; null where it is, and once they expired.",
+            "null",
+        )
+        .computed("replace(encode(t.raw, 'base64'), chr(10), '')"),
         Member::text(
             "corrected_body",
             1_048_576,

@@ -39,6 +39,9 @@ pub(super) struct Tended {
     clock_owner_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     owned_since: Option<DateTime<Utc>>,
+    /// By its events, where no clock was kept for its owner.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    given_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub followed_up_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Date>)]
@@ -46,10 +49,11 @@ pub(super) struct Tended {
 }
 
 impl Tended {
-    /// Since when its owner has it. Where that was not kept, its last change stands for it: never sooner than was.
+    /// Since when its owner has it: as its clock says, or else its events. Where they do not know the owner yet, this very
+    /// change gave it.
     pub(super) fn owned_since(&self) -> DateTime<Utc> {
         let kept = self.owned_since.filter(|_| self.clock_owner_id == self.owner_id);
-        kept.unwrap_or(self.updated_at)
+        kept.or(self.given_at).unwrap_or(self.updated_at)
     }
 
     fn traits(&self) -> Traits {
@@ -89,15 +93,24 @@ impl Tended {
 
 const ACCOUNTS: &str = "SELECT t.id, t.owner_id, t.grade, t.segment, t.source_id, NULL::date AS rests_until, \
     t.archived_at IS NULL AS is_open, t.updated_at, c.record_id IS NOT NULL AS has_clock, c.owner_id AS clock_owner_id, \
-    c.owned_since, c.followed_up_at, c.warned_on FROM accounts t \
+    c.owned_since, CASE WHEN h.owner = t.owner_id::text THEN h.at END AS given_at, c.followed_up_at, c.warned_on FROM accounts t \
     LEFT JOIN pool_clocks c ON c.tenant_id = $1 AND c.record_kind = 'account' AND c.record_id = t.id \
+    LEFT JOIN LATERAL (SELECT d.data #>> '{changes,owner_id,after}' AS owner, e.occurred_at AS at FROM events e \
+        JOIN event_payloads d ON d.tenant_id = $1 AND d.event_id = e.id \
+        WHERE c.owner_id IS DISTINCT FROM t.owner_id AND e.tenant_id = $1 AND e.subject_kind = 'account' AND e.subject_id = t.id \
+        AND d.data #> '{changes,owner_id}' IS NOT NULL ORDER BY e.id DESC LIMIT 1) h ON true \
     WHERE t.tenant_id = $1 AND t.id = ANY($2) ORDER BY t.id";
 
 const LEADS: &str = "SELECT t.id, t.owner_id, NULL::text AS grade, NULL::text AS segment, t.source_id, \
     CASE WHEN t.status = 'nurturing' THEN t.nurture_until END AS rests_until, \
     t.archived_at IS NULL AND t.status NOT IN ('converted', 'disqualified') AS is_open, t.updated_at, \
-    c.record_id IS NOT NULL AS has_clock, c.owner_id AS clock_owner_id, c.owned_since, c.followed_up_at, c.warned_on FROM leads t \
+    c.record_id IS NOT NULL AS has_clock, c.owner_id AS clock_owner_id, c.owned_since, \
+    CASE WHEN h.owner = t.owner_id::text THEN h.at END AS given_at, c.followed_up_at, c.warned_on FROM leads t \
     LEFT JOIN pool_clocks c ON c.tenant_id = $1 AND c.record_kind = 'lead' AND c.record_id = t.id \
+    LEFT JOIN LATERAL (SELECT d.data #>> '{changes,owner_id,after}' AS owner, e.occurred_at AS at FROM events e \
+        JOIN event_payloads d ON d.tenant_id = $1 AND d.event_id = e.id \
+        WHERE c.owner_id IS DISTINCT FROM t.owner_id AND e.tenant_id = $1 AND e.subject_kind = 'lead' AND e.subject_id = t.id \
+        AND d.data #> '{changes,owner_id}' IS NOT NULL ORDER BY e.id DESC LIMIT 1) h ON true \
     WHERE t.tenant_id = $1 AND t.id = ANY($2) ORDER BY t.id";
 
 /// These records with their clocks, in the order of their ids.

@@ -28,7 +28,7 @@ pub struct PoolStanding {
     stay: Option<PoolStay>,
     /// The rule that decides about it: the first active one that applies; null when none does.
     rule: Option<PoolRuleView>,
-    /// Since when its owner has it; where that was not kept, its last change.
+    /// Since when its owner has it.
     #[schema(example = "2024-03-01T08:30:00Z")]
     owned_since: Option<DateTime<Utc>>,
     /// The last follow-up known.

@@ -164,7 +164,8 @@ pub(super) fn faults(
     for (key, value) in after {
         let pointer = format!("/custom/{key}");
         match definitions.iter().find(|definition| definition.key == *key) {
-            None if before.get(key) == Some(value) => {}
+            // What stands there from before may stay, whatever became of the field or its choices.
+            _ if before.get(key) == Some(value) => {}
             None => faults.push(Fault::unknown_field(pointer)),
             Some(definition) => {
                 let code = match value {
