@@ -1,7 +1,7 @@
 //! Checks the invariants of the domain over a whole database, all companies, and names what breaks them.
 //!
 //! 1 nothing of one company is linked to another's; 2 a deal stands where its last transition says; 3 nothing left a gated
-//! stage with its gate closed; 4 an approval's outcome follows from its acts; 6 every changed record has its event, and
+//! stage with its gate closed, and what was published is as it was then; 4 an approval's outcome follows from its acts; 6 every changed record has its event, and
 //! the history is whole; 8 no two live records of a kind have one exact key, and what was merged is named by nothing;
 //! 9 what is in the pool has no owner, and an account without one is there; scores are what their models give; a running
 //! hand-over is of whoever has the lead; search knows every record by what it says now; what is confirmed of a lead, it says;
@@ -19,6 +19,7 @@ mod scores;
 mod search;
 mod signals;
 mod sources;
+mod versions;
 
 use crate::kernel::error::AppResult;
 use crate::platform::db::Db;
@@ -71,6 +72,7 @@ pub async fn run(url: &str) -> Result<Vec<Finding>, Failure> {
                 .await?;
             let mut findings = links::check(conn).await?;
             findings.extend(deals::check(conn).await?);
+            findings.extend(versions::check(conn).await?);
             findings.extend(duplicates::check(conn).await?);
             findings.extend(approvals::check(conn).await?);
             findings.extend(scores::check(conn).await?);

@@ -217,7 +217,7 @@ pub async fn insert_pipeline(
     .await?;
     let query = sql_query(
         "INSERT INTO pipelines (tenant_id, id, key, name, description, is_default, created_at, updated_at) \
-         SELECT $1, $2, $3, $4, $5, NOT EXISTS (SELECT 1 FROM pipelines p WHERE p.tenant_id = $1 AND p.is_default AND p.archived_at IS NULL), $6, $6 \
+         SELECT $1, $2, $3, $4, $5, NOT EXISTS (SELECT 1 FROM pipelines p WHERE p.tenant_id = $1 AND p.archived_at IS NULL), $6, $6 \
          RETURNING is_default AS yes",
     )
     .bind::<SqlUuid, _>(ctx.tenant)

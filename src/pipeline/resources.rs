@@ -2,6 +2,7 @@
 
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
@@ -99,7 +100,7 @@ struct Former {
     id: Uuid,
 }
 
-/// A company has at most one default pipeline, and never an archived one.
+/// A company has at most one default pipeline, and never an archived one; one that is made the default is published.
 fn keep_one_default<'a>(
     tx: &'a mut Tx,
     ctx: &'a Ctx,
@@ -121,6 +122,18 @@ fn keep_one_default<'a>(
         let becomes_default = change.changed("is_default") && change.after["is_default"] == Value::Bool(true);
         if !becomes_default {
             return Ok(());
+        }
+        if change
+            .after
+            .get("published_version_id")
+            .is_none_or(Value::is_null)
+        {
+            let reason = say(
+                "no version of it is published yet: deals could not enter",
+                "尚无已发布的版本,商机无法进入",
+            );
+            let fault = Fault::new("/is_default", "not_published", reason);
+            return Err(AppError::invalid(vec![fault]));
         }
         let former: Vec<Former> = sql_query(
             "UPDATE pipelines SET is_default = FALSE, version = version + 1, updated_at = $3 \

@@ -5,7 +5,7 @@ use diesel_async::SimpleAsyncConnection;
 use penstock::approval::shipped;
 use penstock::check::{self, Finding};
 use penstock::event::sequencer;
-use penstock::platform::events::Event;
+use penstock::platform::events::{Event, content_hash, to_hex};
 use penstock::platform::reply::Reply;
 use serde_json::json;
 use uuid::Uuid;
@@ -70,11 +70,12 @@ fn deal(own: &Own, ids: &Ids) -> String {
         ..
     } = ids;
     let document = json!({ "stages": [{ "key": "one", "gate": { "kind": "check" } }, { "key": "two" }] });
+    let hash = to_hex(&content_hash(&document));
     format!(
         "INSERT INTO accounts (tenant_id, id, name, owner_id, currency, created_at, updated_at) VALUES ('{tenant}', '{account}', '甲', '{user}', 'CNY', now(), now()); \
          INSERT INTO pipelines (tenant_id, id, key, name, created_at, updated_at) VALUES ('{tenant}', '{pipeline}', 'p', 'p', now(), now()); \
          INSERT INTO pipeline_versions (tenant_id, id, pipeline_id, number, state, document, document_hash, published_at, created_at, updated_at) \
-            VALUES ('{tenant}', '{version}', '{pipeline}', 1, 'published', '{document}', '', now(), now(), now()); \
+            VALUES ('{tenant}', '{version}', '{pipeline}', 1, 'published', '{document}', decode('{hash}', 'hex'), now(), now(), now()); \
          INSERT INTO stages (tenant_id, id, pipeline_id, key, created_at) VALUES ('{tenant}', '{one}', '{pipeline}', 'one', now()), ('{tenant}', '{two}', '{pipeline}', 'two', now()); \
          INSERT INTO version_stages (tenant_id, version_id, stage_id, position, name, probability) VALUES ('{tenant}', '{version}', '{one}', 1, 'one', 0.1), ('{tenant}', '{version}', '{two}', 2, 'two', 0.5); \
          INSERT INTO opportunities (tenant_id, id, name, account_id, owner_id, pipeline_id, pipeline_version_id, stage_id, visit_id, stage_entered_at, currency, probability_default, created_at, updated_at) \
@@ -153,6 +154,13 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
             ),
             1,
             "which is not among the users of its company",
+        ),
+        (
+            format!(
+                "UPDATE pipeline_versions SET document = jsonb_set(document, '{{name}}', '\"x\"') WHERE tenant_id = '{tenant}'"
+            ),
+            3,
+            "not the one that was published",
         ),
         (
             format!("UPDATE opportunities SET visit_id = '{entered}' WHERE id = '{opportunity}'"),

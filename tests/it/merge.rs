@@ -110,6 +110,15 @@ async fn an_account_goes_on_with_every_child_of_the_other_and_gives_them_back() 
     // Its old id leads on, and takes no command.
     let old = format!("/v1/accounts/{loser}");
     assert_eq!(bare(admin, &old).await, (308, format!("/v1/accounts/{survivor}")));
+    let of_the_old = json!({ "name": "张总", "account_id": loser });
+    let told = admin.post("/v1/contacts", of_the_old).await;
+    assert_eq!(told.faults(), [("/account_id".to_owned(), "merged".to_owned())]);
+    assert!(
+        told.body["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains(&survivor)
+    );
     assert_eq!(get(admin, "accounts", &loser).await["id"], json!(survivor));
     for refused in [
         admin.patch(&old, json!({ "name": "x" })).await,

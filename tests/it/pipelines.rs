@@ -345,6 +345,16 @@ async fn deals_enter_the_published_version_of_the_pipeline_named_or_of_the_defau
         .expect(200);
     admin.delete(&format!("/v1/pipelines/{two}")).await.expect(200);
     assert_eq!(entered(None).await, Err("required"));
+    // What the company has no default of, no later one becomes unasked, nor one that deals cannot enter.
+    let three = json!({ "document": simple("three", &["a"]) });
+    let three = id(&admin.post("/v1/pipelines", three).await.expect(201));
+    assert_eq!(entered(None).await, Err("required"));
+    let early = json!({ "is_default": true });
+    let early = admin.patch(&format!("/v1/pipelines/{three}"), early).await;
+    assert_eq!(
+        early.faults(),
+        [("/is_default".to_owned(), "not_published".to_owned())]
+    );
     let archived = admin
         .post(&format!("/v1/pipelines/{two}/versions"), json!({}))
         .await;

@@ -1,12 +1,15 @@
 //! What a change must satisfy before its row is written.
 
+use super::require_visible;
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
+use crate::kernel::problem::Code;
+use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::records::spec::{Access, Act, Change, Resource};
 use crate::platform::records::sql::{self, Bind, Intent, Sql};
-use crate::platform::records::{custom, rules};
+use crate::platform::records::{custom, merged, rules};
 use diesel::QueryableByName;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -131,10 +134,45 @@ async fn reference_faults(
     }
     sql.push(&questions.join(" UNION ALL "));
     let missing: Vec<Missing> = sql.query().load(conn).await?;
-    Ok(missing
-        .into_iter()
-        .map(|missing| Fault::not_found(format!("/{}", missing.name)))
-        .collect())
+    let mut faults = Vec::new();
+    for missing in missing {
+        let member = resource.columns().find(|member| member.name == missing.name);
+        let gone = member.and_then(|member| member.refers.zip(change.id_of(member.name)));
+        let survivor = match gone {
+            Some((target, id)) => visible_survivor(conn, ctx, target, id).await?,
+            None => None,
+        };
+        let pointer = format!("/{}", missing.name);
+        faults.push(match survivor {
+            Some(survivor) => Fault::new(
+                pointer,
+                "merged",
+                say(
+                    format!("was merged into {survivor}: name that one"),
+                    format!("已合并到 {survivor}，请使用该记录"),
+                ),
+            ),
+            None => Fault::not_found(pointer),
+        });
+    }
+    Ok(faults)
+}
+
+/// The record that goes on for one that was merged, where the caller sees it.
+async fn visible_survivor(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    target: &'static Resource,
+    id: Uuid,
+) -> AppResult<Option<Uuid>> {
+    let Some(survivor) = merged::survivor(conn, ctx, target, id).await? else {
+        return Ok(None);
+    };
+    match require_visible(conn, ctx, target, survivor).await {
+        Ok(()) => Ok(Some(survivor)),
+        Err(error) if error.code() == Code::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What can newly be referred to: what is not archived, and who is active.
