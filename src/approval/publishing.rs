@@ -271,7 +271,7 @@ impl StepCheck<'_> {
         let Some(condition) = &self.step.condition else {
             return;
         };
-        let Err(faults) = Expression::compile(condition, &self.known.vocabulary) else {
+        let Err(faults) = Expression::draft(condition, &self.known.vocabulary) else {
             return;
         };
         let at = self.place("condition");

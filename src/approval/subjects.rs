@@ -7,8 +7,7 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::expression::{Kind as FactKind, Vocabulary};
 use crate::platform::db::Tx;
-use crate::platform::records::custom;
-use crate::platform::records::{Access, Kind, Resource};
+use crate::platform::records::{Access, Resource, custom, vocabulary};
 use diesel::sql_query;
 use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
@@ -106,10 +105,7 @@ impl Subject {
         let mut own = members_of(self.resource);
         if self.resource.member("custom").is_some() {
             let fields = custom::definitions(&mut &**tx, ctx.tenant, self.resource.singular).await?;
-            let custom = fields.iter().fold(Vocabulary::new(), |known, field| {
-                known.with(&*field.key, fact_of_custom(&field.kind))
-            });
-            own = own.with_record("custom", custom);
+            own = own.with_record("custom", vocabulary::custom(&fields));
         }
         let whole = self.parts.iter().fold(own, |known, (name, part)| {
             known.with_records(*name, members_of(part))
@@ -161,31 +157,10 @@ fn members_of(resource: &Resource) -> Vocabulary {
         .members
         .iter()
         .filter(|member| member.sensitive.is_none());
-    open.fold(Vocabulary::new(), |known, member| match fact_of(member.kind) {
-        Some(kind) => known.with(member.name, kind),
-        None => known,
-    })
-}
-
-fn fact_of(kind: Kind) -> Option<FactKind> {
-    match kind {
-        Kind::Text | Kind::Email | Kind::Phone | Kind::Key | Kind::Id | Kind::Currency | Kind::Choice => {
-            Some(FactKind::Text)
+    open.fold(Vocabulary::new(), |known, member| {
+        match vocabulary::kind(member) {
+            Some(kind) => known.with(member.name, kind),
+            None => known,
         }
-        Kind::Int => Some(FactKind::Int),
-        Kind::Bool => Some(FactKind::Bool),
-        Kind::Day => Some(FactKind::Day),
-        Kind::Instant => Some(FactKind::Instant),
-        Kind::Money | Kind::Decimal(_) | Kind::Share => Some(FactKind::Decimal),
-        Kind::Tags => Some(FactKind::Texts),
-        Kind::Custom | Kind::Json => None,
-    }
-}
-
-fn fact_of_custom(kind: &str) -> FactKind {
-    match kind {
-        "number" | "money" => FactKind::Decimal,
-        "date" => FactKind::Day,
-        _ => FactKind::Text,
-    }
+    })
 }

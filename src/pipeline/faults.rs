@@ -366,7 +366,7 @@ impl Found<'_> {
     }
 
     fn expression(&mut self, at: &str, source: &str, vocabulary: &Vocabulary) {
-        if let Err(faults) = Expression::compile(source, vocabulary) {
+        if let Err(faults) = Expression::draft(source, vocabulary) {
             self.faults.extend(
                 faults
                     .iter()

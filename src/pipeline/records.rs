@@ -80,7 +80,7 @@ pub static RECORD_KINDS: [RecordKind; 13] = [
         "competitor_met",
         "遇到的竞争对手",
         "competitors-met",
-        || json!({ "competitor_id": "…" }),
+        || json!({ "competitor_id": "<id of a competitor>" }),
     ),
     kind("value_line", "价值项", "value-lines", || json!({ "metric": "…" })),
     kind("risk_line", "风险项", "risk-lines", || json!({ "risk": "…" })),
@@ -100,7 +100,7 @@ pub static RECORD_KINDS: [RecordKind; 13] = [
         "negotiation_team_member",
         "谈判小组成员",
         "negotiation-team-members",
-        || json!({ "user_id": "…", "role": "signatory" }),
+        || json!({ "user_id": "<id of a user>", "role": "signatory" }),
     ),
     kind(
         "result_sheet",

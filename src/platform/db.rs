@@ -554,17 +554,47 @@ impl From<DieselError> for AppError {
             ))]),
             DatabaseErrorKind::CheckViolation => {
                 let pointer = format!("/{}", member_of(&constraint, table, "_check"));
-                AppError::invalid(vec![Fault::invalid(
-                    pointer,
-                    "breaks a rule of this record",
-                    "违反此记录的规则",
-                )])
+                let told = RULES.iter().find(|(name, ..)| *name == constraint);
+                let (en, zh) = told.map_or(
+                    ("breaks a rule of this record", "违反此记录的规则"),
+                    |(_, en, zh)| (*en, *zh),
+                );
+                AppError::invalid(vec![Fault::invalid(pointer, en, zh)])
             }
             DatabaseErrorKind::ClosedConnection => unavailable(Box::new(error)),
             _ => by_message(error),
         }
     }
 }
+
+/// What constraints ask for that a caller meets, said in words.
+const RULES: [(&str, &str, &str); 5] = [
+    (
+        "need_analyses_confirmation_sent_at_check",
+        "must not be before held_at",
+        "不得早于 held_at",
+    ),
+    (
+        "need_analyses_confirmed_at_check",
+        "must not be before held_at",
+        "不得早于 held_at",
+    ),
+    (
+        "objections_resolved_on_check",
+        "must not be before raised_on",
+        "不得早于 raised_on",
+    ),
+    (
+        "change_requests_answered_on_check",
+        "must not be before requested_on",
+        "不得早于 requested_on",
+    ),
+    (
+        "campaigns_ends_on_check",
+        "must not be before starts_on",
+        "不得早于 starts_on",
+    ),
+];
 
 /// Errors that diesel does not classify, by what Postgres says: it does not hand on their codes. In English, therefore;
 /// `fitness::doubts` says so where the server speaks another language.

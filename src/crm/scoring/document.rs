@@ -238,7 +238,7 @@ impl BehaviourDocument {
 
 /// What is wrong with a condition, each fault with its place in the text.
 pub fn expression_faults(at: &str, source: &str, vocabulary: &Vocabulary) -> Vec<Fault> {
-    let Err(faults) = Expression::compile(source, vocabulary) else {
+    let Err(faults) = Expression::draft(source, vocabulary) else {
         return Vec::new();
     };
     let placed = faults

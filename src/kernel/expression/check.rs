@@ -50,6 +50,13 @@ impl Typed {
     }
 }
 
+/// What passed the check.
+pub(super) struct Sound {
+    pub root: Node,
+    pub members: BTreeSet<String>,
+    pub doubts: Vec<Fault>,
+}
+
 /// The state of one check.
 pub(super) struct Check<'a> {
     pub(super) vocabulary: &'a Vocabulary,
@@ -60,6 +67,7 @@ pub(super) struct Check<'a> {
     nodes: usize,
     is_too_deep: bool,
     faults: Vec<Fault>,
+    doubts: Vec<Fault>,
 }
 
 impl<'a> Check<'a> {
@@ -69,7 +77,7 @@ impl<'a> Check<'a> {
         places: &'a SourceInfo,
         vocabulary: &'a Vocabulary,
         root: &IdedExpr,
-    ) -> Result<(Node, BTreeSet<String>), Vec<Fault>> {
+    ) -> Result<Sound, Vec<Fault>> {
         let mut check = Check {
             vocabulary,
             source,
@@ -79,6 +87,7 @@ impl<'a> Check<'a> {
             nodes: 0,
             is_too_deep: false,
             faults: Vec::new(),
+            doubts: Vec::new(),
         };
         let typed = check.node(root, 0);
         if !matches!(typed.shape, Type::Bool | Type::Faulty) {
@@ -104,23 +113,37 @@ impl<'a> Check<'a> {
             });
         }
         if check.faults.is_empty() {
-            Ok((typed.node, check.members))
+            Ok(Sound {
+                root: typed.node,
+                members: check.members,
+                doubts: check.doubts,
+            })
         } else {
             Err(check.faults)
         }
     }
 
     pub(super) fn fault(&mut self, code: &'static str, at: &IdedExpr, message: Say) {
+        let fault = self.fault_at(code, at, message);
+        self.faults.push(fault);
+    }
+
+    /// What can be computed, and yet cannot be meant.
+    pub(super) fn doubt(&mut self, code: &'static str, at: &IdedExpr, message: Say) {
+        let doubt = self.fault_at(code, at, message);
+        self.doubts.push(doubt);
+    }
+
+    fn fault_at(&self, code: &'static str, at: &IdedExpr, message: Say) -> Fault {
         let start = self
             .places
             .offset_for(at.id)
             .and_then(|(start, _)| usize::try_from(start).ok());
-        let position = start.map(|offset| Position::of(self.source, offset));
-        self.faults.push(Fault {
+        Fault {
             code,
             message,
-            position,
-        });
+            position: start.map(|offset| Position::of(self.source, offset)),
+        }
     }
 
     /// As [`Check::fault`], in place of a node.

@@ -86,7 +86,13 @@ pub fn fulfilling(demands: &[Demand], kind: &Kind) -> Vec<Json> {
     let between = literals
         .clone()
         .flat_map(|one| literals.clone().filter_map(|other| middle(one, other)));
+    let choices = match kind {
+        Kind::Choice(choices) => choices.iter(),
+        _ => [].iter(),
+    };
+    let choices = choices.map(|choice| Constant::Text(choice.as_str().into()));
     near.chain(between)
+        .chain(choices)
         .filter(|value| demands.iter().all(|demand| demand.holds(value)))
         .filter_map(|value| to_json(&value, kind))
         .collect()
@@ -193,6 +199,9 @@ fn to_json(value: &Constant, kind: &Kind) -> Option<Json> {
     match (kind, value) {
         (Kind::Bool, Constant::Bool(value)) => Some(json!(value)),
         (Kind::Text, Constant::Text(text)) => Some(json!(&**text)),
+        (Kind::Choice(choices), Constant::Text(text)) => {
+            (choices.iter().any(|choice| **choice == **text)).then(|| json!(&**text))
+        }
         (Kind::Day, Constant::Day(day)) => Some(json!(day)),
         (Kind::Instant, Constant::Instant(at)) => {
             Some(json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)))

@@ -9,7 +9,7 @@ pub struct Fault {
     /// Stable: `expression_too_long`, `expression_too_deep`, `expression_too_large`,
     /// `expression_syntax`, `unsupported_syntax`, `unknown_member`, `unknown_function`,
     /// `wrong_arguments`, `type_mismatch`, `invalid_literal`, `nested_comprehension`,
-    /// `not_a_condition`; or `expression_not_checked` when the server has no room to check it now.
+    /// `not_a_condition`, `unknown_value`; or `expression_not_checked` when the server has no room to check it now.
     pub code: &'static str,
     /// For people: names the member and what is allowed.
     pub message: Say,

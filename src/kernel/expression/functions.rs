@@ -77,17 +77,15 @@ impl Check<'_> {
                 "text (is an entry in a list? use `x in list`)",
                 "文本（判断列表是否包含某项请用 `x in list`）",
             ),
-            |it| matches!(it, Type::Text),
+            Type::is_text,
         );
-        let sought = self.expect(sought, depth, say("text", "文本"), |it| {
-            matches!(it, Type::Text)
-        });
+        let sought = self.expect(sought, depth, say("text", "文本"), Type::is_text);
         Typed::new(Node::Search(how, Box::new([text.node, sought.node])), Type::Bool)
     }
 
     pub(super) fn size(&mut self, of: &IdedExpr, depth: usize) -> Typed {
         let of = self.expect(of, depth, say("a list or text", "列表或文本"), |it| {
-            matches!(it, Type::Text | Type::List(_))
+            it.is_text() || matches!(it, Type::List(_))
         });
         Typed::new(Node::Size(Box::new(of.node)), Type::Int)
     }

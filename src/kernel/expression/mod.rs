@@ -62,6 +62,7 @@ struct Checked {
     source: String,
     root: Node,
     members: BTreeSet<String>,
+    doubts: Vec<Fault>,
 }
 
 /// What a condition says about the facts.
@@ -89,7 +90,7 @@ impl Expression {
     /// what is wrong with the meaning.
     pub fn compile(source: &str, vocabulary: &Vocabulary) -> Result<Self, Vec<Fault>> {
         let checked = scan::scan(source).and_then(|()| parse::with_room(|| parse::check(source, vocabulary)));
-        let (root, members) = checked.map_err(|mut faults| {
+        let sound = checked.map_err(|mut faults| {
             faults.truncate(MAX_FAULTS);
             faults
         })?;
@@ -97,10 +98,25 @@ impl Expression {
         Ok(Self {
             checked: Arc::new(Checked {
                 source,
-                root,
-                members,
+                root: sound.root,
+                members: sound.members,
+                doubts: sound.doubts,
             }),
         })
+    }
+
+    /// As [`Expression::compile`], for a text that is not in force yet: what can be computed and cannot be meant, a member
+    /// compared with a value that it never has, is a fault too. What is in force goes on as it is, also when a choice was
+    /// taken away since.
+    ///
+    /// # Errors
+    /// The [`Fault`]s of the text.
+    pub fn draft(source: &str, vocabulary: &Vocabulary) -> Result<Self, Vec<Fault>> {
+        let compiled = Self::compile(source, vocabulary)?;
+        match compiled.checked.doubts.is_empty() {
+            true => Ok(compiled),
+            false => Err(compiled.checked.doubts.clone()),
+        }
     }
 
     /// The text it was compiled from.

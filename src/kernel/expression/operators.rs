@@ -4,7 +4,7 @@ use cel::common::ast::IdedExpr;
 use crate::kernel::text::say;
 
 use super::check::{Check, Typed};
-use super::tree::{Comparison, Node, Operation, Type};
+use super::tree::{Comparison, Constant, Node, Operation, Type};
 
 impl Check<'_> {
     pub(super) fn compare(
@@ -54,7 +54,29 @@ impl Check<'_> {
                 ),
             );
         }
+        self.doubt_choice(at, &left, &right.node);
+        self.doubt_choice(at, &right, &left.node);
         Typed::new(Node::Compare(how, Box::new([left.node, right.node])), Type::Bool)
+    }
+
+    /// A member that has one of some values, compared with what is none of them.
+    fn doubt_choice(&mut self, at: &IdedExpr, member: &Typed, literal: &Node) {
+        let (Type::Choice(choices), Node::Constant(Constant::Text(text))) = (&member.shape, literal) else {
+            return;
+        };
+        if choices.iter().any(|choice| **choice == **text) {
+            return;
+        }
+        let allowed = choices.join(", ");
+        let path = match &member.node {
+            Node::Member(member) => &*member.path,
+            _ => "",
+        };
+        let message = say(
+            format!("`{path}` is never \"{text}\"; it is one of: {allowed}"),
+            format!("`{path}` 不会是 \"{text}\"；可取值：{allowed}"),
+        );
+        self.doubt("unknown_value", at, message);
     }
 
     fn compare_with_null(&mut self, at: &IdedExpr, how: Comparison, other: Typed) -> Typed {
@@ -163,6 +185,11 @@ impl Check<'_> {
                 format!("{}，不可能在每项均为{}的列表中", subject.zh, of.zh),
             );
             return self.refuse("type_mismatch", at, message);
+        }
+        if let Node::List(listed) = &list.node {
+            listed
+                .iter()
+                .for_each(|entry| self.doubt_choice(at, &sought, entry));
         }
         Typed::new(Node::In(Box::new([sought.node, list.node])), Type::Bool)
     }

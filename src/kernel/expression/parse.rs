@@ -1,5 +1,4 @@
 //! The parser of the `cel` crate, held within bounds.
-use std::collections::BTreeSet;
 use std::thread;
 
 use cel::Env;
@@ -7,10 +6,9 @@ use cel::parser::ParseErrors;
 
 use crate::kernel::text::{Say, say};
 
-use super::check::Check;
+use super::check::{Check, Sound};
 use super::fault::{Fault, Position};
 use super::scan::MAX_NESTING;
-use super::tree::Node;
 use super::vocabulary::Vocabulary;
 
 /// In an unoptimised build one nested call takes some 250 KiB of stack, more than the usual two
@@ -50,7 +48,7 @@ pub(super) fn with_room<T: Send>(
 }
 
 /// Parses and checks a text that passed the scan.
-pub(super) fn check(source: &str, vocabulary: &Vocabulary) -> Result<(Node, BTreeSet<String>), Vec<Fault>> {
+pub(super) fn check(source: &str, vocabulary: &Vocabulary) -> Result<Sound, Vec<Fault>> {
     // Without macros, so that `exists` and its like stay the calls they were written as.
     let parser = Env::default()
         .parser()

@@ -18,6 +18,7 @@ pub(super) enum Type {
     Int,
     Decimal,
     Text,
+    Choice(Arc<[String]>),
     Day,
     Instant,
     List(Box<Type>),
@@ -31,6 +32,7 @@ impl Type {
             Kind::Int => Self::Int,
             Kind::Decimal => Self::Decimal,
             Kind::Text => Self::Text,
+            Kind::Choice(choices) => Self::Choice(choices.clone()),
             Kind::Day => Self::Day,
             Kind::Instant => Self::Instant,
             Kind::Texts => Self::List(Box::new(Self::Text)),
@@ -47,6 +49,10 @@ impl Type {
         matches!(self, Self::Int | Self::Decimal | Self::Faulty)
     }
 
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Text | Self::Choice(_))
+    }
+
     pub(super) fn is_scalar(&self) -> bool {
         !matches!(self, Self::List(_) | Self::Record(_) | Self::Null)
     }
@@ -58,7 +64,7 @@ impl Type {
             (Self::Bool, Self::Bool) => Some(Self::Bool),
             (Self::Int, Self::Int) => Some(Self::Int),
             (Self::Int | Self::Decimal, Self::Int | Self::Decimal) => Some(Self::Decimal),
-            (Self::Text, Self::Text) => Some(Self::Text),
+            (Self::Text | Self::Choice(_), Self::Text | Self::Choice(_)) => Some(Self::Text),
             (Self::Day, Self::Day) => Some(Self::Day),
             (Self::Instant, Self::Instant) => Some(Self::Instant),
             _ => None,
@@ -73,7 +79,7 @@ impl Type {
             Self::Bool => say("true or false", "真假值"),
             Self::Int => say("a whole number", "整数"),
             Self::Decimal => say("a decimal", "小数"),
-            Self::Text => say("text", "文本"),
+            Self::Text | Self::Choice(_) => say("text", "文本"),
             Self::Day => say("a day", "日期"),
             Self::Instant => say("an instant", "时间"),
             Self::List(of) if matches!(**of, Self::Text) => say("a list of texts", "文本列表"),
@@ -90,6 +96,13 @@ impl Type {
             Self::Bool => say("true or false", "真假值"),
             Self::Int | Self::Decimal => say("numbers such as 12.50", "数字（如 12.50）"),
             Self::Text => say("text such as \"A\"", "文本（如 \"A\"）"),
+            Self::Choice(choices) => {
+                let choices = choices.join(", ");
+                say(
+                    format!("text that is one of: {choices}"),
+                    format!("以下文本之一：{choices}"),
+                )
+            }
             Self::Day => say(
                 "days such as day(\"2024-03-05\")",
                 "日期（如 day(\"2024-03-05\")）",

@@ -80,7 +80,7 @@ impl<'a> Value<'a> {
             Type::Bool => json.as_bool().map(Self::Bool),
             Type::Int => json.as_i64().map(Self::Int),
             Type::Decimal => decimal(json).map(Self::Decimal),
-            Type::Text => json.as_str().map(Self::Text),
+            Type::Text | Type::Choice(_) => json.as_str().map(Self::Text),
             Type::Day => json.as_str().and_then(day).map(Self::Day),
             Type::Instant => json.as_str().and_then(instant).map(Self::Instant),
             Type::Record(_) => json.is_object().then_some(Self::Record(json)),

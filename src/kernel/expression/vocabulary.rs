@@ -13,6 +13,8 @@ pub enum Kind {
     Decimal,
     /// Text: a JSON string.
     Text,
+    /// Text that is one of these.
+    Choice(Arc<[String]>),
     /// A calendar day: `"2024-03-05"`.
     Day,
     /// A point in time: RFC 3339, `"2024-03-05T08:00:00Z"`.

@@ -1,12 +1,14 @@
 //! Who may act on a criterion that does not hold, and the call that helps.
 
 use super::evaluate::{CONVERTED, is_candidate, over_record};
-use super::proposal::proposal;
+use super::proposal::{at_present, proposal};
 use super::standing::{ApprovalState, Person, Standing};
 use super::verdict::{Call, Evidence, State, Who};
 use super::{Condition, Counting, Leaf, Test};
+use crate::kernel::money;
 use crate::pipeline::definition::{Accept, AnswerType};
 use crate::pipeline::records::record_kind;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -31,6 +33,9 @@ const FIXED_ACCOUNT_MEMBERS: [&str; 3] = ["owner_id", "created_at", "updated_at"
 
 /// The members of a record that no request sets.
 const FIXED_RECORD_MEMBERS: [&str; 5] = ["created_at", "updated_at", "frozen_at", "today", "now"];
+const CHAIN_MEMBER: &str = "decision_chain_member";
+const CHANGE_REQUEST: &str = "change_request";
+const LINE: &str = "line";
 
 /// Who may act on a criterion that does not hold, and the call that helps; none where no call could.
 pub(super) fn for_criterion(
@@ -47,7 +52,7 @@ pub(super) fn for_criterion(
             with_permission("opportunity.write", Some(answer_call(leaf, standing, body)))
         }
         Test::Question { answer, accept } => {
-            let body = json!({ "answer": satisfying(answer, accept.as_ref()) });
+            let body = json!({ "answer": satisfying(answer, accept.as_ref(), &standing.facts) });
             with_permission("opportunity.write", Some(answer_call(leaf, standing, body)))
         }
         Test::Field(condition) => field(condition, evidence, standing),
@@ -72,13 +77,16 @@ fn answer_call(leaf: &Leaf, standing: &Standing, body: Value) -> Call {
 }
 
 /// An answer that satisfies the question.
-fn satisfying(answer: &AnswerType, accept: Option<&Accept>) -> Value {
+fn satisfying(answer: &AnswerType, accept: Option<&Accept>, facts: &Value) -> Value {
     let accepted = match accept {
         Some(Accept::Values { of }) => of.first().cloned(),
         Some(Accept::Range { min, max }) => min.clone().or_else(|| max.clone()).map(Value::from),
         None => None,
     };
-    accepted.unwrap_or_else(|| answer.example())
+    accepted.unwrap_or_else(|| match answer {
+        AnswerType::Day { min: None, max: None } => at_present(answer.example(), facts),
+        _ => answer.example(),
+    })
 }
 
 /// Sets the members with which the condition holds: the opportunity's own first, then its account's. No call, where no
@@ -92,7 +100,7 @@ fn field(
         && let Some(foreign) = &standing.foreign
         && missing.iter().any(|name| name == CONVERTED)
     {
-        let body = json!({ "currency": foreign.currency, "rate_on": standing.facts["today"] });
+        let body = json!({ "currency": foreign.currency, "rate_on": standing.facts["today"], "rate": "…" });
         let call = Call {
             method: "POST",
             path: "/v1/exchange-rates".to_owned(),
@@ -176,7 +184,10 @@ fn record(counting: &Counting, standing: &Standing) -> Option<Call> {
         Completing::NotTold => return None,
         Completing::NoneThere => {}
     }
-    let mut body = known.example();
+    let mut body = at_present(known.example(), &standing.facts);
+    if known.kind == CHAIN_MEMBER {
+        body["influence"] = influence_left(standing).into();
+    }
     let conditions = counting.conditions();
     let proposed = proposal(&conditions, &with_time(&body, standing), is_settable);
     if let Value::Object(members) = &mut body {
@@ -190,11 +201,27 @@ fn record(counting: &Counting, standing: &Standing) -> Option<Call> {
             }
         }
     }
+    if let Value::Object(members) = &mut body {
+        completed(known.kind, members);
+    }
     Some(Call {
         method: "POST",
         path,
         body,
     })
+}
+
+/// What the server asks for besides, or computes itself.
+fn completed(kind: &str, body: &mut Map<String, Value>) {
+    if kind == LINE
+        && let Some(amount) = body.remove("amount")
+    {
+        body.insert("quantity".to_owned(), "1".into());
+        body.insert("unit_price".to_owned(), amount);
+    }
+    if kind == CHANGE_REQUEST && body.get("state") == Some(&Value::from("refused")) {
+        body.entry("explanation").or_insert("…".into());
+    }
 }
 
 /// What can be done with the records that are there.
@@ -224,8 +251,10 @@ fn to_complete(counting: &Counting, standing: &Standing) -> Completing {
         }
         failing += 1;
         let id = record.get("id").and_then(Value::as_str);
+        let is_settable = |path: &str| is_settable(path) && !(counting.of == LINE && path == "amount");
         let proposed = proposal(&conditions, &with_time(record, standing), is_settable);
-        let body = body_of(proposed.unwrap_or_default().iter(), "");
+        let mut body = body_of(proposed.unwrap_or_default().iter(), "");
+        completed(&counting.of, &mut body);
         if let Some(id) = id.and_then(|id| id.parse().ok())
             && !body.is_empty()
         {
@@ -240,6 +269,18 @@ fn to_complete(counting: &Counting, standing: &Standing) -> Completing {
 
 fn is_settable(path: &str) -> bool {
     !FIXED_RECORD_MEMBERS.contains(&path)
+}
+
+/// A share that the decision chain has room for: a good part of what is left, so that there is room for more.
+fn influence_left(standing: &Standing) -> String {
+    let members = standing.records.get(CHAIN_MEMBER).into_iter().flatten();
+    let shares = members.filter_map(|member| money::parse(member.get("influence")?.as_str()?));
+    let left = Decimal::ONE - shares.sum::<Decimal>();
+    let share = match left == Decimal::ONE {
+        true => Decimal::new(6, 1),
+        false => (left / Decimal::TWO).round_dp_with_strategy(4, RoundingStrategy::ToZero),
+    };
+    money::share_text(share)
 }
 
 /// The record with the time of the facts, as conditions read it.

@@ -203,6 +203,7 @@ fn kind_of(path: &str, vocabulary: &Vocabulary) -> Option<Kind> {
             | Kind::Int
             | Kind::Decimal
             | Kind::Text
+            | Kind::Choice(_)
             | Kind::Day
             | Kind::Instant
             | Kind::Texts

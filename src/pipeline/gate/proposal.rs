@@ -5,7 +5,7 @@ use super::Condition;
 use super::evaluate::at_path;
 use super::help::put;
 use crate::kernel::expression::{Kind, Truth, fulfilling};
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -72,11 +72,11 @@ fn options(conditions: &[&Condition], path: &str, facts: &Value) -> Option<Vec<V
     Some(present.into_iter().chain(told).chain(untold).collect())
 }
 
-/// Something of the right form.
+/// Something of the right form; days and instants of the present.
 fn examples(kind: &Kind, facts: &Value) -> Vec<Value> {
-    let later = || {
+    let day = |later: u64| {
         let today = NaiveDate::parse_from_str(facts.get("today")?.as_str()?, "%Y-%m-%d").ok()?;
-        Some(json!(today.checked_add_days(Days::new(30))?))
+        Some(json!(today.checked_add_days(Days::new(later))?))
     };
     match kind {
         Kind::Bool => vec![true.into(), false.into()],
@@ -84,13 +84,33 @@ fn examples(kind: &Kind, facts: &Value) -> Vec<Value> {
         Kind::Int => vec![1.into()],
         Kind::Decimal => vec!["1.00".into()],
         Kind::Text => vec!["…".into()],
-        Kind::Day => [Some("2024-03-31".into()), later()]
-            .into_iter()
-            .flatten()
-            .collect(),
-        Kind::Instant => vec!["2024-03-05T02:00:00Z".into()],
+        Kind::Choice(choices) => choices.iter().map(|choice| json!(choice)).collect(),
+        Kind::Day => [day(0), day(30)].into_iter().flatten().collect(),
+        Kind::Instant => facts.get("now").cloned().into_iter().collect(),
         Kind::Texts => vec![json!(["…"])],
     }
+}
+
+/// An example body with the present in the place of its days and instants.
+pub(super) fn at_present(mut body: Value, facts: &Value) -> Value {
+    if let Value::String(text) = &body {
+        let (is_day, is_instant) = (
+            NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok(),
+            DateTime::parse_from_rfc3339(text).is_ok(),
+        );
+        let present = match (is_day, is_instant) {
+            (true, _) => facts.get("today"),
+            (_, true) => facts.get("now"),
+            _ => None,
+        };
+        return present.cloned().unwrap_or(body);
+    }
+    if let Value::Object(members) = &mut body {
+        for value in members.values_mut() {
+            *value = at_present(value.take(), facts);
+        }
+    }
+    body
 }
 
 impl Condition {

@@ -310,13 +310,13 @@ fn of_alternatives_the_one_that_needs_the_fewest_new_requests_is_asked_for() {
     json!({"kind": "question", "key": "q", "label": "q", "answer": {"type": "bool"}, "accept": {"kind": "values", "of": [false]}}),
     "PUT", format!("/v1/opportunities/{DEAL}/criteria/q"), json!({"answer": false}), "opportunity.write"
 )]
-#[case::the_deals_own_member(field("expected_close_on > today"), "PATCH", format!("/v1/opportunities/{DEAL}"), json!({"expected_close_on": "2024-03-31"}), "opportunity.write")]
+#[case::the_deals_own_member(field("expected_close_on > today"), "PATCH", format!("/v1/opportunities/{DEAL}"), json!({"expected_close_on": "2024-04-11"}), "opportunity.write")]
 #[case::a_custom_field(field("custom.budget_confirmed"), "PATCH", format!("/v1/opportunities/{DEAL}"), json!({"custom": {"budget_confirmed": true}}), "opportunity.write")]
 #[case::the_accounts_member(field("amount > 1 && account.industry == \"x\""), "PATCH", format!("/v1/accounts/{ACCOUNT}"), json!({"industry": "x"}), "account.write")]
 #[case::a_new_record(
     json!({"kind": "record", "key": "r", "label": "r", "of": "need_analysis", "where": "confirmation_sent_at != null"}),
     "POST", format!("/v1/opportunities/{DEAL}/need-analyses"),
-    json!({"held_at": "2024-03-05T02:00:00Z", "explicit_needs": "…", "confirmation_sent_at": "2024-03-05T02:00:00Z"}), "opportunity.write"
+    json!({"held_at": "2024-03-12T08:00:00Z", "explicit_needs": "…", "confirmation_sent_at": "2024-03-12T08:00:00Z"}), "opportunity.write"
 )]
 #[case::the_record_that_fails(
     json!({"kind": "record", "key": "r", "label": "r", "of": "solution_checklist_item", "every": "is_done"}),
@@ -586,6 +586,56 @@ fn a_record_that_breaks_the_condition_is_never_proposed_again() {
             .unwrap()
             .en
             .contains("discount < 0.5 && discount > 0.7")
+    );
+}
+
+/// The body of the call for one more record, of which there are these.
+fn one_more(criterion: Value, kind: &str, there: Value) -> Value {
+    let mut standing = standing();
+    let there = there.as_array().cloned().unwrap_or_default();
+    standing.records.insert(kind.to_owned(), there);
+    root(criterion, &standing).call.unwrap().body
+}
+
+#[test]
+fn the_call_for_one_more_member_of_the_chain_leaves_room_for_others() {
+    let three =
+        json!({"kind": "record", "key": "r", "label": "r", "of": "decision_chain_member", "at_least": 3});
+    let influence =
+        |there: Value| one_more(three.clone(), "decision_chain_member", there)["influence"].clone();
+    assert_eq!(influence(json!([])), "0.6000");
+    assert_eq!(influence(json!([{ "influence": "0.6000" }])), "0.2000");
+    assert_eq!(
+        influence(json!([{ "influence": "0.6000" }, { "influence": "0.2001" }])),
+        "0.0999"
+    );
+}
+
+#[test]
+fn a_lines_amount_is_had_by_its_price() {
+    let body = root(line_criterion("amount >= 1000"), &standing())
+        .call
+        .unwrap()
+        .body;
+    assert_eq!(
+        body,
+        json!({ "name": "…", "quantity": "1", "unit_price": "1000.00" })
+    );
+}
+
+#[test]
+fn what_is_open_is_answered_with_one_of_the_answers_that_there_are() {
+    let answered = json!({"kind": "record", "key": "r", "label": "r", "of": "change_request", "at_least": 0, "every": "state != \"open\""});
+    let open = json!([{ "id": RECORD, "state": "open" }]);
+    assert_eq!(
+        one_more(answered, "change_request", open),
+        json!({ "state": "accepted" })
+    );
+    let refused = json!({"kind": "record", "key": "r", "label": "r", "of": "change_request", "where": "state == \"refused\""});
+    let body = one_more(refused, "change_request", json!([]));
+    assert_eq!(
+        (&body["state"], &body["explanation"]),
+        (&json!("refused"), &json!("…"))
     );
 }
 

@@ -26,9 +26,10 @@ pub fn custom(definitions: &[Definition]) -> Vocabulary {
     definitions
         .iter()
         .fold(Vocabulary::new(), |vocabulary, definition| {
-            let kind = match definition.kind.as_str() {
-                "number" | "money" => Kind::Decimal,
-                "date" => Kind::Day,
+            let kind = match (definition.kind.as_str(), &definition.choices) {
+                ("number" | "money", _) => Kind::Decimal,
+                ("date", _) => Kind::Day,
+                ("choice", Some(choices)) => Kind::Choice(choices.as_slice().into()),
                 _ => Kind::Text,
             };
             vocabulary.with(definition.key.as_str(), kind)
@@ -36,8 +37,12 @@ pub fn custom(definitions: &[Definition]) -> Vocabulary {
 }
 
 /// The kind of a member in expressions; none for what has no fixed form.
-fn kind(member: &Member) -> Option<Kind> {
+pub fn kind(member: &Member) -> Option<Kind> {
     match member.kind {
+        spec::Kind::Choice if !member.choices.is_empty() => {
+            let choices = member.choices.iter().map(|choice| (*choice).to_owned());
+            Some(Kind::Choice(choices.collect()))
+        }
         spec::Kind::Text
         | spec::Kind::Email
         | spec::Kind::Phone

@@ -168,3 +168,31 @@ fn a_mistake_of_syntax_is_told_plainly_with_its_place() {
         );
     }
 }
+
+#[test]
+fn a_draft_compares_no_choice_with_what_it_never_is() {
+    let level: Arc<[String]> = ["a", "b"].map(str::to_owned).into();
+    let known = Vocabulary::new()
+        .with("level", Kind::Choice(level.clone()))
+        .with_records("accounts", Vocabulary::new().with("level", Kind::Choice(level)));
+    for good in [
+        "level == \"a\"",
+        "level in [\"a\", \"b\"]",
+        "level != null",
+        "level.contains(\"A\")",
+    ] {
+        assert!(Expression::draft(good, &known).is_ok(), "{good}");
+    }
+    for never in [
+        "level == \"A\"",
+        "\"c\" != level",
+        "level in [\"a\", \"c\"]",
+        "accounts.exists(it, it.level == \"A\")",
+    ] {
+        let faults = Expression::draft(never, &known).unwrap_err();
+        assert_eq!(faults[0].code, "unknown_value", "{never}");
+        assert!(faults[0].message.en.ends_with("it is one of: a, b"));
+        // What is in force is computed as ever.
+        assert!(Expression::compile(never, &known).is_ok(), "{never}");
+    }
+}
