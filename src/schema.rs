@@ -918,6 +918,10 @@ diesel::table! {
         is_budget_confirmed -> Nullable<Bool>,
         is_decision_window_confirmed -> Nullable<Bool>,
         ability_to_pay -> Nullable<Text>,
+        /// When a source last delivered the same person again.
+        last_inquired_at -> Nullable<Timestamptz>,
+        /// What that delivery said otherwise than the lead did, with its intake and source.
+        last_inquiry -> Nullable<Jsonb>,
     }
 }
 

@@ -55,6 +55,10 @@ pub struct Participant {
     #[diesel(sql_type = SqlUuid)]
     #[schema(example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a")]
     user_id: Uuid,
+    /// Their name.
+    #[diesel(sql_type = Text)]
+    #[schema(example = "李雷")]
+    user_name: String,
     /// `read` or `edit`.
     #[diesel(sql_type = Text)]
     #[schema(example = "read")]
@@ -78,7 +82,9 @@ pub struct ParticipantList {
 /// # Errors
 /// `not_found` when the caller does not see the record.
 pub async fn list(db: &Db, ctx: &Ctx, resource: &'static Resource, id: Uuid) -> AppResult<Reply> {
-    let sql = "SELECT id, user_id, access, created_at FROM participants WHERE tenant_id = $1 AND record_kind = $2 AND record_id = $3 ORDER BY id";
+    let sql = "SELECT p.id, p.user_id, u.name AS user_name, p.access, p.created_at FROM participants p \
+               JOIN users u ON u.tenant_id = $1 AND u.id = p.user_id \
+               WHERE p.tenant_id = $1 AND p.record_kind = $2 AND p.record_id = $3 ORDER BY p.id";
     let data = attached::all(db, ctx, resource, id, sql).await?;
     Ok(Reply::ok(&ParticipantList {
         data,
@@ -107,7 +113,8 @@ pub async fn add(
             "INSERT INTO participants AS p (tenant_id, id, record_kind, record_id, user_id, access, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (tenant_id, record_kind, record_id, user_id) \
              DO UPDATE SET access = EXCLUDED.access, version = p.version + 1, updated_at = EXCLUDED.updated_at \
-             RETURNING id, user_id, access, created_at, p.version = 1 AS is_new",
+             RETURNING id, user_id, (SELECT u.name FROM users u WHERE u.tenant_id = $1 AND u.id = p.user_id) AS user_name, access, \
+             created_at, p.version = 1 AS is_new",
         )
         .bind::<SqlUuid, _>(ctx.tenant)
         .bind::<SqlUuid, _>(Uuid::now_v7())

@@ -201,6 +201,8 @@ pub static LEAD: Resource = Resource {
         signals::ABILITY_TO_PAY,
         signals::IS_DECISION_WINDOW_CONFIRMED,
         signals::CONFIRMATIONS,
+        signals::LAST_INQUIRED_AT,
+        signals::LAST_INQUIRY,
         Member::to("source_id", &LEAD_SOURCE, "Where it came from."),
         Member::to(
             "owner_id",

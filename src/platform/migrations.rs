@@ -68,6 +68,7 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000038_keys_shared_before_a_merge",
     "2026-11-22-000039_search_index_pending",
     "2026-11-22-000043_raw_bytes",
+    "2026-11-22-000044_inquiries_again",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.

@@ -32,6 +32,9 @@ pub struct SearchHit {
     /// Their name.
     #[schema(example = "李强")]
     owner_name: Option<String>,
+    /// The account of a contact or opportunity, where you see that, or the company that a lead names; null for an account.
+    #[schema(example = "上海恒信科技有限公司")]
+    company: Option<String>,
     /// The member in which it was found.
     #[schema(example = "name")]
     member: String,
@@ -95,6 +98,7 @@ pub fn hit(row: &Row, query: &Query) -> Option<SearchHit> {
         name: name.to_owned(),
         owner_id: row.owner_id,
         owner_name: row.owner_name.clone(),
+        company: row.company.clone(),
         member: member.to_owned(),
         piece,
         is_alike,

@@ -78,7 +78,8 @@ struct SearchHits {
 /// Search everywhere
 ///
 /// Accounts, contacts, leads and opportunities that you may see, by names, phones, e-mails and notes, best first: a name that
-/// is the text, one that begins with it, one that contains it, then phones and e-mails, then notes. Where hardly anything is
+/// is the text, one that begins with it (of both, accounts before what belongs to them), one that contains it, then phones
+/// and e-mails, then notes. Where hardly anything is
 /// found, names with a slip in them follow, marked `is_alike`. Of a text that very many records contain, the names that begin
 /// with it and the newest records are judged, not all. Merged records are not found; what they became is. Kinds that you may
 /// not read have no hits. There is one page, of at most 50 hits, and none behind it: where `has_more` says that they are not

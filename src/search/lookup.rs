@@ -5,6 +5,7 @@
 //! the text must be common, that is enough. Only else the index of terms is asked: what it finds then is few.
 
 use super::RESOURCES;
+use crate::crm::resources::{ACCOUNT, LEAD};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::AppResult;
 use crate::kernel::search::Query;
@@ -57,6 +58,9 @@ pub struct Row {
     pub owner_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
     pub owner_name: Option<String>,
+    /// The account that it belongs to, if the caller sees that, or the company that a lead names.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub company: Option<String>,
     /// The members in which the text may stand, as far as the caller may read them, as JSON.
     #[diesel(sql_type = Text)]
     pub doc: String,
@@ -117,7 +121,7 @@ pub async fn found(conn: &mut &AsyncPgConnection, ctx: &Ctx, asked: &Asked) -> A
     }
     let (with, arms) = (with.join(", "), arms.join(" UNION ALL "));
     sql.push(&format!(
-        "WITH {with} SELECT * FROM ({arms}) f ORDER BY f.score DESC, f.id DESC LIMIT {page}"
+        "WITH {with} SELECT * FROM ({arms}) f ORDER BY f.score DESC, f.score >= 0.9 AND f.kind = 'account' DESC, f.id DESC LIMIT {page}"
     ));
     Ok(sql.query().load(conn).await?)
 }
@@ -324,6 +328,7 @@ fn owned_by(sql: &mut Sql, whose: &Whose) -> String {
 /// Reads the hits of one kind, under its scope as any list has it.
 fn read_sql(sql: &mut Sql, ctx: &Ctx, asked: &Asked, resource: &'static Resource, source: &str) -> String {
     let scope = sql::scope(sql, resource, "t", ctx, Intent::Read);
+    let company = company(sql, ctx, resource);
     let (kind, table) = (resource.singular, resource.table);
     let members = entry::searched(resource)
         .filter(|member| member.sensitive.is_none_or(|permission| ctx.holds(permission)))
@@ -335,10 +340,22 @@ fn read_sql(sql: &mut Sql, ctx: &Ctx, asked: &Asked, resource: &'static Resource
         "IS NULL"
     };
     format!(
-        "SELECT '{kind}' AS kind, t.id, f.score, t.owner_id, u.name AS owner_name, json_build_object({members})::text AS doc FROM {source} f \
+        "SELECT '{kind}' AS kind, t.id, f.score, t.owner_id, u.name AS owner_name, {company} AS company, json_build_object({members})::text AS doc FROM {source} f \
          JOIN {table} t ON t.tenant_id = $1 AND t.id = f.record_id LEFT JOIN users u ON u.tenant_id = $1 AND u.id = t.owner_id \
          WHERE t.archived_at {archived} AND {scope}"
     )
+}
+
+/// Of five people by one name, whose they are.
+fn company(sql: &mut Sql, ctx: &Ctx, resource: &Resource) -> String {
+    if resource.singular == LEAD.singular {
+        return "t.company".to_owned();
+    }
+    if resource.singular == ACCOUNT.singular {
+        return "NULL::text".to_owned();
+    }
+    let scope = sql::scope(sql, &ACCOUNT, "o", ctx, Intent::Read);
+    format!("(SELECT o.name FROM accounts o WHERE o.tenant_id = $1 AND o.id = t.account_id AND {scope})")
 }
 
 /// Names that are the text but for a slip, likest first.

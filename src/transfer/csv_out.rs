@@ -45,11 +45,16 @@ pub fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> AppResult<Vec<u8>> 
         .map_err(|error| AppError::internal(error.to_string()))
 }
 
-/// A value as a cell.
+/// What separates the tags of a cell on its way in.
+pub const SEPARATORS: [char; 6] = [',', ';', '、', '\u{ff0c}', '\u{ff1b}', '|'];
+
+/// A value as a cell. Tags of which one holds what separates them are written as JSON, so that they come in again as they were.
 pub fn cell(value: &Value) -> String {
+    let is_split = |item: &Value| item.as_str().is_some_and(|text| text.contains(SEPARATORS));
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().any(is_split) => value.to_string(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }

@@ -1,5 +1,6 @@
 //! From a row to a record: cells read as what their column says. Pure.
 
+use super::csv_out::SEPARATORS;
 use super::options::ImportDateFormat;
 use super::plan::Plan;
 use super::text::Row;
@@ -203,12 +204,7 @@ impl Plan {
             Kind::Day => json!(self.day(text).ok_or_else(|| no_day(&pointer))?),
             Kind::Choice => json!(choice(member, text)),
             Kind::Currency => json!(text.to_uppercase()),
-            Kind::Tags => {
-                let tags = text
-                    .split([',', ';', '、', '\u{ff0c}', '\u{ff1b}', '|'])
-                    .map(str::trim);
-                json!(tags.filter(|tag| !tag.is_empty()).collect::<Vec<_>>())
-            }
+            Kind::Tags => json!(tags(text)),
             _ => value.clone(),
         };
         Ok(converted)
@@ -252,6 +248,18 @@ fn number(text: &str) -> Option<String> {
         "",
     );
     money::parse(&plain).map(|_| plain)
+}
+
+/// The tags of a cell, however they are separated; a JSON list of texts is read as that.
+fn tags(text: &str) -> Vec<String> {
+    if let Ok(list) = serde_json::from_str(text) {
+        return list;
+    }
+    let tags = text
+        .split(SEPARATORS)
+        .map(str::trim)
+        .filter(|tag| !tag.is_empty());
+    tags.map(str::to_owned).collect()
 }
 
 /// `60%` or `0.6`.

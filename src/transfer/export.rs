@@ -18,7 +18,7 @@ use crate::platform::events::Event;
 use crate::platform::gatekeeper::{Command, Id};
 use crate::platform::records::fields::Fields;
 use crate::platform::records::tree::{Mode, Terms};
-use crate::platform::records::{Resource, custom, query, sql::is_masked, store};
+use crate::platform::records::{Kind, Resource, custom, query, sql::is_masked, store};
 use crate::platform::reply::Reply;
 use actix_web::{HttpResponse, get, post, web};
 use bytes::Bytes;
@@ -132,7 +132,14 @@ fn columns(ctx: &Ctx, options: &ExportOptions, fields: &[OwnField]) -> Vec<Strin
         .filter(|member| !member.is_instruction && !member.is_asked_only)
         .filter(|member| member.sensitive.is_none_or(|permission| ctx.holds(permission)));
     let mut columns = vec!["id".to_owned()];
-    columns.extend(seen.map(|member| member.name.to_owned()));
+    for member in seen {
+        // In a table each field of the company's own has a column, under the heading that an import knows.
+        if member.kind == Kind::Custom && options.format != ExportFormat::Ndjson {
+            columns.extend(fields.iter().map(|field| format!("custom.{}", field.key)));
+        } else {
+            columns.push(member.name.to_owned());
+        }
+    }
     columns.extend(["created_at", "updated_at"].map(str::to_owned));
     columns
 }

@@ -217,7 +217,7 @@ pub async fn one(
     })
 }
 
-/// Which records have these ids of the file's system already.
+/// Which records have these ids of the file's system already, or are of that id here, as our own exports name them.
 pub async fn existing(
     conn: &mut &AsyncPgConnection,
     ctx: &Ctx,
@@ -231,14 +231,22 @@ pub async fn existing(
         .iter()
         .filter_map(|draft| draft.extras.get(EXTERNAL_ID).cloned())
         .collect::<Vec<_>>();
-    let query = sql_query(
-        "SELECT external_id AS named, record_id AS id FROM external_ids \
+    let own = ids
+        .iter()
+        .filter_map(|id| Uuid::parse_str(id).ok().filter(|own| own.to_string() == *id));
+    let own = own.collect::<Vec<_>>();
+    let query = sql_query(format!(
+        "SELECT t.id::text AS named, t.id FROM {} t WHERE t.tenant_id = $1 AND t.id = ANY($5) \
+         UNION ALL SELECT external_id AS named, record_id AS id FROM external_ids \
          WHERE tenant_id = $1 AND record_kind = $2 AND system = $3 AND external_id = ANY($4)",
-    )
+        plan.options.resource.resource().table
+    ))
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<Text, _>(plan.options.resource.resource().singular)
     .bind::<Text, _>(system)
-    .bind::<Array<Text>, _>(ids);
+    .bind::<Array<Text>, _>(ids)
+    .bind::<Array<SqlUuid>, _>(own);
     let found: Vec<Found> = Cached(query).load(conn).await?;
+    // What the file's system says of an id counts before what it is here.
     Ok(found.into_iter().map(|found| (found.named, found.id)).collect())
 }

@@ -3,7 +3,9 @@
 use super::targets::{EXTERNAL_ID, TransferSubject};
 use crate::kernel::likeness;
 use crate::kernel::text::folded;
+use crate::platform::records::Member;
 use crate::platform::records::custom::Definition;
+use crate::platform::records::store::expand_name;
 use std::sync::LazyLock;
 
 /// What headings mean, by target, in the languages that they come in. The eleven of the customer information sheet among
@@ -348,7 +350,25 @@ pub fn recognise(subject: TransferSubject, heading: &str, fields: &[OwnField]) -
         };
         targets.iter().find(known)
     };
-    named.or_else(by_word).map(|target| (*target).to_owned())
+    let found = named.or_else(by_word).map(|target| (*target).to_owned());
+    found.or_else(|| referred(subject, &heading))
+}
+
+/// The member that a column of what it refers to stands for, as exports write it: `owner.email`.
+fn referred(subject: TransferSubject, heading: &str) -> Option<String> {
+    let targets = subject.targets();
+    let is_meant = |member: &&Member| {
+        let relation =
+            expand_name(member).filter(|_| member.refers.is_some() && targets.contains(&member.name));
+        relation.is_some_and(|relation| {
+            let columns = ["id", "key", "name", "email"].iter();
+            columns
+                .map(|column| plain(&format!("{relation}.{column}")))
+                .any(|column| column == heading)
+        })
+    };
+    let mut members = subject.resource().members.iter();
+    members.find(is_meant).map(|member| member.name.to_owned())
 }
 
 /// A heading without what does not tell: case, width, traditional characters, accents, spaces, marks, the reading of a character in brackets (`業(yè)`), and

@@ -539,3 +539,31 @@ async fn check_names_a_live_record_whose_key_another_could_take() {
         .unwrap();
     assert_eq!(own().await, [(8, format!("contact {made}"))]);
 }
+
+#[tokio::test]
+async fn a_pair_that_waits_says_of_a_personal_phone_only_to_whoever_may_read_it() {
+    let company = company().await;
+    let admin = &company.administrator;
+    crate::support::make_identity::role(&company, "auditor", json!({ "duplicate.read": "all" })).await;
+    let auditor = company.member("审计", "auditor").await;
+    let website = source(admin, json!({})).await;
+    let contact = json!({ "name": "张总", "phone": "13900139000", "personal_phone": "13911112222" });
+    admin.post("/v1/contacts", contact).await.expect(201);
+    for (id, phone, seen) in [("d1", "139 1111 2222", false), ("d2", "139 0013 9000", true)] {
+        let body = json!({ "name": "zz", "phone": phone });
+        let lead = website.deliver(id, &body).await.expect(201)["lead_id"].clone();
+        let review = async |person: &Person| {
+            let all = person.get("/v1/duplicate-reviews").await.expect(200);
+            let mut all = all["data"].as_array().unwrap().iter();
+            all.find(|review| review["other_id"] == lead).unwrap().clone()
+        };
+        let is_phone = |reasons: &Value| {
+            let mut reasons = reasons.as_array().unwrap().iter();
+            reasons.any(|reason| reason["rule"] == "phone")
+        };
+        let (open, whole) = (review(&auditor).await, review(admin).await);
+        assert_eq!(is_phone(&open["reasons"]), seen, "{open}");
+        assert_eq!(open.get("reasons_in_full"), None);
+        assert!(is_phone(&whole["reasons_in_full"]), "{whole}");
+    }
+}

@@ -456,3 +456,44 @@ async fn check_names_a_row_that_says_something_else() {
         "{found:?}"
     );
 }
+
+#[tokio::test]
+async fn people_of_one_name_are_told_apart_by_their_company_as_far_as_one_sees_it() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let rep = company.member("李", "sales_representative").await;
+    let theirs = account(admin, "上海恒信").await;
+    let own = json!({ "name": "张总", "account_id": theirs, "owner_id": rep.id });
+    admin.post("/v1/contacts", own).await.expect(201);
+    let lead = json!({ "name": "张总", "company": "北京远大", "owner_id": rep.id });
+    admin.post("/v1/leads", lead).await.expect(201);
+    let companies = |hits: Value| {
+        let hits = hits["data"].as_array().unwrap().iter();
+        let mut told = hits
+            .map(|hit| (hit["kind"].as_str().unwrap().to_owned(), hit["company"].clone()))
+            .collect::<Vec<_>>();
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        told
+    };
+    let told = |contact: Value| {
+        vec![
+            ("contact".to_owned(), contact),
+            ("lead".to_owned(), json!("北京远大")),
+        ]
+    };
+    assert_eq!(companies(find(admin, "张总").await), told(json!("上海恒信")));
+    assert_eq!(companies(find(&rep, "张总").await), told(json!(null)));
+}
+
+#[tokio::test]
+async fn an_account_comes_before_people_of_its_name() {
+    let company = company().await;
+    let admin = &company.administrator;
+    account(admin, "恒信科技").await;
+    for name in ["恒信科技", "恒信科技采购部"] {
+        admin.post("/v1/leads", json!({ "name": name })).await.expect(201);
+    }
+    for q in ["恒信科技", "恒信"] {
+        assert_eq!(find(admin, q).await["data"][0]["kind"], "account", "{q}");
+    }
+}

@@ -353,3 +353,82 @@ async fn giving_a_lead_up_and_having_it_back_wins_no_time_and_whoever_claims_it_
     assert_eq!(all[1]["accepted_at"], before["accepted_at"]);
     check(&company).await;
 }
+
+#[tokio::test]
+async fn whom_a_rule_gave_a_new_lead_has_its_goal_and_its_time_once_it_is_qualified() {
+    let company = sandbox(FRIDAY).await;
+    let admin = &company.administrator;
+    let two = people(&company, 2).await;
+    settings(
+        &company,
+        json!({ "response_minutes": 480, "assigns_entered_leads": true }),
+    )
+    .await;
+    let given = json!({ "goal": "约定首次会议", "response_minutes": 60, "warning_minutes": 15 });
+    let first = rule(&company, &two[..1], given).await;
+    // A rule of the moment itself that has nothing to say about this lead.
+    let other = json!({ "trigger": "sales_qualified", "condition": "region == \"华东\"", "goal": "别的" });
+    rule(&company, &two[1..], other).await;
+    let lead = id(&lead_with(&company, json!({})).await);
+    assert_eq!(owner(&company, &lead).await, json!(two[0].id));
+    let path = format!("/v1/leads/{lead}");
+    admin.patch(&path, json!({ "need": "二百套" })).await.expect(200);
+    admin.post(&format!("{path}/work"), json!({})).await.expect(200);
+    for qualification in ["marketing_qualified", "sales_qualified"] {
+        let to = json!({ "to": qualification });
+        admin.post(&format!("{path}/qualify"), to).await.expect(200);
+    }
+    let handover = handovers(&company, &lead).await.remove(0);
+    assert_eq!(
+        (&handover["reason"], &handover["goal"], &handover["rule_id"]),
+        (&json!("qualified"), &json!("约定首次会议"), &json!(first))
+    );
+    assert_eq!(handover["due_at"], "2024-03-15T02:00:00.000000Z");
+
+    // Given by hand since, it is nobody's gift but theirs.
+    let second = id(&lead_with(&company, json!({})).await);
+    let path = format!("/v1/leads/{second}");
+    let to = json!({ "owner_id": two[1].id });
+    admin.post(&format!("{path}/assign"), to).await.expect(200);
+    admin.post(&format!("{path}/work"), json!({})).await.expect(200);
+    for qualification in ["marketing_qualified", "sales_qualified"] {
+        let to = json!({ "to": qualification });
+        admin.post(&format!("{path}/qualify"), to).await.expect(200);
+    }
+    let handover = handovers(&company, &second).await.remove(0);
+    assert_eq!(
+        (&handover["goal"], &handover["response_minutes"]),
+        (&Value::Null, &json!(480))
+    );
+    check(&company).await;
+}
+
+#[tokio::test]
+async fn a_list_of_hand_overs_says_whom_and_whose_it_is_and_is_asked_by_lead() {
+    let company = sandbox(FRIDAY).await;
+    let admin = &company.administrator;
+    let two = people(&company, 2).await;
+    let lead = handed_over(&company, &two[0]).await;
+    handed_over(&company, &two[1]).await;
+    let list = admin
+        .get(&format!("/v1/handovers?lead_id={lead}"))
+        .await
+        .expect(200);
+    let found = list["data"].as_array().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (
+            &found[0]["lead_id"],
+            &found[0]["lead_name"],
+            &found[0]["to_user_name"]
+        ),
+        (&json!(lead), &json!("王芳"), &json!("销售0"))
+    );
+    admin.get("/v1/handovers?lead_id=none").await.expect(400);
+    let path = format!("/v1/leads/{lead}/participants");
+    let guest = json!({ "user_id": two[1].id, "access": "read" });
+    let added = admin.post(&path, guest).await.expect(201);
+    assert_eq!(added["user_name"], "销售1");
+    let all = admin.get(&path).await.expect(200);
+    assert_eq!(all["data"][0]["user_name"], "销售1");
+}

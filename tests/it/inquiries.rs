@@ -42,6 +42,21 @@ async fn a_second_inquiry_fills_what_is_empty_and_is_told_to_the_owner() {
         (&json!("王芳"), &json!("现在要买二百套"), &json!("制造有限公司"))
     );
     assert!(after["version"].as_i64() > before["version"].as_i64(), "{after}");
+    let last = json!({
+        "intake_id": answer["intake_id"], "source_id": website.id,
+        "said": { "name": "王女士", "need": "现在要买二百套", "company": "制造有限公司" },
+    });
+    assert_eq!(after["last_inquiry"], last);
+    // Who inquired again is a list; nobody else stands in it.
+    li.post("/v1/leads", json!({ "name": "赵" })).await.expect(201);
+    let again = "/v1/leads?last_inquired_at_after=2020-01-01T00:00:00Z";
+    let again = li.get(again).await.expect(200);
+    assert_eq!(again["data"].as_array().unwrap().len(), 1);
+    assert_eq!(again["data"][0]["id"], made["lead_id"]);
+    assert_eq!(
+        (&before["last_inquired_at"], &before["last_inquiry"]),
+        (&Value::Null, &Value::Null)
+    );
     let touches = told(&li, &made["lead_id"], "lead.touched").await;
     assert_eq!(touches.len(), 1);
     let data = &touches[0]["data"];

@@ -48,6 +48,7 @@ mod merge;
 mod money;
 mod new_secret;
 mod opportunities;
+mod own_exports;
 mod own_reach;
 mod pipelines;
 mod platform;

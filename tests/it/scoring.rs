@@ -147,6 +147,8 @@ async fn a_candidate_is_reviewed_by_who_may() {
     assert_eq!(read(&li, &made).await["status"], "marketing_qualified");
     did(&li, &made, "price_asked").await;
     let queue = director.get("/v1/lead-reviews?status=open").await.expect(200);
+    assert_eq!(queue["data"][0]["lead_name"], made["name"]);
+    assert!(queue["data"][0]["owner_name"].is_string());
     let review = &queue["data"][0];
     assert_eq!(
         (&review["lead_id"], &review["score"]),

@@ -64,7 +64,7 @@ async fn written(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
         let order = Order::reached(trigger, ignores_owner);
         let outcomes = apply::by_rules(tx, ctx, vec![change.id], &order).await?;
         if let Some(outcome) = outcomes.into_iter().next() {
-            terms = outcome.terms;
+            terms = outcome.terms.or(terms);
             if outcome.after != after {
                 (after, reason) = (outcome.after, Reason::Rule);
             }
@@ -307,7 +307,7 @@ async fn steps(
 }
 
 fn take(step: &mut Step, outcome: Outcome) {
-    step.terms = outcome.terms;
+    step.terms = outcome.terms.or(std::mem::take(&mut step.terms));
     if outcome.after != step.owner.1 {
         step.owner.1 = outcome.after;
         step.reason = Reason::Rule;

@@ -13,7 +13,7 @@ use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::records::{Act, Change, custom, vocabulary};
 use diesel::sql_types::{Array, Bool, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
-use diesel::{QueryableByName, sql_query};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::future::LocalBoxFuture;
 use moka::sync::Cache;
@@ -130,6 +130,13 @@ pub struct Terms {
     pub goal: Option<String>,
 }
 
+impl Terms {
+    /// These, or those of the rule asked before where none says anything now.
+    pub fn or(self, before: Terms) -> Terms {
+        if self.rule_id.is_some() { self } else { before }
+    }
+}
+
 impl Condition {
     pub fn evaluate(&self, facts: &Value) -> Truth {
         match self {
@@ -194,6 +201,50 @@ pub async fn load(conn: &mut &AsyncPgConnection, tenant: Uuid, triggers: &[Trigg
         rules.push(rule(conn, tenant, row).await?);
     }
     Ok(rules)
+}
+
+#[derive(QueryableByName)]
+struct TermsRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Nullable<Integer>)]
+    response_minutes: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    warning_minutes: Option<i32>,
+    #[diesel(sql_type = Nullable<Text>)]
+    goal: Option<String>,
+}
+
+/// What the rule says by which somebody came to the lead that they have, if it was by a rule: the lead's last change of
+/// owner knows it.
+///
+/// # Errors
+/// Database errors.
+pub async fn terms_of_gift(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    lead: Uuid,
+    owner: Uuid,
+) -> AppResult<Option<Terms>> {
+    let query = sql_query(
+        "SELECT r.id, r.response_minutes, r.warning_minutes, r.goal FROM ( \
+            SELECT d.data #>> '{changes,owner_id,after}' AS owner_id, d.data -> 'assignment' AS given \
+            FROM events e JOIN event_payloads d ON d.tenant_id = $1 AND d.event_id = e.id \
+            WHERE e.tenant_id = $1 AND e.subject_kind = 'lead' AND e.subject_id = $2 \
+            AND d.data #> '{changes,owner_id}' IS NOT NULL ORDER BY e.id DESC LIMIT 1 \
+         ) c JOIN assignment_rules r ON r.tenant_id = $1 AND r.id = (c.given ->> 'rule_id')::uuid \
+         WHERE c.owner_id = $3::text AND c.given ->> 'how' IN ('rule', 'hand_over')",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<SqlUuid, _>(lead)
+    .bind::<SqlUuid, _>(owner);
+    let row: Option<TermsRow> = Cached(query).get_result(conn).await.optional()?;
+    Ok(row.map(|row| Terms {
+        rule_id: Some(row.id),
+        response_minutes: row.response_minutes,
+        warning_minutes: row.warning_minutes,
+        goal: row.goal,
+    }))
 }
 
 async fn rule(conn: &mut &AsyncPgConnection, tenant: Uuid, row: RuleRow) -> AppResult<Rule> {

@@ -67,9 +67,19 @@ pub static DUPLICATE_REVIEW: Resource = Resource {
             "reasons",
             "[]",
             r##"{"type":"array","items":{"$ref":"#/components/schemas/Reason"}}"##,
-            "Why, rule by rule.",
+            "Why, rule by rule; without a phone that is a person's own.",
             r#"[{"rule":"company_name","value":0.86}]"#,
-        ),
+        )
+        .computed(OPEN_REASONS),
+        Member::json(
+            "reasons_in_full",
+            "[]",
+            r##"{"type":"array","items":{"$ref":"#/components/schemas/Reason"}}"##,
+            "Why, rule by rule, with a phone that is a person's own.",
+            r#"[{"rule":"phone","value":1}]"#,
+        )
+        .computed("t.reasons")
+        .sensitive("contact.read_personal"),
         Member::choice(
             "status",
             &["open", "later", "merged", "distinct"],
@@ -89,6 +99,17 @@ pub static DUPLICATE_REVIEW: Resource = Resource {
     default_sort: "-score",
     hooks: Hooks::NONE,
 };
+
+/// The reasons but for a phone that both have only as somebody's personal one: that they share it says what it is.
+const OPEN_REASONS: &str = "\
+SELECT coalesce(jsonb_agg(r.reason ORDER BY r.place), '[]') FROM jsonb_array_elements(t.reasons) WITH ORDINALITY r (reason, place) \
+WHERE r.reason ->> 'rule' <> 'phone' OR 'contact' NOT IN (t.record_kind, t.other_kind) OR EXISTS ( \
+    SELECT 1 FROM identity_keys k JOIN identity_keys m ON m.tenant_id = k.tenant_id AND m.key_kind = k.key_kind AND m.key = k.key \
+        AND m.record_kind = t.other_kind AND m.record_id = t.other_id \
+    LEFT JOIN contacts a ON k.record_kind = 'contact' AND a.tenant_id = k.tenant_id AND a.id = k.record_id \
+    LEFT JOIN contacts b ON m.record_kind = 'contact' AND b.tenant_id = m.tenant_id AND b.id = m.record_id \
+    WHERE k.tenant_id = t.tenant_id AND k.record_kind = t.record_kind AND k.record_id = t.record_id AND k.key_kind = 'phone' \
+        AND (k.record_kind <> 'contact' OR a.phone_e164 = k.key) AND (m.record_kind <> 'contact' OR b.phone_e164 = m.key))";
 
 /// Lets pairs wait for review: each once, whatever was decided of it before.
 ///

@@ -1,7 +1,7 @@
 //! What a lead's steps and new owners do to its hand-over.
 
 use super::record::{self, Begin, End, Handover, Reason, Response};
-use crate::crm::assignment::rules::Terms;
+use crate::crm::assignment::rules::{self, Terms};
 use crate::crm::lead_states::Status;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
@@ -112,12 +112,18 @@ async fn begin(tx: &mut Tx, ctx: &Ctx, step: &Step, after: Option<Handover>) -> 
             newest.and_then(|newest| newest.accepted_at)
         }
     };
+    let mut terms = step.terms.clone();
+    // Whom a rule gave a lead that was not qualified yet, that rule gave their time for it too.
+    if terms.rule_id.is_none() && step.owner.0 == Some(to) {
+        let given = rules::terms_of_gift(&mut &**tx, ctx.tenant, step.lead, to).await?;
+        terms = given.unwrap_or(terms);
+    }
     let beginning = Begin {
         lead: step.lead,
         from,
         to,
         reason: step.reason,
-        terms: step.terms.clone(),
+        terms,
         after,
         accepted_at,
     };

@@ -60,6 +60,7 @@ pub struct RespondToLead {
         ("with_total" = Option<bool>, Query, description = "Whether to count all entries.", example = false),
         ("status" = Option<String>, Query, description = "Only those in this state.", pattern = "^(open|responded|missed|superseded|withdrawn|closed)$", example = "open"),
         ("is_overdue" = Option<bool>, Query, description = "Only those whose deadline passed without a response, or only the others.", example = true),
+        ("lead_id" = Option<Uuid>, Query, description = "Only those of this lead.", example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"),
         ("to_user_id" = Option<Uuid>, Query, description = "Only those of this person.", example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"),
         ("rule_id" = Option<Uuid>, Query, description = "Only those by this rule.", example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"),
         ("due_at_before" = Option<String>, Query, description = "Only those due before this instant.", example = "2024-03-15T08:30:00Z"),

@@ -28,7 +28,13 @@ pub static LEAD_HANDOVER: Resource = Resource {
             "\"open\"",
         )
         .required(),
+        Member::text("lead_name", 200, "Name of the lead.", "\"王芳\"")
+            .computed("SELECT l.name FROM leads l WHERE l.tenant_id = t.tenant_id AND l.id = t.lead_id"),
+        Member::text("lead_company", 200, "Company of the lead.", "\"制造有限公司\"")
+            .computed("SELECT l.company FROM leads l WHERE l.tenant_id = t.tenant_id AND l.id = t.lead_id"),
         Member::to("to_user_id", &USER, "Whose turn it is to respond.").required(),
+        Member::text("to_user_name", 200, "Their name.", "\"李雷\"")
+            .computed("SELECT u.name FROM users u WHERE u.tenant_id = t.tenant_id AND u.id = t.to_user_id"),
         Member::to("from_user_id", &USER, "Who had it before, or handed it over."),
         Member::choice(
             "reason",

@@ -43,10 +43,14 @@ impl Arrival {
         }
     }
 
-    /// Notes a touch on the timeline of the lead that the delivery was attached to, and tells its owner.
-    pub fn told(&self, tx: &mut Tx, intake: Uuid, source: Uuid) {
-        if let Arrival::Attached(touched) = self {
-            touched.told(tx, intake, source);
+    /// Notes a touch on the lead that the delivery was attached to and on its timeline, and tells its owner.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn told(&self, tx: &mut Tx, ctx: &Ctx, intake: Uuid, source: Uuid) -> AppResult<()> {
+        match self {
+            Arrival::Attached(touched) => touched.told(tx, ctx, intake, source).await,
+            Arrival::Made(_) => Ok(()),
         }
     }
 }

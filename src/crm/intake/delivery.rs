@@ -78,7 +78,7 @@ impl Delivery<'_> {
                     is_not_taken.set(true);
                     return Err(AppError::internal("the delivery is not taken"));
                 }
-                arrived.told(tx, intake, self.source.address.id);
+                arrived.told(tx, ctx, intake, self.source.address.id).await?;
                 let status = if arrived.is_new() { 201 } else { 200 };
                 outcome(
                     status,

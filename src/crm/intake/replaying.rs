@@ -291,7 +291,7 @@ async fn again(tx: &mut Tx, ctx: &Ctx, id: Uuid, corrected: Option<&Map<String, 
     let arrived = arrival::arrive(tx, &on_behalf(ctx), &addressed(lead, source, owner)).await?;
     let lead = arrived.lead();
     accept(tx, ctx, id, lead, corrected.map(|_| text)).await?;
-    arrived.told(tx, id, source);
+    arrived.told(tx, ctx, id, source).await?;
     let about = json!({ "source_id": source, "lead_id": lead });
     tx.record(Event::new("intake.replayed", "intake", id, about).and_on("lead", Some(lead)));
     Ok(lead)

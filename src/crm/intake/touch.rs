@@ -3,10 +3,13 @@
 use crate::crm::resources::LEAD;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
-use crate::platform::db::Tx;
+use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
 use crate::platform::records::store::{self, For};
 use crate::platform::records::{Kind, rules};
+use diesel::sql_query;
+use diesel::sql_types::{Jsonb, Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -60,9 +63,23 @@ impl Touched {
         self.owner.is_some()
     }
 
-    /// Says it on the lead's timeline, to its owner. Who rests returns as on their day: whether there is a budget by now,
-    /// only people know.
-    pub fn told(&self, tx: &mut Tx, intake: Uuid, source: Uuid) {
+    /// Says it on the lead, and on its timeline to its owner. Who rests returns as on their day: whether there is a budget by
+    /// now, only people know.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn told(&self, tx: &mut Tx, ctx: &Ctx, intake: Uuid, source: Uuid) -> AppResult<()> {
+        let last = json!({ "intake_id": intake, "source_id": source, "said": self.said });
+        let query = sql_query(
+            "WITH told AS (INSERT INTO lead_signals (tenant_id, lead_id, last_inquired_at, last_inquiry) VALUES ($1, $2, $3, $4) \
+                ON CONFLICT (tenant_id, lead_id) DO UPDATE SET last_inquired_at = EXCLUDED.last_inquired_at, last_inquiry = EXCLUDED.last_inquiry) \
+             UPDATE leads SET version = version + 1, updated_at = $3 WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<SqlUuid, _>(self.lead)
+        .bind::<Timestamptz, _>(ctx.now)
+        .bind::<Jsonb, _>(last);
+        Cached(query).execute(&mut **tx).await?;
         let mut data = json!({
             "intake_id": intake, "source_id": source, "said": self.said, "status": self.status, "owner_id": self.owner,
             "notify": { "to": Vec::from_iter(self.owner), "cc": [] },
@@ -74,6 +91,7 @@ impl Touched {
             data["reopen_status"] = self.reopen_status.clone();
         }
         tx.record(Event::new(kind, LEAD.singular, self.lead, data).and_on("user", self.owner));
+        Ok(())
     }
 }
 

@@ -175,6 +175,14 @@ pub static LEAD_REVIEW: Resource = Resource {
             "\"open\"",
         )
         .required(),
+        Member::text("lead_name", 200, "Name of the lead.", "\"王芳\"")
+            .computed("SELECT l.name FROM leads l WHERE l.tenant_id = t.tenant_id AND l.id = t.lead_id"),
+        Member::text("lead_company", 200, "Company of the lead.", "\"制造有限公司\"")
+            .computed("SELECT l.company FROM leads l WHERE l.tenant_id = t.tenant_id AND l.id = t.lead_id"),
+        Member::text("owner_name", 200, "Name of the lead's owner.", "\"李雷\"").computed(
+            "SELECT u.name FROM leads l JOIN users u ON u.tenant_id = l.tenant_id AND u.id = l.owner_id \
+             WHERE l.tenant_id = t.tenant_id AND l.id = t.lead_id",
+        ),
         Member {
             is_range: false,
             ..Member::decimal("score", 4, "The score when the review was opened.", "\"72.5\"")

@@ -42,6 +42,7 @@ pub struct RejectLead {
         ("sort" = Option<String>, Query, description = "Order: `created_at`, `updated_at` or `score`, `-` before it for descending.", pattern = "^-?(created_at|updated_at|score)$", example = "created_at"),
         ("with_total" = Option<bool>, Query, description = "Whether to count all entries.", example = false),
         ("status" = Option<String>, Query, description = "Only those in this state.", pattern = "^(open|accepted|rejected|withdrawn)$", example = "open"),
+        ("lead_id" = Option<Uuid>, Query, description = "Only those of this lead.", example = "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"),
     ),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/LeadReviewPage"))))]
 #[get("/v1/lead-reviews")]

@@ -65,3 +65,21 @@ pub const CONFIRMATIONS: Member = Member::json(
 )
 .read_only()
 .kept_beside(&SIGNALS, "b.confirmations");
+
+pub const LAST_INQUIRED_AT: Member = Member {
+    is_range: true,
+    ..Member::instant(
+        "last_inquired_at",
+        "When a source last delivered the same person again; null when none did.",
+    )
+    .computed_beside(&SIGNALS, "b.last_inquired_at")
+};
+
+pub const LAST_INQUIRY: Member = Member::json(
+    "last_inquiry",
+    "null",
+    r#"{"type":["object","null"],"additionalProperties":false,"required":["intake_id","source_id","said"],"properties":{"intake_id":{"type":"string","format":"uuid","description":"The intake that keeps it.","examples":["0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"]},"source_id":{"type":"string","format":"uuid","description":"Where it came from.","examples":["0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2b"]},"said":{"type":"object","description":"What it gives otherwise than the lead did, by member.","additionalProperties":true,"examples":[{"need":"二百套"}]}}}"#,
+    "What was said then; null when nothing was.",
+    "null",
+)
+.computed_beside(&SIGNALS, "b.last_inquiry");

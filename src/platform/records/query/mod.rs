@@ -11,7 +11,7 @@ pub use page::{make_cursor, page, read_cursor, total};
 pub use parameters::{bad_parameters, pairs, read_expand, unknown_parameter};
 pub use sort::{SortKey, read_sort, sort_names};
 
-use super::spec::{Member, Resource};
+use super::spec::{Access, Member, Resource};
 use super::sql::Bind;
 use crate::kernel::error::AppResult;
 use crate::kernel::fault::Fault;
@@ -19,6 +19,7 @@ use crate::platform::records::tree::{Terms, Tree};
 use filters::{Filter, equality, filter, text};
 use own_fields::OwnFields;
 use parameters::read_flag;
+use uuid::Uuid;
 
 pub const DEFAULT_LIMIT: i64 = 50;
 
@@ -62,6 +63,11 @@ impl ListRequest {
             binding: String::new(),
         }
     }
+}
+
+/// Whether a parameter is the id of the record whose parts are listed, where those of all are.
+fn is_key(resource: &Resource, name: &str) -> bool {
+    matches!(resource.access, Access::Part { key, .. } if key == name)
 }
 
 /// A condition whose placeholders are filled when the statement is made.
@@ -128,6 +134,13 @@ pub fn parse(
             other if other.starts_with("custom.") => {
                 request.trees.extend(own.read(other, value, &mut faults));
             }
+            other if is_key(resource, other) => match Uuid::parse_str(&value) {
+                Ok(parent) => {
+                    let column = format!("t.{other} = ");
+                    request.conditions.push(condition(column, Bind::Id(parent), ""));
+                }
+                Err(_) => faults.push(Fault::invalid(format!("?{other}"), "must be an id", "必须是 ID")),
+            },
             other => match filter(terms.ctx, resource, other, &value) {
                 Ok(Filter::Equal(member)) => {
                     match equal.iter_mut().find(|(known, _)| known.name == member.name) {
