@@ -17,6 +17,8 @@ pub struct Person {
     pub away_from: Option<DateTime<Utc>>,
     /// An absence ends here, exclusive; open to the future when only its beginning is known.
     pub away_until: Option<DateTime<Utc>>,
+    /// Whether an absence that was entered by itself covers the present.
+    pub is_absent: bool,
     /// Who stands in during the absence.
     pub delegate_id: Option<Uuid>,
     /// Of somebody deactivated: who took over from them last.
@@ -42,9 +44,10 @@ impl Person {
     #[must_use]
     pub fn is_away(&self, now: DateTime<Utc>) -> bool {
         let has_absence = self.away_from.is_some() || self.away_until.is_some();
-        has_absence
+        let is_away = has_absence
             && self.away_from.is_none_or(|from| from <= now)
-            && self.away_until.is_none_or(|until| now < until)
+            && self.away_until.is_none_or(|until| now < until);
+        is_away || self.is_absent
     }
 }
 

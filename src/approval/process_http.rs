@@ -252,7 +252,7 @@ async fn chain(
 ) -> AppResult<ApprovalPreview> {
     let version = previewed(tx, ctx, process, input.number).await?;
     let document = processes::read(&version)?;
-    let staff = queries::people(&mut &**tx, ctx.tenant).await?;
+    let staff = queries::people(&mut &**tx, ctx).await?;
     let parties = Parties {
         requester_id: input.requester_id.unwrap_or(ctx.user),
         owner_id: input.owner_id,

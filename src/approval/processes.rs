@@ -381,7 +381,7 @@ async fn check(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, document: &ProcessDoc
 
 async fn known(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, kind: SubjectKind) -> AppResult<Known> {
     let subject = subjects.get(kind)?;
-    let people = queries::people(&mut &**tx, ctx.tenant).await?;
+    let people = queries::people(&mut &**tx, ctx).await?;
     let role_keys = roles::table
         .filter(roles::tenant_id.eq(ctx.tenant))
         .filter(roles::archived_at.is_null())

@@ -81,7 +81,7 @@ pub async fn request(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, new: NewRequest
     }
     let previous = previous(tx, ctx, &new, published.process_id).await?;
     let rate = frozen_rate(tx, ctx, new.currency.as_deref()).await?;
-    let people = queries::people(&mut &**tx, ctx.tenant).await?;
+    let people = queries::people(&mut &**tx, ctx).await?;
     let amount = new.amount.map(|amount| FrozenAmount {
         amount,
         exchange_rate: rate,
@@ -275,7 +275,7 @@ pub async fn act(
     let about = queries::about(&mut &**tx, ctx, id).await?;
     let (subject, loaded) = lock(tx, ctx, subjects, &about).await?;
     ctx.if_match(loaded.request.version)?;
-    let people = queries::people(&mut &**tx, ctx.tenant).await?;
+    let people = queries::people(&mut &**tx, ctx).await?;
     let outcome = apply(tx, ctx, &people, &loaded, rule).await?;
     let state = outcome.state.state;
     if lacks_people(&loaded, &people, ctx, &outcome) {

@@ -53,7 +53,7 @@ async fn staff(
     requests: &[About],
     rule: Rule<'_>,
 ) -> AppResult<i64> {
-    let people = queries::people(&mut &**tx, ctx.tenant).await?;
+    let people = queries::people(&mut &**tx, ctx).await?;
     let mut touched = 0;
     for about in requests {
         let (_, loaded) = lock(tx, ctx, subjects, about).await?;

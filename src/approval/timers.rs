@@ -166,7 +166,7 @@ async fn fire(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, details: &Value, rule:
     let id = id.ok_or_else(|| AppError::internal("an approval timer without its request"))?;
     let about = queries::about(&mut &**tx, ctx, id).await?;
     let (_, loaded) = lock(tx, ctx, subjects, &about).await?;
-    let people = queries::people(&mut &**tx, ctx.tenant).await?;
+    let people = queries::people(&mut &**tx, ctx).await?;
     apply(tx, ctx, &people, &loaded, rule).await?;
     Ok(())
 }

@@ -102,6 +102,27 @@ async fn an_approver_who_is_deactivated_is_replaced_never_skipped() {
 }
 
 #[tokio::test]
+async fn an_absence_that_was_entered_by_itself_is_one_for_approvals_too() {
+    let cast = cast().await;
+    let only = step("only", 1, "any", &[&cast.manager]);
+    published(&cast.company, process("away", json!([only]))).await;
+    let admin = &cast.company.administrator;
+    let stand_in = json!({ "delegate_id": cast.legal.id });
+    let manager = format!("/v1/users/{}", cast.manager.id);
+    admin.patch(&manager, stand_in).await.expect(200);
+    let absence = json!({ "owner_id": cast.manager.id, "starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z" });
+    let absence = id(&admin.post("/v1/user-absences", absence).await.expect(201));
+    let during = ask(&cast.company, &cast.seller, &Ask::of("away")).await;
+    assert_eq!(waiting(&admin.sees(&during).await), [cast.legal.id]);
+    admin
+        .delete(&format!("/v1/user-absences/{absence}"))
+        .await
+        .expect(200);
+    let after = ask(&cast.company, &cast.seller, &Ask::of("away")).await;
+    assert_eq!(waiting(&admin.sees(&after).await), [cast.manager.id]);
+}
+
+#[tokio::test]
 async fn whoever_leaves_before_their_step_opens_is_replaced_by_their_successor() {
     let cast = cast().await;
     let steps = json!([

@@ -2,6 +2,7 @@
 
 use super::Conn;
 use crate::approval::people::{People, Person, Team};
+use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::Cached;
 use chrono::{DateTime, Utc};
@@ -25,6 +26,8 @@ struct PersonRow {
     away_until: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     delegate_id: Option<Uuid>,
+    #[diesel(sql_type = Bool)]
+    is_absent: bool,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     successor_id: Option<Uuid>,
     #[diesel(sql_type = Array<Text>)]
@@ -45,17 +48,21 @@ struct TeamRow {
 ///
 /// # Errors
 /// Database errors.
-pub async fn people(conn: Conn<'_, '_>, tenant: Uuid) -> AppResult<People> {
+pub async fn people(conn: Conn<'_, '_>, ctx: &Ctx) -> AppResult<People> {
+    let tenant = ctx.tenant;
     let persons: Vec<PersonRow> = Cached(
         sql_query(
             "SELECT u.id, (u.is_active AND u.archived_at IS NULL) AS is_active, u.team_id, u.away_from, u.away_until, u.delegate_id, \
+             EXISTS (SELECT 1 FROM user_absences a WHERE a.tenant_id = $1 AND a.owner_id = u.id AND a.archived_at IS NULL \
+                AND a.starts_at <= $2 AND a.ends_at > $2) AS is_absent, \
              CASE WHEN NOT u.is_active THEN (SELECT h.to_user_id FROM handovers h WHERE h.tenant_id = $1 AND h.from_user_id = u.id \
                 ORDER BY h.created_at DESC, h.id DESC LIMIT 1) END AS successor_id, \
              ARRAY(SELECT r.key FROM user_roles ur JOIN roles r ON r.tenant_id = ur.tenant_id AND r.id = ur.role_id \
              WHERE ur.tenant_id = $1 AND ur.user_id = u.id AND r.archived_at IS NULL) AS roles \
              FROM users u WHERE u.tenant_id = $1",
         )
-        .bind::<SqlUuid, _>(tenant),
+        .bind::<SqlUuid, _>(tenant)
+        .bind::<Timestamptz, _>(ctx.now),
     )
     .load(conn)
     .await?;
@@ -74,6 +81,7 @@ pub async fn people(conn: Conn<'_, '_>, tenant: Uuid) -> AppResult<People> {
         roles: row.roles.into_iter().collect(),
         away_from: row.away_from,
         away_until: row.away_until,
+        is_absent: row.is_absent,
         delegate_id: row.delegate_id,
         successor_id: row.successor_id,
     });
