@@ -116,8 +116,14 @@ async fn demo_on(config: &Config, url: &str, secret: &str) -> Result<(), Failure
     let facts = demo::seed(&config.data_dir, url, running.address).await;
     match facts {
         Ok(facts) => {
-            println!("{facts}");
-            until_told_to_stop().await?;
+            match config.is_log_json {
+                // Passwords belong on the terminal, not into a log.
+                true => {
+                    tracing::info!("the demo is ready; who is who stands in demo.json in the data directory")
+                }
+                false => println!("{facts}"),
+            }
+            until_told_to_stop(config).await?;
             running.stop().await;
             Ok(())
         }
@@ -139,13 +145,24 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
         .clone()
         .ok_or("DATABASE_URL is not set; `penstock demo` brings a Postgres of its own")?;
     let running = prepare(&config, &url, &secret).await?;
-    println!(
-        "Penstock listens on http://{}; its documentation is at /docs/",
-        running.address
+    say(
+        &config,
+        format!(
+            "Penstock listens on http://{}; its documentation is at /docs/",
+            running.address
+        ),
     );
-    until_told_to_stop().await?;
+    until_told_to_stop(&config).await?;
     running.stop().await;
     Ok(())
+}
+
+/// Tells whoever started it, among the log lines in their form where these are for machines.
+fn say(config: &Config, text: impl std::fmt::Display) {
+    match config.is_log_json {
+        true => tracing::info!("{text}"),
+        false => println!("{text}"),
+    }
 }
 
 /// Checks the database, migrates it, and starts the server.
@@ -197,13 +214,13 @@ async fn migrate_as_owner(config: &Config, url: &str) -> Result<usize, Failure> 
     Ok(ran)
 }
 
-async fn until_told_to_stop() -> Result<(), Failure> {
+async fn until_told_to_stop(config: &Config) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    eprintln!("stopping: requests under way are finished first");
+    say(config, "stopping: requests under way are finished first");
     Ok(())
 }
 

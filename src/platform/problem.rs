@@ -158,17 +158,29 @@ pub async fn get_problem(request: HttpRequest, code: web::Path<String>) -> Resul
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{code} – Penstock</title>\
          <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem}}code{{background:#eee;padding:0 .2em}}</style>\
          <p><a href=\"/docs/\">Penstock API</a> · problem codes</p><h1>{title}</h1><p lang=\"zh-CN\">{title_zh}</p>\
-         <p><code>{code}</code> · HTTP {status}</p><h2>When it happens</h2><p>{meaning}</p><h2>What to do</h2><p>{remedy}</p></html>",
+         <p><code>{code}</code> · HTTP {status}</p><h2>When it happens</h2><p>{meaning}</p><h2>What to do</h2><p>{remedy}</p>\
+         <section lang=\"zh-CN\"><h2>何时发生</h2><p>{meaning_zh}</p><h2>如何处理</h2><p>{remedy_zh}</p></section></html>",
         code = page.code,
         title = page.title,
         title_zh = page.title_zh,
         status = page.status,
-        meaning = page.meaning,
-        remedy = page.remedy,
+        meaning = with_code(page.meaning),
+        meaning_zh = with_code(page.meaning_zh),
+        remedy = with_code(page.remedy),
+        remedy_zh = with_code(page.remedy_zh),
     );
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .body(html))
+}
+
+/// One of our texts as HTML: what stands between backticks is code.
+fn with_code(text: &str) -> String {
+    let parts = text.split('`').enumerate().map(|(place, part)| match place % 2 {
+        0 => part.to_owned(),
+        _ => format!("<code>{part}</code>"),
+    });
+    parts.collect()
 }
 
 /// What a problem code means.
@@ -186,8 +198,12 @@ pub struct ProblemPage {
     title_zh: &'static str,
     /// When it happens.
     meaning: &'static str,
+    /// When it happens, in Chinese.
+    meaning_zh: &'static str,
     /// What the caller can do.
     remedy: &'static str,
+    /// What the caller can do, in Chinese.
+    remedy_zh: &'static str,
 }
 
 impl ProblemPage {
@@ -199,7 +215,9 @@ impl ProblemPage {
             title: page.title,
             title_zh: page.title_zh,
             meaning: page.meaning,
+            meaning_zh: page.meaning_zh,
             remedy: page.remedy,
+            remedy_zh: page.remedy_zh,
         }
     }
 }

@@ -257,9 +257,12 @@ async fn every_problem_code_has_its_page() {
         let path = format!("/problems/{}", page["code"].as_str().unwrap());
         let html = Answer::of(anonymous(Method::GET, &path).await.header("accept", "text/html")).await;
         assert_eq!(html.status, 200);
-        assert!(
-            matches!(&html.body, Value::String(text) if text.contains(page["title_zh"].as_str().unwrap()))
-        );
+        let Value::String(text) = &html.body else {
+            panic!("the page is HTML")
+        };
+        assert!(text.contains(page["title_zh"].as_str().unwrap()));
+        assert!(text.contains("如何处理") && !text.contains('`'), "{text}");
+        assert!(!page["meaning_zh"].as_str().unwrap().is_empty());
     }
 }
 
