@@ -149,6 +149,36 @@ async fn paging_while_rows_arrive_repeats_none_and_skips_none() {
 }
 
 #[tokio::test]
+async fn a_cursor_goes_on_with_the_same_filters_and_order_however_the_answer_is_shaped() {
+    let company = company().await;
+    let admin = &company.administrator;
+    for number in 0..3 {
+        crate::support::app::account(admin, &format!("客户{number}")).await;
+    }
+    let first = admin
+        .get("/v1/accounts?limit=1&with_total=true&expand=owner")
+        .await
+        .expect(200);
+    let next = first["next_cursor"].as_str().unwrap();
+    for again in [
+        "",
+        "&archived=false",
+        "&sort=-created_at",
+        "&expand=owner&limit=2",
+    ] {
+        let page = admin
+            .get(&format!("/v1/accounts?cursor={next}{again}"))
+            .await
+            .expect(200);
+        assert_ne!(page["data"][0]["id"], first["data"][0]["id"], "{again}");
+    }
+    for other in ["&sort=created_at", "&sort=name", "&archived=true", "&owner_id=none"] {
+        let page = admin.get(&format!("/v1/accounts?cursor={next}{other}")).await;
+        assert_eq!(page.refused(400), "bad_parameter", "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_representative_sees_their_own_and_what_they_take_part_in() {
     let company = company().await;
     let (li, wang) = (
