@@ -144,7 +144,7 @@ pub fn parse(
         }
     }
     for (member, values) in equal {
-        match equality(member, values) {
+        match equality(terms.ctx, member, values) {
             Ok(found) => request.conditions.push(found),
             Err(fault) => faults.push(fault),
         }
