@@ -97,16 +97,17 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
     if platform.auth.secrets.has_previous() {
         duties.push(resealing::spawn(url, Arc::clone(&platform.auth.secrets))?);
     }
-    let (shared, url, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
+    let (shared, own, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
     // A first pool proves here that the settings are possible; the workers make their own, on their own runtimes.
-    Db::new(&url, connections)?;
+    Db::new(&own, connections)?;
     let origins = config.cors_origins.clone();
     let server = HttpServer::new(move || {
         #[expect(
             clippy::expect_used,
             reason = "the same settings made a pool just before; a worker without one cannot run"
         )]
-        let db = Db::new(&url, connections).expect("a pool");
+        let db = Db::new(&own, connections).expect("a pool");
+        shared.metrics.watch(db.connections());
         app::service(shared.clone(), db, cors(&origins))
     })
     .workers(config.workers)
@@ -118,7 +119,7 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
     let handle = server.handle();
     tokio::spawn(server);
     let metrics = match config.metrics_listen {
-        Some(address) => Some(serve_metrics(address, platform.clone())?),
+        Some(address) => Some(serve_metrics(address, url, platform.clone())?),
         None => None,
     };
     Ok(Running {
@@ -161,11 +162,22 @@ fn cors(origins: &[String]) -> actix_cors::Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-fn serve_metrics(address: SocketAddr, platform: web::Data<Platform>) -> Result<ServerHandle, Failure> {
+fn serve_metrics(
+    address: SocketAddr,
+    url: &str,
+    platform: web::Data<Platform>,
+) -> Result<ServerHandle, Failure> {
+    let url = url.to_owned();
     let server = HttpServer::new(move || {
-        App::new().app_data(platform.clone()).route(
+        #[expect(
+            clippy::expect_used,
+            reason = "the workers' pools were made of the same URL just before"
+        )]
+        let db = web::Data::new(Db::new(&url, 1).expect("a pool"));
+        App::new().app_data(platform.clone()).app_data(db).route(
             "/metrics",
-            web::get().to(|platform: web::Data<Platform>| async move {
+            web::get().to(|platform: web::Data<Platform>, db: web::Data<Db>| async move {
+                platform.metrics.count(&db).await;
                 HttpResponse::Ok()
                     .content_type("text/plain; version=0.0.4")
                     .body(platform.metrics.text())

@@ -4,7 +4,7 @@
 //! twice, nobody deactivated sits but others in their place, and whoever requested or owns the subject does not sit unless the process
 //! says so: neither in person, nor for an absent approver, nor through somebody standing in for them. Where
 //! that leaves too few, the next leader up is asked, then the administrators; a step is never skipped for want
-//! of people.
+//! of people, and one where everybody decides has as many voices as it names people.
 
 use super::definition::{Approver, Escalation, FALLBACK_STEP, Mode, Party, ProcessDocument, ProcessStep};
 use super::people::{People, Team};
@@ -30,7 +30,7 @@ pub enum Origin {
     Escalation,
     /// They took the seat of someone who was deactivated.
     Replacement,
-    /// Nobody whom the process names may decide.
+    /// Nobody whom the process names may decide, or not as many as it asks for.
     Fallback,
 }
 
@@ -75,6 +75,15 @@ pub struct Bench<'a> {
     parties: Parties,
     excluded: BTreeSet<Uuid>,
     now: DateTime<Utc>,
+}
+
+/// The people whom a step names in person, in its order.
+fn in_person(step: &ProcessStep) -> impl Iterator<Item = Uuid> {
+    let named = step.approvers.iter().filter_map(|approver| match approver {
+        Approver::Users { user_ids } => Some(user_ids),
+        _ => None,
+    });
+    named.flatten().copied()
 }
 
 /// Who is asked in a step that opens now; empty when nobody at all may decide.
@@ -126,6 +135,7 @@ impl<'a> Bench<'a> {
         for person in self.departed(step) {
             self.seat_in_place_of(&mut asked, step, person);
         }
+        self.fill_voices(step, &mut asked);
         self.top_up(step, &mut asked, &BTreeSet::new());
         asked
     }
@@ -133,12 +143,45 @@ impl<'a> Bench<'a> {
     /// The people whom the process names in person and who were deactivated since. Roles and leads mean whoever has
     /// them now.
     fn departed(&self, step: &ProcessStep) -> Vec<Uuid> {
-        let named = step.approvers.iter().filter_map(|approver| match approver {
-            Approver::Users { user_ids } => Some(user_ids),
-            _ => None,
-        });
-        let gone = named.flatten().filter(|person| !self.people.is_active(**person));
-        gone.copied().collect()
+        let named = in_person(step);
+        named.filter(|person| !self.people.is_active(*person)).collect()
+    }
+
+    /// Where every voice counts, asks somebody else for each person named in person whose seat neither they nor whoever
+    /// stands in for them can fill: because separation of duties keeps them out, or because the stand-in has a seat
+    /// already. An absent approver for whom nobody else is to be found is asked themselves.
+    fn fill_voices(&self, step: &ProcessStep, asked: &mut Vec<Asked>) {
+        if step.mode == Mode::Any {
+            return;
+        }
+        let present = in_person(step).filter(|person| self.people.is_active(*person));
+        let voices = present.collect::<BTreeSet<_>>();
+        let mut heard = BTreeSet::new();
+        for seat in asked.iter() {
+            let whose = seat.for_user_id.filter(|person| voices.contains(person));
+            heard.insert(whose.unwrap_or(seat.user_id));
+        }
+        let unheard = in_person(step).filter(|person| voices.contains(person) && !heard.contains(person));
+        for person in unheard.collect::<BTreeSet<_>>() {
+            let taken = asked.iter().map(|seat| seat.user_id).collect::<BTreeSet<_>>();
+            let other = self.replacement(step, &taken, None).map(|other| Asked {
+                origin: if other.for_user_id.is_some() {
+                    other.origin
+                } else {
+                    Origin::Fallback
+                },
+                ..other
+            });
+            let themselves = || {
+                let may_sit = self.may_sit(person) && !taken.contains(&person);
+                may_sit.then_some(Asked {
+                    user_id: person,
+                    origin: Origin::Process,
+                    for_user_id: None,
+                })
+            };
+            asked.extend(other.or_else(themselves));
+        }
     }
 
     /// Asks whoever took over from somebody deactivated; where every voice counts and no successor may sit, whoever would

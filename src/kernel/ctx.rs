@@ -114,8 +114,10 @@ pub struct IdempotencyKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
     Any,
-    /// The versions named; weak or foreign tags match nothing.
+    /// The versions named.
     Versions(Vec<i32>),
+    /// The strong tags named, as they stand between their quotes: versions, or digests of what has no version.
+    Tags(Vec<String>),
 }
 
 /// The terms of one request; services take it instead of reaching for a clock or a global.
@@ -165,7 +167,20 @@ impl Ctx {
         match &self.if_match {
             None | Some(IfMatch::Any) => Ok(()),
             Some(IfMatch::Versions(versions)) if versions.contains(&version) => Ok(()),
-            Some(IfMatch::Versions(_)) => Err(AppError::stale()),
+            Some(IfMatch::Tags(tags)) if tags.iter().any(|tag| tag.parse() == Ok(version)) => Ok(()),
+            Some(IfMatch::Versions(_) | IfMatch::Tags(_)) => Err(AppError::stale()),
+        }
+    }
+
+    /// For what has no version: its answer's strong tag instead, without the quotes.
+    ///
+    /// # Errors
+    /// `stale` when the caller sent If-Match and it does not name this tag.
+    pub fn if_match_tag(&self, own: &str) -> AppResult<()> {
+        match &self.if_match {
+            None | Some(IfMatch::Any) => Ok(()),
+            Some(IfMatch::Tags(tags)) if tags.iter().any(|tag| tag == own) => Ok(()),
+            Some(IfMatch::Versions(_) | IfMatch::Tags(_)) => Err(AppError::stale()),
         }
     }
 

@@ -4,6 +4,7 @@
 use super::connect::{ConnectError, Target};
 use super::events::{self, Noted};
 use super::idempotency;
+use super::metrics::Connections;
 use super::reader::Reader;
 use super::records::sql::{DocRow, Sql};
 use super::records::together::Together;
@@ -91,6 +92,19 @@ impl Db {
     pub fn sealing_with(mut self, secrets: Arc<Secrets>) -> Db {
         self.secrets = Some(secrets);
         self
+    }
+
+    /// How many connections there are and are used, whenever that is asked, from any thread.
+    pub fn connections(&self) -> impl Fn() -> Connections + Send + Sync + 'static {
+        let pool = self.pool.clone();
+        move || {
+            let status = pool.status();
+            Connections {
+                open: status.size,
+                in_use: status.size.saturating_sub(status.available),
+                waiting: status.waiting,
+            }
+        }
     }
 
     async fn connection(&self) -> AppResult<Object<AsyncPgConnection>> {

@@ -347,8 +347,8 @@ fn if_match(headers: &HeaderMap) -> AppResult<Option<IfMatch>> {
     })?;
     // Compared strongly: a weak tag promises no more than that the answers say much the same.
     let strong = tags.iter().filter(|(is_weak, _)| !is_weak);
-    let versions = strong.filter_map(|(_, tag)| tag.parse().ok());
-    Ok(Some(IfMatch::Versions(versions.collect())))
+    let strong = strong.map(|(_, tag)| (*tag).to_owned());
+    Ok(Some(IfMatch::Tags(strong.collect())))
 }
 
 /// Of each tag of a list whether it is weak, and what stands between its quotes (RFC 9110, 8.8.3).

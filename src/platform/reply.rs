@@ -1,5 +1,6 @@
 //! A finished answer: status, headers, bytes. Rendered inside the transaction, so that it commits with the work.
 
+use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Warning;
 use crate::kernel::text::Lang;
@@ -84,12 +85,32 @@ impl Reply {
         self.with_header("location", path)
     }
 
+    /// Strong ETag over the bytes, for a plain resource that counts no versions: settings that are replaced whole.
+    #[must_use]
+    pub fn with_content_tag(self) -> Reply {
+        let tag = self.content_tag();
+        self.with_header("etag", format!("\"{tag}\""))
+    }
+
+    /// Refuses a change of what this answer shows as it stands, unless the caller has seen it so. To be asked under a lock
+    /// that keeps everybody else from changing it.
+    ///
+    /// # Errors
+    /// `stale` when the caller sent If-Match and it does not name the tag of this answer.
+    pub fn require_match(&self, ctx: &Ctx) -> AppResult<()> {
+        ctx.if_match_tag(&self.content_tag())
+    }
+
+    fn content_tag(&self) -> String {
+        format!("{:032x}", XxHash3_128::oneshot(&self.body))
+    }
+
     /// Weak ETag over the bytes, for answers that are more than one plain resource. It tells versions of one answer apart
     /// and keeps no secret, so a fast hash does.
     #[must_use]
     pub fn with_weak_tag(self) -> Reply {
-        let tag = XxHash3_128::oneshot(&self.body);
-        self.with_header("etag", format!("W/\"{tag:032x}\""))
+        let tag = self.content_tag();
+        self.with_header("etag", format!("W/\"{tag}\""))
     }
 }
 

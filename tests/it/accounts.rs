@@ -149,6 +149,64 @@ async fn paging_while_rows_arrive_repeats_none_and_skips_none() {
 }
 
 #[tokio::test]
+async fn a_cursor_goes_on_with_the_same_filters_and_order_however_the_answer_is_shaped() {
+    let company = company().await;
+    let admin = &company.administrator;
+    for number in 0..3 {
+        crate::support::app::account(admin, &format!("客户{number}")).await;
+    }
+    let first = admin
+        .get("/v1/accounts?limit=1&with_total=true&expand=owner")
+        .await
+        .expect(200);
+    let next = first["next_cursor"].as_str().unwrap();
+    for again in [
+        "",
+        "&archived=false",
+        "&sort=-created_at",
+        "&expand=owner&limit=2",
+    ] {
+        let page = admin
+            .get(&format!("/v1/accounts?cursor={next}{again}"))
+            .await
+            .expect(200);
+        assert_ne!(page["data"][0]["id"], first["data"][0]["id"], "{again}");
+    }
+    for other in ["&sort=created_at", "&sort=name", "&archived=true", "&owner_id=me"] {
+        let page = admin.get(&format!("/v1/accounts?cursor={next}{other}")).await;
+        assert_eq!(page.refused(400), "bad_parameter", "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_asked_for_what_is_ones_own() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let leader = company.member("组长", "sales_representative").await;
+    let mine = crate::support::app::account(admin, "我的客户").await;
+    let theirs = crate::support::app::account(&leader, "别人的客户").await;
+    let ids = async |query: &str| {
+        let page = admin
+            .get(&format!("/v1/accounts?sort=created_at&{query}"))
+            .await
+            .expect(200);
+        page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids("owner_id=me").await, [mine.clone()]);
+    assert_eq!(
+        ids(&format!("owner_id=me&owner_id={}", leader.id)).await,
+        [mine, theirs]
+    );
+    let parent = admin.get("/v1/accounts?parent_id=me").await;
+    assert_eq!(parent.refused(400), "bad_parameter");
+}
+
+#[tokio::test]
 async fn a_representative_sees_their_own_and_what_they_take_part_in() {
     let company = company().await;
     let (li, wang) = (

@@ -17,7 +17,10 @@ async fn whoever_asks_or_owns_never_decides_nor_through_a_delegate() {
         ..Ask::of("duties")
     };
     let request = ask(&cast.company, &cast.seller, &about).await;
-    assert_eq!(waiting(&cast.seller.sees(&request).await), [cast.manager.id]);
+    // Theirs are two of three voices: the administrator has one in their place, and there is nobody else.
+    let mut voices = [cast.manager.id, cast.company.administrator.id];
+    voices.sort();
+    assert_eq!(waiting(&cast.seller.sees(&request).await), voices);
     assert_eq!(
         cast.seller.approve(&request).await.refused(403),
         "not_your_decision"
@@ -259,6 +262,25 @@ async fn an_administrator_appointed_while_the_step_opens_is_found_all_the_same()
         appointed.expect(200);
         comes_to_wait_for(admin, &request, &[cast.head.id]).await;
     }
+}
+
+#[tokio::test]
+async fn where_all_decide_one_who_stands_in_for_another_is_not_two_of_them() {
+    let cast = cast().await;
+    let admin = &cast.company.administrator;
+    let absence = json!({ "away_from": "2020-01-01T00:00:00Z", "away_until": "2100-01-01T00:00:00Z", "delegate_id": cast.head.id });
+    let path = format!("/v1/users/{}", cast.legal.id);
+    admin.patch(&path, absence).await.expect(200);
+    let both = step("both", 1, "all", &[&cast.legal, &cast.head]);
+    published(&cast.company, process("voices", json!([both]))).await;
+    let request = ask(&cast.company, &cast.seller, &Ask::of("voices")).await;
+    let mut expected = [cast.head.id, admin.id];
+    expected.sort();
+    assert_eq!(waiting(&cast.seller.sees(&request).await), expected);
+    let after = cast.head.approve(&request).await.expect(200);
+    assert_eq!(after["state"], "pending");
+    assert_eq!(admin.approve(&request).await.expect(200)["state"], "approved");
+    follows_from_its_acts(&cast.company, &request).await;
 }
 
 #[tokio::test]

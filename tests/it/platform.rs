@@ -182,6 +182,42 @@ async fn own_server(setting: (&'static str, &'static str)) -> (server::Running, 
 }
 
 #[tokio::test]
+async fn the_figures_tell_of_connections_and_of_what_waits() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let listen: &'static str = port.to_string().leak();
+    let (running, url) = own_server(("PENSTOCK_METRICS_LISTEN", listen)).await;
+    let db = Db::new(&url, 1).unwrap();
+    for job in ["queued", "queued", "running"] {
+        let made = format!(
+            "INSERT INTO jobs (tenant_id, id, kind, state, lang, due_at, created_at, updated_at) \
+             VALUES (gen_random_uuid(), gen_random_uuid(), 'nothing', '{job}', 'en', now() + interval '1 day', now(), now()) \
+             RETURNING 1::bigint AS count"
+        );
+        count(&db, &made).await;
+    }
+    let text = reqwest::get(format!("http://{listen}/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    for figure in [
+        "penstock_database_connections{state=\"in_use\"} 0",
+        "penstock_database_connections{state=\"waiting\"} 0",
+        "penstock_events_unsequenced 0",
+        "penstock_timers_due 0",
+        "penstock_jobs{kind=\"nothing\",state=\"queued\"} 2",
+        "penstock_jobs{kind=\"nothing\",state=\"running\"} 1",
+    ] {
+        assert!(text.lines().any(|line| line == figure), "{figure} in {text}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn who_asks_too_often_is_told_when_to_come_back() {
     let (running, url) = own_server(("PENSTOCK_RATE_LIMIT_PER_USER", "3")).await;
     let new = NewCompany {

@@ -499,3 +499,28 @@ async fn a_lead_without_an_owner_is_in_the_pool_at_once_where_the_company_says_s
         (&second["lead_id"], &json!("never_owned"))
     );
 }
+
+#[tokio::test]
+async fn quotas_that_somebody_else_changed_meanwhile_are_not_overwritten() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let read = admin.get("/v1/pool/settings").await;
+    let seen = read.header("etag").to_owned();
+    let mut settings = read.expect(200);
+    let put = async |tag: &str, settings: &serde_json::Value| {
+        let request = admin.request(Method::PUT, "/v1/pool/settings").await;
+        Answer::of(request.header("if-match", tag).json(settings)).await
+    };
+    for stale in ["\"1\"", "\"999\"", &format!("W/{seen}")] {
+        assert_eq!(put(stale, &settings).await.refused(412), "stale", "{stale}");
+    }
+    settings["accounts"]["most_held"] = json!(7);
+    let changed = put(&seen, &settings).await;
+    let now = changed.header("etag").to_owned();
+    changed.expect(200);
+    assert_ne!(now, seen);
+    assert_eq!(admin.get("/v1/pool/settings").await.header("etag"), now);
+    assert_eq!(put(&seen, &settings).await.refused(412), "stale");
+    put("*", &settings).await.expect(200);
+    admin.put("/v1/pool/settings", settings).await.expect(200);
+}

@@ -161,9 +161,24 @@ fn whoever_owns_the_deal_has_no_voice_through_a_delegate_of_theirs() {
 fn a_delegate_who_sits_already_has_one_voice() {
     let people = company_where(SUN, away_with(ZHOU));
     let both = all(step("s", 1, vec![users(&[SUN, ZHOU])]));
-    assert_eq!(sit(&both, BY_LI, &people), [(ZHOU, Delegation)]);
+    assert_eq!(sit(&both, BY_LI, &people), [(ZHOU, Delegation), (ZHAO, Fallback)]);
     let two = quorum(2, both);
     assert_eq!(sit(&two, BY_LI, &people), [(ZHOU, Delegation), (ZHAO, Fallback)]);
+}
+
+#[rstest]
+#[case::who_stands_in_sits_already(company_where(SUN, away_with(ZHOU)), BY_LI, vec![(ZHOU, Delegation), (ZHAO, Fallback)])]
+#[case::who_asked(company(), by(SUN, LI), vec![(ZHOU, Process), (ZHAO, Fallback)])]
+#[case::who_owns(company(), by(LI, ZHOU), vec![(SUN, Process), (LIU, Fallback)])]
+#[case::both(company(), by(SUN, ZHOU), vec![(LIU, Fallback), (QIAN, Fallback)])]
+#[case::one_who_stands_in_for_somebody_else(company_where(SUN, away_with(WANG)), BY_LI, vec![(WANG, Delegation), (ZHOU, Process)])]
+fn where_all_decide_each_person_named_is_one_voice_whoever_may_not_sit(
+    #[case] people: People,
+    #[case] parties: Parties,
+    #[case] expected: Vec<(Uuid, Origin)>,
+) {
+    let both = all(step("s", 1, vec![users(&[SUN]), users(&[ZHOU, SUN])]));
+    assert_eq!(sit(&both, parties, &people), expected);
 }
 
 #[rstest]

@@ -110,7 +110,7 @@ pub async fn get_pool_settings(db: web::Data<Db>, ctx: Ctx) -> AppResult<Reply> 
             ))
         })
         .await?;
-    Ok(Reply::ok(&settings)?.with_weak_tag())
+    Ok(Reply::ok(&settings)?.with_content_tag())
 }
 
 /// Set the pool's quotas
@@ -121,18 +121,28 @@ pub async fn get_pool_settings(db: web::Data<Db>, ctx: Ctx) -> AppResult<Reply> 
 pub async fn replace_pool_settings(db: web::Data<Db>, command: Command<PoolSettings>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     db.write(&ctx, async |tx| {
+        lock(tx, &ctx).await?;
         let before = PoolSettings::of(
             quotas::of(&mut &**tx, ctx.tenant, Kind::Account).await?,
             quotas::of(&mut &**tx, ctx.tenant, Kind::Lead).await?,
         );
+        Reply::ok(&before)?.require_match(&ctx)?;
         for kind in Kind::ALL {
             store(tx, &ctx, kind, input.quotas(kind)).await?;
         }
         let changes = json!({ "changes": { "pool": { "before": before, "after": input } } });
         tx.record(Event::new("company.updated", "company", ctx.tenant, changes));
-        Reply::ok(&input)
+        Ok(Reply::ok(&input)?.with_content_tag())
     })
     .await
+}
+
+/// One change of the quotas at a time: they may have no rows to lock yet, so the company's own row stands for them.
+async fn lock(tx: &mut Tx, ctx: &Ctx) -> AppResult<()> {
+    let query = sql_query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE")
+        .bind::<SqlUuid, _>(ctx.tenant);
+    Cached(query).execute(&mut **tx).await?;
+    Ok(())
 }
 
 async fn store(tx: &mut Tx, ctx: &Ctx, kind: Kind, quotas: Quotas) -> AppResult<()> {

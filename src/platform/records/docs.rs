@@ -425,12 +425,14 @@ fn filter_parameter(resource: &Resource, name: &str) -> (Value, String) {
         }
         if member.kind == Kind::Id {
             item = json!({ "type": "string", "anyOf": [{ "format": "uuid", "minLength": 36, "maxLength": 36 }, { "const": "none" }] });
-            return (
-                json!({ "type": "array", "maxItems": 50, "items": item }),
-                format!(
-                    "Only those with one of these `{name}`; a single `none` for those without. Repeatable."
-                ),
+            let mut doc = format!(
+                "Only those with one of these `{name}`; a single `none` for those without. Repeatable."
             );
+            if let Some(forms) = item["anyOf"].as_array_mut().filter(|_| member.is_user()) {
+                forms.push(json!({ "const": "me" }));
+                doc.push_str(" `me` is the caller.");
+            }
+            return (json!({ "type": "array", "maxItems": 50, "items": item }), doc);
         }
         if let Some(schema) = item.as_object_mut().filter(|_| member.kind == Kind::Text) {
             schema.insert("minLength".to_owned(), json!(1));

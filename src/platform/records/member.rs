@@ -464,6 +464,11 @@ impl Member {
         }
     }
 
+    /// Whether it refers to somebody who uses this service, so that `me` is a value to look for.
+    pub fn is_user(&self) -> bool {
+        self.refers.is_some_and(|target| target.singular == "user")
+    }
+
     /// Whether `null` is a value of it.
     pub fn is_nullable(&self) -> bool {
         !self.is_required && self.default.is_none()

@@ -94,7 +94,7 @@ fn read(resource: &'static Resource, ctx: &Ctx, fields: &Fields, input: &Search)
     }
     asked.sort = order(resource, &input.sort, "/sort", &mut faults);
     asked.expand = expansions(resource, &input.expand, &mut faults);
-    asked.binding = binding(&input.filter, &input.sort, input.archived);
+    asked.binding = binding(&input.filter, input.archived);
     if faults.is_empty() {
         Ok(asked)
     } else {
@@ -149,9 +149,9 @@ fn expansions(resource: &Resource, names: &[String], faults: &mut Vec<Fault>) ->
     names.to_vec()
 }
 
-/// What a cursor of this search is good for, whatever the order of the members in the request.
-fn binding(filter: &Value, sort: &[String], is_archived: bool) -> String {
-    let asked = json!({ "filter": filter, "sort": sort, "archived": is_archived });
+/// What a cursor of this search is good for besides its order, whatever the order of the members in the request.
+fn binding(filter: &Value, is_archived: bool) -> String {
+    let asked = json!({ "filter": filter, "archived": is_archived });
     let digest = events::digest(&asked, &Value::Null);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -96,7 +96,7 @@ fn typed(kind: Kind, value: &str) -> Option<Bind> {
     }
 }
 
-pub(super) fn equality(member: &'static Member, values: Vec<String>) -> Result<Condition, Fault> {
+pub(super) fn equality(ctx: &Ctx, member: &'static Member, values: Vec<String>) -> Result<Condition, Fault> {
     let pointer = format!("?{}", member.name);
     if values.len() > MOST_REPEATS {
         return Err(Fault::new(
@@ -114,7 +114,10 @@ pub(super) fn equality(member: &'static Member, values: Vec<String>) -> Result<C
         Kind::Id => {
             let ids = values
                 .iter()
-                .map(|value| Uuid::parse_str(value).ok())
+                .map(|value| match value.as_str() {
+                    "me" if member.is_user() => Some(ctx.user),
+                    id => Uuid::parse_str(id).ok(),
+                })
                 .collect::<Option<Vec<_>>>()
                 .ok_or_else(wrong)?;
             Ok(one_or_any(

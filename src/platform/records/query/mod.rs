@@ -25,6 +25,9 @@ pub const DEFAULT_LIMIT: i64 = 50;
 
 pub const MOST_LIMIT: i64 = 200;
 
+/// Parameters that say nothing of what is in a list; `sort` and `archived` are bound to its cursors as they are read.
+const SHAPING: [&str; 6] = ["cursor", "limit", "sort", "with_total", "expand", "archived"];
+
 /// A list as asked for.
 #[derive(Debug, Clone)]
 pub struct ListRequest {
@@ -42,7 +45,7 @@ pub struct ListRequest {
     pub is_searched: bool,
     /// Filter trees that must hold too.
     pub trees: Vec<Tree>,
-    /// What the cursor is bound to: everything but the cursor and the limit.
+    /// What the cursor is bound to besides the order: the filters, and nothing that only shapes the answer.
     pub binding: String,
 }
 
@@ -104,7 +107,7 @@ pub fn parse(
     let mut sort_text = resource.default_sort.to_owned();
     let mut bound = Vec::new();
     for (name, value) in pairs(query, &mut faults) {
-        if name != "cursor" && name != "limit" {
+        if !SHAPING.contains(&name.as_str()) {
             bound.push(format!("{name}={value}"));
         }
         match name.as_str() {
@@ -154,7 +157,7 @@ pub fn parse(
         }
     }
     for (member, values) in equal {
-        match equality(member, values) {
+        match equality(terms.ctx, member, values) {
             Ok(found) => request.conditions.push(found),
             Err(fault) => faults.push(fault),
         }
@@ -169,6 +172,7 @@ pub fn parse(
         Ok(sort) => request.sort = sort,
         Err(fault) => faults.push(fault),
     }
+    bound.push(format!("archived={}", request.archived));
     bound.sort();
     request.binding = bound.join("&");
     if faults.is_empty() {

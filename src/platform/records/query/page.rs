@@ -13,11 +13,16 @@ use serde_json::Value;
 use uuid::Uuid;
 
 fn binding(ctx: &Ctx, path: &str, request: &ListRequest) -> Vec<Vec<u8>> {
+    let sort = request.sort.iter().map(|key| {
+        let way = if key.is_descending { "DESC" } else { "ASC" };
+        format!("{} {way}", key.sql)
+    });
     vec![
         ctx.tenant.as_bytes().to_vec(),
         ctx.user.as_bytes().to_vec(),
         path.as_bytes().to_vec(),
         request.binding.as_bytes().to_vec(),
+        sort.collect::<Vec<_>>().join(", ").into_bytes(),
     ]
 }
 

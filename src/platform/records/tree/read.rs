@@ -274,7 +274,7 @@ impl<'a> Reader<'a> {
         if member.kind == Kind::Choice {
             named.taking.choices = Some(member.choices.iter().map(|choice| (*choice).to_owned()).collect());
         }
-        named.taking.is_user = member.refers.is_some_and(|target| target.singular == "user");
+        named.taking.is_user = member.is_user();
         named.taking.is_lower = member.kind == Kind::Email;
         Ok(named)
     }
