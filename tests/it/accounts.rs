@@ -197,7 +197,7 @@ async fn a_list_is_asked_for_what_is_ones_own() {
             .map(id)
             .collect::<Vec<_>>()
     };
-    assert_eq!(ids("owner_id=me").await, [mine.clone()]);
+    assert_eq!(ids("owner_id=me").await, std::slice::from_ref(&mine));
     assert_eq!(
         ids(&format!("owner_id=me&owner_id={}", leader.id)).await,
         [mine, theirs]
