@@ -67,9 +67,11 @@ pub async fn run(url: &str) -> Result<Vec<Finding>, Failure> {
     let db = Db::new(url, 1)?;
     let found = db
         .snapshot(async |conn| {
-            conn.batch_execute("SET LOCAL statement_timeout = 0").await?;
-            conn.batch_execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-                .await?;
+            conn.batch_execute(
+                "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
+                 SET LOCAL max_parallel_workers_per_gather = 2; SET LOCAL jit = on",
+            )
+            .await?;
             let mut findings = links::check(conn).await?;
             findings.extend(deals::check(conn).await?);
             findings.extend(versions::check(conn).await?);

@@ -165,14 +165,18 @@ impl Asked {
 
     fn sql(&self, ctx: &Ctx, after: i64, until: Option<i64>) -> Sql {
         let mut sql = Sql::of(ctx.tenant);
+        // Place by place: joined freely, what is rare is looked for in the whole history.
         sql.push(&format!(
-            "SELECT {COLUMNS} FROM event_positions p JOIN events e ON e.tenant_id = $1 AND e.id = p.event_id \
-             LEFT JOIN event_payloads d ON d.tenant_id = $1 AND d.event_id = e.id WHERE p.tenant_id = $1 AND p.seq > "
+            "SELECT {COLUMNS} FROM (SELECT seq, event_id, hash FROM event_positions WHERE tenant_id = $1 AND seq > "
         ));
         sql.bind(Bind::Long(after));
         if let Some(until) = until {
-            sql.push(" AND p.seq <= ").bind(Bind::Long(until));
+            sql.push(" AND seq <= ").bind(Bind::Long(until));
         }
+        sql.push(
+            " ORDER BY seq) p CROSS JOIN LATERAL (SELECT * FROM events WHERE tenant_id = $1 AND id = p.event_id LIMIT 1) e \
+             LEFT JOIN LATERAL (SELECT * FROM event_payloads WHERE tenant_id = $1 AND event_id = e.id LIMIT 1) d ON TRUE WHERE TRUE",
+        );
         if !self.kinds.is_empty() {
             sql.push(" AND e.kind = ANY(")
                 .bind(Bind::Texts(self.kinds.clone()))

@@ -92,8 +92,9 @@ async fn place(conn: &mut AsyncPgConnection, lease: &Lease, tenant: Uuid) -> App
         return Ok(0);
     }
     let links = sql_query(format!(
-        "SELECT {LINK_COLUMNS} FROM event_queue q JOIN events e ON e.tenant_id = $1 AND e.id = q.event_id \
-         WHERE q.tenant_id = $1 ORDER BY q.event_id LIMIT $2"
+        // Each by its key: joined freely, a plan that was made for a short queue reads the whole history up to its end.
+        "SELECT {LINK_COLUMNS} FROM (SELECT event_id FROM event_queue WHERE tenant_id = $1 ORDER BY event_id LIMIT $2) q \
+         CROSS JOIN LATERAL (SELECT * FROM events WHERE tenant_id = $1 AND id = q.event_id LIMIT 1) e ORDER BY e.id"
     ))
     .bind::<SqlUuid, _>(tenant)
     .bind::<BigInt, _>(BATCH)

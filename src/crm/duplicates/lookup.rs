@@ -156,6 +156,7 @@ fn statement(ctx: &Ctx, resource: &Resource, id: Option<Uuid>, subject: &Subject
     };
     let [of_accounts, of_contacts, of_leads] = [(&ACCOUNT, "a"), (&CONTACT, "c"), (&LEAD, "l")]
         .map(|(kind, alias)| sql::scope(&mut sql, kind, alias, ctx, Intent::Read));
+    // Each record by its key: joined freely, a plan that was made while a table was empty reads the whole of it later.
     sql.push(&format!(
         "WITH found AS (SELECT f.record_kind, f.record_id, array_agg(DISTINCT f.rule) AS rules FROM ({arms}) f GROUP BY 1, 2) \
          SELECT f.record_kind, f.record_id, f.rules, coalesce(a.name, c.name, l.name) AS name, \
@@ -164,10 +165,10 @@ fn statement(ctx: &Ctx, resource: &Resource, id: Option<Uuid>, subject: &Subject
             coalesce(a.archived_at, c.archived_at, l.archived_at) IS NULL AND l.status IS DISTINCT FROM 'converted' AS is_live, \
             coalesce(CASE f.record_kind WHEN 'account' THEN {of_accounts} WHEN 'contact' THEN {of_contacts} ELSE {of_leads} END, FALSE) AS is_readable \
          FROM found f \
-         LEFT JOIN accounts a ON a.tenant_id = $1 AND f.record_kind = 'account' AND a.id = f.record_id \
-         LEFT JOIN contacts c ON c.tenant_id = $1 AND f.record_kind = 'contact' AND c.id = f.record_id \
-         LEFT JOIN leads l ON l.tenant_id = $1 AND f.record_kind = 'lead' AND l.id = f.record_id \
-         LEFT JOIN users u ON u.tenant_id = $1 AND u.id = coalesce(a.owner_id, c.owner_id, l.owner_id) \
+         LEFT JOIN LATERAL (SELECT * FROM accounts WHERE tenant_id = $1 AND f.record_kind = 'account' AND id = f.record_id LIMIT 1) a ON TRUE \
+         LEFT JOIN LATERAL (SELECT * FROM contacts WHERE tenant_id = $1 AND f.record_kind = 'contact' AND id = f.record_id LIMIT 1) c ON TRUE \
+         LEFT JOIN LATERAL (SELECT * FROM leads WHERE tenant_id = $1 AND f.record_kind = 'lead' AND id = f.record_id LIMIT 1) l ON TRUE \
+         LEFT JOIN LATERAL (SELECT * FROM users WHERE tenant_id = $1 AND id = coalesce(a.owner_id, c.owner_id, l.owner_id) LIMIT 1) u ON TRUE \
          WHERE coalesce(a.id, c.id, l.id) IS NOT NULL"
     ));
     sql
