@@ -85,21 +85,26 @@ struct Last {
     hash: Vec<u8>,
 }
 
+/// SQL of the oldest waiting events of company `$1`, at most `$2`. Each by its key: joined freely, a plan that was made for a
+/// short queue reads the whole history up to its end.
+pub fn waiting() -> String {
+    format!(
+        "SELECT {LINK_COLUMNS} FROM (SELECT event_id FROM event_queue WHERE tenant_id = $1 ORDER BY event_id LIMIT $2) q \
+         CROSS JOIN LATERAL (SELECT * FROM events WHERE tenant_id = $1 AND id = q.event_id LIMIT 1) e ORDER BY e.id"
+    )
+}
+
 /// Places the oldest waiting events of one company; answers how many. Renewing the lease first keeps its row locked
 /// until the commit, so that a holder who was overtaken places nothing.
 async fn place(conn: &mut AsyncPgConnection, lease: &Lease, tenant: Uuid) -> AppResult<i64> {
     if !lease.take(conn).await? {
         return Ok(0);
     }
-    let links = sql_query(format!(
-        // Each by its key: joined freely, a plan that was made for a short queue reads the whole history up to its end.
-        "SELECT {LINK_COLUMNS} FROM (SELECT event_id FROM event_queue WHERE tenant_id = $1 ORDER BY event_id LIMIT $2) q \
-         CROSS JOIN LATERAL (SELECT * FROM events WHERE tenant_id = $1 AND id = q.event_id LIMIT 1) e ORDER BY e.id"
-    ))
-    .bind::<SqlUuid, _>(tenant)
-    .bind::<BigInt, _>(BATCH)
-    .load::<Link>(conn)
-    .await?;
+    let links = sql_query(waiting())
+        .bind::<SqlUuid, _>(tenant)
+        .bind::<BigInt, _>(BATCH)
+        .load::<Link>(conn)
+        .await?;
     if links.is_empty() {
         return Ok(0);
     }

@@ -39,6 +39,29 @@ async fn with_eight_writers_and_two_sequencers_every_event_gets_one_place_withou
 }
 
 #[tokio::test]
+async fn however_long_the_history_what_waits_is_fetched_by_its_key() {
+    let own = Own::new(None).await;
+    let (client, connection) = tokio_postgres::connect(&own.url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    // Free joins would now be planned as what they become when tables grow.
+    client.batch_execute("SET enable_nestloop = off").await.unwrap();
+    let sql = sequencer::waiting();
+    let sql = sql
+        .replace("$1", &format!("'{}'", uuid::Uuid::nil()))
+        .replace("$2", "500");
+    let plan = client.query(&format!("EXPLAIN {sql}"), &[]).await.unwrap();
+    let plan = plan.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>();
+    let plan = plan.join("\n");
+    assert!(plan.contains("events_pkey"), "{plan}");
+    assert!(
+        !plan.contains("Merge Join") && !plan.contains("Hash Join"),
+        "{plan}"
+    );
+}
+
+#[tokio::test]
 async fn a_sequencer_that_stops_hands_over_to_the_next_at_once() {
     let own = Own::new(None).await;
     let first = sequencer::spawn(&own.url).unwrap();
