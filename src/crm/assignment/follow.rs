@@ -13,8 +13,11 @@ use crate::crm::pool::stays::{CLAIMED, RETURNED};
 use crate::crm::scoring::apply::Moved;
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
-use crate::platform::db::Tx;
+use crate::platform::db::{Cached, Tx};
 use crate::platform::records::{Act, Change};
+use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -347,14 +350,29 @@ pub async fn imported(tx: &mut Tx, ctx: &Ctx) -> AppResult<bool> {
     Ok(has_assigned)
 }
 
-/// Those of new leads that are at a moment.
+#[derive(QueryableByName)]
+struct At {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    status: String,
+}
+
+/// Those of new leads, which nobody else sees yet, that are at a moment.
 async fn reached(tx: &mut Tx, ctx: &Ctx, leads: &[Uuid], trigger: Trigger) -> AppResult<Vec<Uuid>> {
     if trigger == Trigger::Created {
         return Ok(leads.to_vec());
     }
-    let subjects = apply::subjects(&mut &**tx, ctx, leads.to_vec(), true).await?;
-    let at_it = subjects
-        .into_iter()
-        .filter(|subject| Trigger::reached(subject.status) == Some(trigger));
-    Ok(at_it.map(|subject| subject.id).collect())
+    let query = sql_query("SELECT id, status FROM leads WHERE tenant_id = $1 AND id = ANY($2) AND archived_at IS NULL ORDER BY id")
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<Array<SqlUuid>, _>(leads);
+    let at: Vec<At> = Cached(query).load(&mut **tx).await?;
+    let mut reached = Vec::new();
+    for At { id, status } in at {
+        let status: Status = serde_json::from_value(status.into()).map_err(AppError::internal)?;
+        if Trigger::reached(status) == Some(trigger) {
+            reached.push(id);
+        }
+    }
+    Ok(reached)
 }

@@ -163,11 +163,7 @@ pub fn page(
         .map(|key| format!("({})::text", key.sql))
         .collect::<Vec<_>>()
         .join(", ");
-    let arms = if parent.is_some() {
-        vec![String::from("TRUE")]
-    } else {
-        sql::arms(&mut sql, resource, ctx)
-    };
+    let arms = arms(&mut sql, resource, ctx, parent);
     let limit = request.limit + 1;
     let document = sql::document(resource, ctx);
     let table = resource.table;
@@ -186,18 +182,28 @@ pub fn page(
     sql
 }
 
-/// The statement that counts the whole list.
+/// The statement that counts the whole list: each scope arm by its own index, as the page is read.
 pub fn total(resource: &Resource, ctx: &Ctx, request: &ListRequest, parent: Option<Uuid>) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
     let base = filters(&mut sql, resource, ctx, request, parent);
-    let scope = if parent.is_some() {
-        String::from("TRUE")
-    } else {
-        sql::scope(&mut sql, resource, "t", ctx, sql::Intent::Read)
-    };
+    let arms = arms(&mut sql, resource, ctx, parent);
+    let counts = arms.iter().map(|arm| {
+        format!(
+            "(SELECT count(*) FROM {} t WHERE {base} AND {arm})",
+            resource.table
+        )
+    });
     sql.push(&format!(
-        "SELECT count(*) AS total FROM {} t WHERE {base} AND {scope}",
-        resource.table
+        "SELECT {} AS total",
+        counts.collect::<Vec<_>>().join(" + ")
     ));
     sql
+}
+
+/// The arms of the caller's scope. Parts are seen with their parent, which is looked at before.
+fn arms(sql: &mut Sql, resource: &Resource, ctx: &Ctx, parent: Option<Uuid>) -> Vec<String> {
+    match parent {
+        Some(_) => vec![String::from("TRUE")],
+        None => sql::arms(sql, resource, ctx),
+    }
 }
