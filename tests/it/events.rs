@@ -46,7 +46,10 @@ async fn however_long_the_history_what_waits_is_fetched_by_its_key() {
         .unwrap();
     tokio::spawn(connection);
     // Free joins would now be planned as what they become when tables grow.
-    client.batch_execute("SET enable_nestloop = off").await.unwrap();
+    client
+        .batch_execute("SET enable_nestloop = off; SET enable_seqscan = off")
+        .await
+        .unwrap();
     let sql = sequencer::waiting();
     let sql = sql
         .replace("$1", &format!("'{}'", uuid::Uuid::nil()))

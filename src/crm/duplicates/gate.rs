@@ -58,7 +58,11 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
         // It may have been found by them only, as what goes on for a record with them: now they are its own.
         keys::release(tx, record, &fresh.keys).await?;
     }
-    let lacking = keys::claim(tx, record, &present).await?;
+    let lacking = match change.act {
+        // It has no keys yet of which any could be gone.
+        Act::Create => keys::claim_first(tx, record, present).await?,
+        _ => keys::claim(tx, record, &present).await?,
+    };
     decide(tx, ctx, resource, change, &fresh, &lacking).await
 }
 

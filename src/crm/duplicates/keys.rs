@@ -223,6 +223,25 @@ pub async fn claim_new(
     Ok(new.records.iter().filter_map(of).collect())
 }
 
+/// [`claim`] for one record that is new.
+///
+/// # Errors
+/// Database errors.
+pub async fn claim_first(
+    conn: &mut AsyncPgConnection,
+    record: Named,
+    subject: Subject,
+) -> AppResult<Vec<Key>> {
+    let records = [(record.id, subject)];
+    let new = Newcomers {
+        tenant: record.tenant,
+        kind: record.kind,
+        records: &records,
+    };
+    let mut lacking = claim_new(conn, new).await?;
+    Ok(lacking.remove(&record.id).unwrap_or_default())
+}
+
 /// Which of them share a key of one person or company alone with another record of these kinds.
 ///
 /// # Errors
