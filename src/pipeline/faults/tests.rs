@@ -105,6 +105,22 @@ fn every_fault_is_named_at_once_with_its_place() {
     &[("/stages/0/gate/accept/of/0", "invalid")]
 )]
 #[case::a_range_of_truth(json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "bool"}, "accept": {"kind": "range", "min": "1"}}), &[("/stages/0/gate/accept", "invalid")])]
+#[case::numbers_above_every_answer(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "number", "max": "10"}, "accept": {"kind": "range", "min": "10.5"}}),
+    &[("/stages/0/gate/accept/min", "out_of_range")]
+)]
+#[case::numbers_below_every_answer(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "number", "min": "1", "max": "10"}, "accept": {"kind": "range", "min": "-5", "max": "0.9"}}),
+    &[("/stages/0/gate/accept/max", "out_of_range")]
+)]
+#[case::days_after_every_answer(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "day", "max": "2024-12-31"}, "accept": {"kind": "range", "min": "2025-01-01"}}),
+    &[("/stages/0/gate/accept/min", "out_of_range")]
+)]
+#[case::a_range_that_some_answers_reach(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "number", "min": "1", "max": "10"}, "accept": {"kind": "range", "min": "10", "max": "50"}}),
+    &[]
+)]
 fn a_gate_that_cannot_work_is_refused(#[case] gate: Value, #[case] expected: &[(&str, &str)]) {
     expect(with_gate(gate), expected);
 }
