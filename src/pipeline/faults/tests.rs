@@ -126,6 +126,30 @@ fn a_gate_that_cannot_work_is_refused(#[case] gate: Value, #[case] expected: &[(
 }
 
 #[test]
+fn an_approval_that_outlives_a_change_of_what_its_stage_reads_is_told() {
+    let field = |key: &str, expression: &str, is_required: bool| json!({ "kind": "field", "key": key, "label": key, "expression": expression, "is_required": is_required });
+    let document: PipelineDocument = serde_json::from_value(with_gate(json!({ "kind": "all", "of": [
+        field("a", "amount > 1 && next_step != null", true),
+        field("b", "description != null", false),
+        { "kind": "any", "of": [{ "kind": "approval", "key": "s", "label": "s", "process": "p" }] },
+    ] })))
+    .unwrap();
+    assert_eq!(document.faults(&known()), []);
+    let bound_to = |content: &[&str]| {
+        let content = content.iter().map(|path| (*path).to_owned()).collect();
+        document.reservations(&known(), &[("p".to_owned(), content)].into())
+    };
+    assert_eq!(bound_to(&["amount", "next_step"]), []);
+    let told = bound_to(&["amount"]);
+    assert_eq!(
+        (told[0].pointer.as_str(), told[0].code),
+        ("/stages/0/gate/of/2/of/0/process", "not_covered")
+    );
+    assert!(told[0].message.en.contains("next_step") && !told[0].message.en.contains("amount"));
+    assert_eq!(told.len(), 1);
+}
+
+#[test]
 fn the_published_limits_hold() {
     let nested =
         |levels: usize| (1..levels).fold(check("a"), |inner, _| json!({"kind": "all", "of": [inner]}));
