@@ -33,7 +33,7 @@ pub enum SubjectKind {
 
 /// An approval process: who is asked, in what order, and how their decisions count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, from = "Written")]
 pub struct ProcessDocument {
     /// Stable through all versions: `[a-z][a-z0-9_]*`, at most 63 characters.
     #[schema(example = "contract_approval", pattern = "^[a-z][a-z0-9_]*$", max_length = 63)]
@@ -43,9 +43,11 @@ pub struct ProcessDocument {
     pub name: String,
     pub subject_kind: SubjectKind,
     /// The members of the subject that are approved: a change to one of them lapses the approval, a change
-    /// elsewhere does not. `lines.quantity` names one member of each line.
-    #[serde(default = "default_content")]
-    #[schema(default = json!(["amount", "currency", "account_id", "lines"]), max_items = 100)]
+    /// elsewhere does not. `lines.quantity` names one member of each line. When not given: `amount`, `currency`,
+    /// `account_id` and `lines` of an opportunity; `company`, `need`, `budget_amount` and `currency` of a lead; `agreed_on`,
+    /// `terms`, `amount` and `currency` of a result sheet.
+    #[serde(default)]
+    #[schema(example = json!(["amount", "currency", "account_id", "lines"]), max_items = 100)]
     pub content: Vec<String>,
     /// Whether the requester may sit in a step; false separates the duties.
     #[serde(default)]
@@ -56,6 +58,48 @@ pub struct ProcessDocument {
     /// At least one when it is published. Their order is that of their positions.
     #[schema(max_items = 50)]
     pub steps: Vec<ProcessStep>,
+}
+
+/// A process as it is written: what it binds its approvals to may follow from what it decides on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    key: String,
+    name: String,
+    subject_kind: SubjectKind,
+    content: Option<Vec<String>>,
+    #[serde(default)]
+    may_requester_decide: bool,
+    #[serde(default)]
+    may_owner_decide: bool,
+    steps: Vec<ProcessStep>,
+}
+
+impl From<Written> for ProcessDocument {
+    fn from(written: Written) -> ProcessDocument {
+        let kind = written.subject_kind;
+        ProcessDocument {
+            key: written.key,
+            name: written.name,
+            subject_kind: kind,
+            content: written.content.unwrap_or_else(|| kind.default_content()),
+            may_requester_decide: written.may_requester_decide,
+            may_owner_decide: written.may_owner_decide,
+            steps: written.steps,
+        }
+    }
+}
+
+impl SubjectKind {
+    /// The members that are approved when a process does not say which.
+    fn default_content(self) -> Vec<String> {
+        let members = match self {
+            SubjectKind::Opportunity => ["amount", "currency", "account_id", "lines"],
+            SubjectKind::Lead => ["company", "need", "budget_amount", "currency"],
+            SubjectKind::ResultSheet => ["agreed_on", "terms", "amount", "currency"],
+        };
+        members.map(str::to_owned).to_vec()
+    }
 }
 
 /// One step of a process.
@@ -228,12 +272,6 @@ fn closed(union: RefOr<Schema>, description: &str) -> RefOr<Schema> {
         })
         .collect();
     RefOr::T(Schema::OneOf(closed))
-}
-
-fn default_content() -> Vec<String> {
-    ["amount", "currency", "account_id", "lines"]
-        .map(str::to_owned)
-        .to_vec()
 }
 
 impl ProcessDocument {

@@ -8,6 +8,7 @@
 //! returns the acts that it adds and the state after them, and [`state::replay`] comes to the same.
 
 pub mod content;
+pub mod coverage;
 pub mod definition;
 pub mod facts;
 mod http;

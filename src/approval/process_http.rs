@@ -201,7 +201,8 @@ async fn update_approval_process_version(
 /// Publishes a draft of an approval process
 ///
 /// New requests freeze it from now on; those that run keep the version they froze. Refused with every fault that keeps
-/// it from being used: no approvers, unknown people, roles and teams, conditions that do not compile, and so on.
+/// it from being used: no approvers, unknown people, roles and teams, conditions that do not compile, and so on. `warnings`
+/// names roles that nobody has, and conditions over members that `content` does not name.
 #[utoipa::path(tag = "approvals", operation_id = "publish_approval_process_version", security(("bearer" = ["process.write"])),
     params(("number" = i32, Path, description = "Number of the version.", minimum = 1, example = 1)),
     responses((status = 200, description = "The version after it", body = ApprovalProcessVersion)))]
@@ -215,10 +216,10 @@ async fn publish_approval_process_version(
 ) -> AppResult<Reply> {
     let number = path_number(&request, "number")?;
     db.write(&ctx, async |tx| {
-        shown(
-            200,
-            &processes::publish(tx, &ctx, **subjects, id.0, number).await?,
-        )
+        let (row, warnings) = processes::publish(tx, &ctx, **subjects, id.0, number).await?;
+        let mut view = ApprovalProcessVersion::of(&row)?;
+        view.warn(&warnings, ctx.lang);
+        Ok(Reply::ok(&view)?.with_version(row.version))
     })
     .await
 }

@@ -1,13 +1,13 @@
 //! Approval processes and their versions: drafts are edited, a published version never changes.
 
 use super::definition::{ProcessDocument, SubjectKind};
-use super::publishing::{Known, faults};
+use super::publishing::{Known, faults, reservations};
 use super::resources::APPROVAL_PROCESS;
 use super::subjects::Subjects;
 use super::{queries, shipped};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
-use crate::kernel::fault::Fault;
+use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
@@ -289,7 +289,7 @@ async fn draft(tx: &mut Tx, ctx: &Ctx, process: Uuid, number: i32) -> AppResult<
     Ok(found)
 }
 
-/// Publishes a draft: from now on new requests freeze it, those that run keep theirs.
+/// Publishes a draft: from now on new requests freeze it, those that run keep theirs. What is doubtful of it is told.
 ///
 /// # Errors
 /// `not_publishable` with every fault; else as [`edit`].
@@ -299,14 +299,14 @@ pub async fn publish(
     subjects: Subjects,
     process: Uuid,
     number: i32,
-) -> AppResult<VersionRow> {
+) -> AppResult<(VersionRow, Vec<Warning>)> {
     use approval_process_versions as v;
     let head = lock(tx, ctx, process).await?;
     let found = draft(tx, ctx, process, number).await?;
     ctx.if_match(found.version)?;
     let document = read(&found)?;
     custom::hold(tx, ctx.tenant, &[document.subject_kind.into()]).await?;
-    check(tx, ctx, subjects, &document).await?;
+    let warnings = check(tx, ctx, subjects, &document).await?;
     diesel::update(
         v::table
             .filter(v::tenant_id.eq(ctx.tenant))
@@ -328,7 +328,7 @@ pub async fn publish(
         .await?;
     head_follows(tx, ctx, process, &head, &document, number).await?;
     record(tx, "published", &row, json!({ "number": number }));
-    Ok(row)
+    Ok((row, warnings))
 }
 
 async fn head_follows(
@@ -361,15 +361,24 @@ async fn head_follows(
     Ok(())
 }
 
-/// Everything that keeps a document from being published, with pointers below `/document`.
-async fn check(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, document: &ProcessDocument) -> AppResult<()> {
+/// Refuses with everything that keeps a document from being published; answers what is doubtful of it. Pointers begin with
+/// `/document`.
+async fn check(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    subjects: Subjects,
+    document: &ProcessDocument,
+) -> AppResult<Vec<Warning>> {
     let known = known(tx, ctx, subjects, document.subject_kind).await?;
-    let mut found = faults(document, &known);
+    let placed = |mut found: Vec<Fault>| {
+        for fault in &mut found {
+            fault.pointer = format!("/document{}", fault.pointer);
+        }
+        found
+    };
+    let found = placed(faults(document, &known));
     if found.is_empty() {
-        return Ok(());
-    }
-    for fault in &mut found {
-        fault.pointer = format!("/document{}", fault.pointer);
+        return Ok(placed(reservations(document, &known)));
     }
     let count = found.len();
     let detail = say(
@@ -394,8 +403,10 @@ async fn known(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, kind: SubjectKind) ->
         .select(teams::id)
         .load::<Uuid>(&mut **tx)
         .await?;
+    let staffed = role_keys.iter().filter(|role| !people.with_role(role).is_empty());
     Ok(Known {
         users: people.active().collect(),
+        staffed_roles: staffed.cloned().collect(),
         roles: role_keys.into_iter().collect(),
         teams: team_ids.into_iter().collect(),
         members: subject.members(),

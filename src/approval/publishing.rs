@@ -1,8 +1,9 @@
 //! What keeps a process from being published: every fault at once, each at its place in the document.
 
+use super::coverage::uncovered;
 use super::definition::{Approver, Escalation, FALLBACK_STEP, Mode, ProcessDocument, ProcessStep};
 use crate::kernel::expression::{Expression, Vocabulary, is_name};
-use crate::kernel::fault::Fault;
+use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::text::say;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -25,6 +26,8 @@ pub struct Known {
     pub users: BTreeSet<Uuid>,
     /// The keys of the roles that are not archived.
     pub roles: BTreeSet<String>,
+    /// Those of them that an active person has.
+    pub staffed_roles: BTreeSet<String>,
     /// The teams that are not archived.
     pub teams: BTreeSet<Uuid>,
     /// The members of the subject's JSON that `content` may name.
@@ -51,6 +54,52 @@ pub fn faults(process: &ProcessDocument, known: &Known) -> Vec<Fault> {
         .run();
     }
     faults
+}
+
+/// What does not keep a process from being published, and is worth knowing all the same: roles that are asked and that
+/// nobody has (`nobody`), and conditions over members that the approvals are not bound to (`not_covered`).
+#[must_use]
+pub fn reservations(process: &ProcessDocument, known: &Known) -> Vec<Warning> {
+    let mut found = Vec::new();
+    for (index, step) in process.steps.iter().enumerate() {
+        let at = format!("/steps/{index}");
+        for (place, approver) in step.approvers.iter().enumerate() {
+            if let Approver::Role { role } = approver {
+                unstaffed(&mut found, format!("{at}/approvers/{place}/role"), role, known);
+            }
+        }
+        if let Some(Escalation::Role { role }) = &step.escalation {
+            unstaffed(&mut found, format!("{at}/escalation/role"), role, known);
+        }
+        let condition = step.condition.as_deref();
+        let condition = condition.and_then(|source| Expression::compile(source, &known.vocabulary).ok());
+        let lacking = condition.map(|condition| uncovered(condition.members(), &process.content));
+        if let Some(lacking) = lacking.filter(|lacking| !lacking.is_empty()) {
+            found.push(not_covered(format!("{at}/condition"), &lacking));
+        }
+    }
+    found
+}
+
+fn unstaffed(found: &mut Vec<Warning>, at: String, role: &str, known: &Known) {
+    if !known.staffed_roles.contains(role) {
+        let message = say(
+            format!("nobody has the role `{role}`: a step that asks no others has nobody to decide"),
+            format!("目前没有人员具有角色“{role}”：若步骤没有其他审批人,则无人可以审批"),
+        );
+        found.push(Warning::new(at, "nobody", message));
+    }
+}
+
+fn not_covered(at: String, lacking: &[String]) -> Warning {
+    let (en, zh) = (lacking.join(", "), lacking.join("、"));
+    let message = say(
+        format!(
+            "reads {en}, which `content` does not name: a change there leaves a request and its approval as they are"
+        ),
+        format!("读取了 content 未列出的成员 {zh}：这些成员变更后,申请与审批保持不变"),
+    );
+    Warning::new(at, "not_covered", message)
 }
 
 fn check_key(faults: &mut Vec<Fault>, at: &str, key: &str) {

@@ -1,10 +1,13 @@
-//! Invariant 4: each request, its steps and its seats are what follows from its recorded acts alone.
+//! Invariant 4: each request, its steps and its seats are what follows from its recorded acts alone, and its grant is bound to
+//! the snapshot that was decided on.
 
 use super::Finding;
+use crate::approval::content;
 use crate::approval::definition::ProcessDocument;
 use crate::approval::seating::Parties;
 use crate::approval::state::{Act, Step, StepState, replay};
 use crate::kernel::error::{AppError, AppResult};
+use crate::platform::events::to_hex;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Json, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
@@ -22,6 +25,7 @@ const BATCH: i64 = 500;
 const REQUESTS: &str = "\
 SELECT r.tenant_id, r.id, json_build_object(
     'requester_id', r.requester_id, 'owner_id', r.subject_owner_id, 'state', r.state, 'process', v.document,
+    'snapshot', r.snapshot, 'content_hash', encode(r.content_hash, 'hex'),
     'steps', coalesce((SELECT json_agg(s ORDER BY s.position, s.id) FROM approval_steps s
         WHERE s.tenant_id = r.tenant_id AND s.request_id = r.id), '[]'),
     'seats', coalesce((SELECT json_agg(s ORDER BY s.id) FROM approval_seats s
@@ -48,6 +52,8 @@ struct Request {
     owner_id: Option<Uuid>,
     state: String,
     process: ProcessDocument,
+    snapshot: Value,
+    content_hash: String,
     steps: Vec<StepRow>,
     seats: Vec<SeatRow>,
     acts: Vec<ActRow>,
@@ -171,6 +177,9 @@ fn faults(document: Value) -> AppResult<Vec<String>> {
     };
     let replayed = replay(&request.process, parties, &plan, &acts);
     let mut faults = Vec::new();
+    if to_hex(&content::hash(&request.process.content, &request.snapshot)) != request.content_hash {
+        faults.push("its snapshot is not the one that its hash was taken of".to_owned());
+    }
     let follows: &'static str = replayed.state.into();
     if follows != request.state {
         faults.push(format!(

@@ -1,4 +1,4 @@
-//! Invariants 2 and 3: deals, their transitions, visits and cycles, migrations between versions; and what intakes and leads became.
+//! Invariants 2 and 3: deals, their transitions, visits and cycles, what their events and frozen cycles say of them, migrations between versions; and what intakes and leads became.
 
 use super::{Finding, select_all};
 use crate::kernel::error::AppResult;
@@ -18,6 +18,10 @@ const STATEMENTS: &[(u8, &str)] = &[
     (2, CYCLE_MISSING),
     (2, CYCLE_NOT_AS_STATUS),
     (2, EARLIER_CYCLE_OPEN),
+    (2, AMOUNT_UNTOLD),
+    (2, FROZEN_OTHERWISE),
+    (2, LINES_FROZEN_OTHERWISE),
+    (2, ANSWER_UNTOLD),
     (3, GATE_NOT_OPEN),
     (3, REGRESS_FORWARD),
     (6, CONVERTED_TO_NOTHING),
@@ -106,6 +110,56 @@ SELECT o.tenant_id, 'opportunity ' || o.id AS record,
     'cycle ' || c.number || CASE WHEN c.number > o.cycle THEN ' is later than its present one' ELSE ' never ended' END AS sentence
 FROM opportunities o JOIN cycles c ON c.tenant_id = o.tenant_id AND c.opportunity_id = o.id
 WHERE c.number > o.cycle OR (c.number < o.cycle AND c.ended_at IS NULL)";
+
+/// Some event of a deal says its amount. Which one is the last is not asked: servers' clocks may differ. One that was
+/// emptied may have said it.
+const AMOUNT_UNTOLD: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record, 'its amount ' || trim_scale(o.amount) || ' is told by none of its events' AS sentence
+FROM opportunities o WHERE o.amount IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM events e JOIN event_payloads d ON d.tenant_id = e.tenant_id AND d.event_id = e.id
+    WHERE e.tenant_id = o.tenant_id AND e.subject_kind = 'opportunity' AND e.subject_id = o.id
+        AND (d.data IS NULL OR CASE WHEN jsonb_typeof(d.data #> '{changes,amount,after}') = 'string'
+            THEN (d.data #>> '{changes,amount,after}')::numeric = o.amount END))";
+
+/// What a closed deal came to was frozen as it closed, and a closed deal does not change.
+const FROZEN_OTHERWISE: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record,
+    'its amount is ' || coalesce(trim_scale(o.amount)::text, 'empty') || ' ' || o.currency || ', its cycle ' || o.cycle || ' ended with '
+    || coalesce(trim_scale(c.amount)::text, 'none') || ' ' || coalesce(c.currency, '') AS sentence
+FROM opportunities o JOIN cycles c ON c.tenant_id = o.tenant_id AND c.opportunity_id = o.id AND c.number = o.cycle
+WHERE o.status <> 'open' AND c.ended_at IS NOT NULL AND (o.amount, o.currency) IS DISTINCT FROM (c.amount, c.currency)";
+
+const LINES_FROZEN_OTHERWISE: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record,
+    'its ' || coalesce(l.number, 0) || ' lines are not the ' || f.number || ' that its cycle ' || o.cycle || ' ended with' AS sentence
+FROM opportunities o JOIN cycles c ON c.tenant_id = o.tenant_id AND c.opportunity_id = o.id AND c.number = o.cycle
+CROSS JOIN LATERAL (SELECT count(*) AS number,
+    coalesce(sum((x->>'quantity')::numeric * (x->>'unit_price')::numeric * (1 - (x->>'discount')::numeric)), 0) AS total
+    FROM jsonb_array_elements(c.lines) AS x) f
+LEFT JOIN (SELECT tenant_id, opportunity_id, count(*) AS number, sum(quantity * unit_price * (1 - discount)) AS total
+    FROM opportunity_lines WHERE archived_at IS NULL GROUP BY tenant_id, opportunity_id) l
+    ON l.tenant_id = o.tenant_id AND l.opportunity_id = o.id
+WHERE o.status <> 'open' AND c.lines IS NOT NULL AND (coalesce(l.number, 0), coalesce(l.total, 0)) IS DISTINCT FROM (f.number, f.total)";
+
+/// Where events tell of an answer in its visit, one of them says it. One that came with a migration has none there; of deals
+/// with an emptied event nothing is said.
+const ANSWER_UNTOLD: &str = "\
+WITH told AS (
+    SELECT e.tenant_id, d.data->>'visit_id' AS visit, d.data->>'criterion_id' AS criterion, d.data #> '{after,answer}' AS answer
+    FROM events e JOIN event_payloads d ON d.tenant_id = e.tenant_id AND d.event_id = e.id
+    WHERE e.kind IN ('criterion.answered', 'criterion.unanswered')
+), emptied AS (
+    SELECT DISTINCT e.tenant_id, e.subject_id FROM events e
+    JOIN event_payloads d ON d.tenant_id = e.tenant_id AND d.event_id = e.id
+    WHERE e.subject_kind = 'opportunity' AND d.data IS NULL
+)
+SELECT a.tenant_id, 'opportunity ' || a.opportunity_id AS record,
+    'the answer to criterion ' || a.criterion_id || ' is not one that its events tell' AS sentence
+FROM criterion_answers a
+JOIN told t ON t.tenant_id = a.tenant_id AND t.visit = a.visit_id::text AND t.criterion = a.criterion_id::text
+WHERE NOT EXISTS (SELECT 1 FROM emptied x WHERE x.tenant_id = a.tenant_id AND x.subject_id = a.opportunity_id)
+GROUP BY a.tenant_id, a.opportunity_id, a.visit_id, a.criterion_id, a.answer
+HAVING NOT coalesce(bool_or(t.answer = a.answer), false)";
 
 /// A stage is gated when the definition under which the deal left it has a gate.
 const GATE_NOT_OPEN: &str = "\

@@ -1,7 +1,8 @@
 //! Checks the invariants of the domain over a whole database, all companies, and names what breaks them.
 //!
-//! 1 nothing of one company is linked to another's; 2 a deal stands where its last transition says; 3 nothing left a gated
-//! stage with its gate closed, and what was published is as it was then; 4 an approval's outcome follows from its acts; 6 every changed record has its event, and
+//! 1 nothing of one company is linked to another's; 2 a deal stands where its last transition says, and its
+//! amount, lines and answers are those that its events and frozen cycles tell; 3 nothing left a gated
+//! stage with its gate closed, and what was published is as it was then; 4 an approval's outcome follows from its acts, and its hash from its snapshot; 6 every changed record has its event, and
 //! the history is whole; 8 no two live records of a kind have one exact key, and what was merged is named by nothing;
 //! 9 what is in the pool has no owner, and an account without one is there; scores are what their models give; a running
 //! hand-over is of whoever has the lead; search knows every record by what it says now; what is confirmed of a lead, it says;

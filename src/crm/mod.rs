@@ -80,5 +80,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(timelines::list_contact_timeline)
         .service(timelines::list_lead_timeline)
         .service(owners::list_account_owners)
+        .service(owners::list_contact_owners)
+        .service(owners::assign_account)
+        .service(owners::assign_contact)
         .service(owners::list_lead_owners);
 }

@@ -10,6 +10,7 @@ use super::resources::OPPORTUNITY;
 use super::standing::{Head, lock_head};
 use super::views::{MovedView, moved_reply};
 use crate::catalog::resources::COMPETITOR;
+use crate::crm::owners::{Assign, give};
 use crate::crm::pool;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -73,15 +74,6 @@ pub struct Restart {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 2000, examples("客户恢复了预算"))]
     pub reason: Option<String>,
-}
-
-/// Who is to drive a deal.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Assign {
-    /// The new owner.
-    #[schema(examples("0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a"))]
-    pub owner_id: Uuid,
 }
 
 /// Lose an opportunity
@@ -316,7 +308,7 @@ pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reop
 
 /// Give an opportunity to somebody
 ///
-/// Changes its owner and nothing else: stage, ticks and approvals stay. Who was asked to approve it and owns it now is
+/// Changes its owner and nothing else: stage, ticks and approvals stay. A `reason` is told among its owners. Who was asked to approve it and owns it now is
 /// replaced at once; where nobody can take that seat it stays, and holds the step up. A closed one is given to somebody
 /// only where its owner has left.
 #[utoipa::path(tag = "opportunities", operation_id = "assign_opportunity", security(("bearer" = ["opportunity.assign"])), request_body = Assign,
@@ -325,10 +317,7 @@ pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reop
 pub async fn assign_opportunity(db: web::Data<Db>, id: Id, command: Command<Assign>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     db.write(&ctx, async |tx| {
-        let locked = store::lock(tx, &ctx, &OPPORTUNITY, id.0, For::Action("opportunity.assign")).await?;
-        let mut after = locked.record()?;
-        after.insert("owner_id".to_owned(), json!(input.owner_id));
-        let written = store::save(tx, &ctx, &OPPORTUNITY, id.0, &locked, after).await?;
+        let written = give(tx, &ctx, &OPPORTUNITY, "opportunity.assign", id.0, &input).await?;
         written_reply(&OPPORTUNITY, &ctx, 200, written)
     })
     .await

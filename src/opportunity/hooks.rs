@@ -3,7 +3,7 @@
 use super::criteria;
 use super::cycles;
 use super::moves::MoveKind;
-use super::{APPROVAL_SUBJECTS, SUBJECTS, lapse};
+use super::{APPROVAL_SUBJECTS, SUBJECTS, lapse, repricing};
 use crate::approval::staffing;
 use crate::crm::pool;
 use crate::kernel::ctx::{Ctx, Reach};
@@ -47,6 +47,9 @@ fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxF
                 may_change(tx, ctx, change).await?;
                 if change.changed("account_id") {
                     hold_account(tx, ctx, change).await?;
+                }
+                if change.changed("currency") {
+                    repricing::follow(tx, ctx, change).await?;
                 }
             }
             Act::Restore if change.text("status") == Some("open") => {

@@ -19,6 +19,7 @@ pub mod moves;
 pub mod owners;
 mod part_hooks;
 pub mod parts;
+mod repricing;
 pub mod resources;
 pub mod result_sheets;
 pub mod sharing;

@@ -1,6 +1,6 @@
 //! Opportunities as the API shows them.
 
-use super::hooks;
+use super::{hooks, repricing};
 use crate::crm::resources::{ACCOUNT, LEAD_SOURCE};
 use crate::identity::resources::USER;
 use crate::platform::records::{Access, Member, Resource, Verbs};
@@ -49,6 +49,7 @@ pub static OPPORTUNITY: Resource = Resource {
             .sort(),
         Member::money("amount", "Expected amount.").sort(),
         Member::currency("Currency of the amount; the company's when not given.").or("null"),
+        repricing::PRICES,
         Member::day("expected_close_on", "Expected day of closing.").sort(),
         Member::share(
             "probability_default",

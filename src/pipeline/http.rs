@@ -262,7 +262,8 @@ async fn check_pipeline_version(
 /// Publishes a draft version
 ///
 /// It never changes from now on, new deals enter it, and the version published before is retired; deals in flight stay on
-/// theirs. Refused with every fault of its document.
+/// theirs. Refused with every fault of its document. `warnings` names approvals that are not bound to what the conditions of
+/// their stage read: such a change leaves them as they are.
 #[utoipa::path(tag = "pipelines", operation_id = "publish_pipeline_version", security(("bearer" = ["pipeline.publish"])),
     params(("number" = i32, Path, description = "Number of the version.", minimum = 1, example = 1)),
     responses((status = 200, description = "The published version", body = PipelineVersion)))]
@@ -276,8 +277,10 @@ async fn publish_pipeline_version(
 ) -> AppResult<Reply> {
     let number = path_number(&request, "number")?;
     db.write(&ctx, async |tx| {
-        let version = service::publish(tx, &ctx, &subjects, id.0, number).await?;
-        Ok(Reply::ok(&PipelineVersion::of(&version)?)?.with_version(version.version))
+        let (version, warnings) = service::publish(tx, &ctx, &subjects, id.0, number).await?;
+        let mut view = PipelineVersion::of(&version)?;
+        view.warnings = Some(told(&warnings, ctx.lang)).filter(|warnings| !warnings.is_empty());
+        Ok(Reply::ok(&view)?.with_version(version.version))
     })
     .await
 }

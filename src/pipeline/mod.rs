@@ -9,6 +9,7 @@ pub mod gate;
 mod http;
 mod queries;
 pub mod records;
+pub mod reservations;
 pub mod resources;
 mod runtime;
 pub mod service;

@@ -418,3 +418,31 @@ pub async fn insert_version_stages(
     Cached(insert).execute(&mut **tx).await?;
     Ok(())
 }
+
+#[derive(QueryableByName)]
+struct ContentRow {
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Array<Text>)]
+    content: Vec<String>,
+}
+
+/// What the published versions of these approval processes bind their approvals to, by the processes' keys.
+///
+/// # Errors
+/// Database errors.
+pub async fn approved_contents(
+    conn: &mut &AsyncPgConnection,
+    tenant: Uuid,
+    keys: impl IntoIterator<Item = String>,
+) -> AppResult<BTreeMap<String, Vec<String>>> {
+    let query = sql_query(
+        "SELECT p.key, ARRAY(SELECT jsonb_array_elements_text(v.document->'content')) AS content \
+         FROM approval_processes p JOIN approval_process_versions v ON v.tenant_id = $1 AND v.process_id = p.id AND v.state = 'published' \
+         WHERE p.tenant_id = $1 AND p.key = ANY($2)",
+    )
+    .bind::<SqlUuid, _>(tenant)
+    .bind::<Array<Text>, _>(keys.into_iter().collect::<Vec<_>>());
+    let rows: Vec<ContentRow> = Cached(query).load(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.key, row.content)).collect())
+}

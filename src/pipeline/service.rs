@@ -8,7 +8,7 @@ use super::templates;
 use super::vocabulary::{Known, Subjects};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
-use crate::kernel::fault::Fault;
+use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
@@ -157,15 +157,19 @@ pub async fn publish(
     subjects: &Subjects,
     pipeline: Uuid,
     number: i32,
-) -> AppResult<Version> {
+) -> AppResult<(Version, Vec<Warning>)> {
     versions::lock_head(tx, ctx, &PIPELINE, pipeline, For::Action("pipeline.publish")).await?;
     let draft = draft(tx, ctx, pipeline, number).await?;
     let document = draft.document()?;
     Known::hold(tx, subjects, ctx.tenant).await?;
-    let faults = document.faults(&Known::load(&mut &**tx, subjects, ctx.tenant).await?);
+    let known = Known::load(&mut &**tx, subjects, ctx.tenant).await?;
+    let faults = document.faults(&known);
     if !faults.is_empty() {
         return Err(not_publishable(faults));
     }
+    let contents =
+        queries::approved_contents(&mut &**tx, ctx.tenant, known.processes.iter().cloned()).await?;
+    let warnings = document.reservations(&known, &contents);
     let retired = queries::retire(tx, ctx, pipeline).await?;
     lay_out(tx, ctx, pipeline, draft.id, &document).await?;
     let version = queries::mark_published(tx, ctx, draft.id).await?;
@@ -199,7 +203,7 @@ pub async fn publish(
         pipeline,
         json!({ "number": number, "changes": { "published_version_id": pointed } }),
     ));
-    Ok(version)
+    Ok((version, warnings))
 }
 
 /// Everything that keeps a version's document from being published in this company as it is now.

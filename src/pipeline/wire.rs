@@ -102,7 +102,8 @@ pub struct PipelineVersion {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<ProblemFault>>, nullable = false)]
     pub faults: Option<Vec<Value>>,
-    /// What keeps a draft just written from being published; absent when there is nothing.
+    /// What keeps a draft just written from being published, and what is doubtful of a version just published; absent when
+    /// there is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<ProblemFault>>, nullable = false)]
     pub warnings: Option<Vec<Value>>,

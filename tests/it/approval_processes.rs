@@ -248,3 +248,78 @@ async fn a_preview_shows_the_chain_with_whoever_stands_in_for_the_absent() {
         .await;
     assert_eq!(refused.refused(403), "forbidden");
 }
+
+#[tokio::test]
+async fn a_process_for_leads_or_result_sheets_is_published_without_saying_what_it_binds() {
+    let company = company().await;
+    let admin = &company.administrator;
+    for kind in ["lead", "result_sheet"] {
+        let document = json!({ "key": kind, "name": "审批", "subject_kind": kind, "steps": [
+            { "key": "boss", "name": "总经理", "position": 1, "approvers": [{ "kind": "users", "user_ids": [admin.id] }] }
+        ] });
+        let made = admin
+            .post("/v1/approval-processes", json!({ "document": document }))
+            .await;
+        let publish = format!(
+            "/v1/approval-processes/{}/versions/1/publish",
+            id(&made.expect(201))
+        );
+        let version = admin.post(&publish, json!({})).await.expect(200);
+        assert_eq!(version["state"], "published");
+        assert_eq!(version["document"]["content"].as_array().unwrap().len(), 4);
+        assert_eq!(version.get("warnings"), None);
+    }
+}
+
+#[tokio::test]
+async fn publishing_warns_of_roles_that_nobody_has_and_of_conditions_that_outlive_a_change() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let doubtful = json!({ "key": "doubtful", "name": "审批", "subject_kind": "opportunity", "steps": [
+        { "key": "legal", "name": "法务", "position": 1, "condition": "next_step != null",
+          "approvers": [{ "kind": "role", "role": "legal" }] },
+    ] });
+    let made = admin
+        .post("/v1/approval-processes", json!({ "document": doubtful }))
+        .await;
+    let path = format!("/v1/approval-processes/{}/versions", id(&made.expect(201)));
+    let version = admin
+        .post(&format!("{path}/1/publish"), json!({}))
+        .await
+        .expect(200);
+    let told = |version: &Value| {
+        let warnings = version["warnings"].as_array().cloned().unwrap_or_default();
+        let pair = |one: Value| (one["pointer"].clone(), one["code"].clone());
+        warnings.into_iter().map(pair).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&version),
+        [
+            (json!("/document/steps/0/approvers/0/role"), json!("nobody")),
+            (json!("/document/steps/0/condition"), json!("not_covered"))
+        ]
+    );
+    company.member("法", "legal").await;
+    admin.post(&path, json!({})).await.expect(201);
+    let again = admin
+        .post(&format!("{path}/2/publish"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(told(&again).len(), 1);
+
+    let gate = json!({ "kind": "all", "of": [
+        { "kind": "field", "key": "day", "label": "day", "expression": "expected_close_on != null" },
+        { "kind": "approval", "key": "legal", "label": "legal", "process": "doubtful" }
+    ] });
+    let stage = json!({ "key": "a", "name": "a", "probability": "0.5", "gate": gate });
+    let document = json!({ "key": "p", "name": "p", "stages": [stage] });
+    let made = admin.post("/v1/pipelines", json!({ "document": document })).await;
+    let publish = format!("/v1/pipelines/{}/versions/1/publish", id(&made.expect(201)));
+    let version = admin.post(&publish, json!({})).await.expect(200);
+    assert_eq!(
+        told(&version),
+        [(json!("/stages/0/gate/of/1/process"), json!("not_covered"))]
+    );
+    let message = version["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("expected_close_on"), "{message}");
+}

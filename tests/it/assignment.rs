@@ -1,8 +1,9 @@
 //! Room 3: who gets which leads.
 
-use crate::support::app::{Answer, company, id};
+use crate::support::app::{Answer, Person, company, id};
 use crate::support::make_assignment::{check, lead_with, owned, people, rule, settings};
 use crate::support::make_crm::source;
+use crate::support::make_deals::{deal_in, plain};
 use crate::support::make_transfers::{CSV, counts, import};
 use futures::future::join_all;
 use reqwest::Method;
@@ -459,5 +460,51 @@ async fn one_is_away_by_ones_own_word_or_the_leaders_and_never_twice_at_once() {
         .post("/v1/user-absences", for_other)
         .await
         .expect(201);
+    check(&company).await;
+}
+
+#[tokio::test]
+async fn accounts_contacts_and_deals_are_given_with_a_reason_that_their_owners_tell() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let two = people(&company, 2).await;
+    let account = id(&admin
+        .post("/v1/accounts", json!({ "name": "科技" }))
+        .await
+        .expect(201));
+    let contact = json!({ "name": "张总", "account_id": account });
+    let contact = id(&admin.post("/v1/contacts", contact).await.expect(201));
+    let deal = id(&deal_in(&company, admin, plain()).await);
+    for path in [
+        format!("/v1/accounts/{account}"),
+        format!("/v1/contacts/{contact}"),
+        format!("/v1/opportunities/{deal}"),
+    ] {
+        let assign = format!("{path}/assign");
+        let to = |person: &Person| json!({ "owner_id": person.id, "reason": "区域调整" });
+        // Who may give deals to nobody at all is told so before it is looked for.
+        let unseen = two[0].post(&assign, to(&two[0])).await;
+        assert!(matches!(unseen.status, 403 | 404), "{}", unseen.body);
+        let given = admin.post(&assign, to(&two[0])).await.expect(200);
+        assert_eq!(
+            (&given["owner_id"], &given["version"]),
+            (&json!(two[0].id), &json!(2))
+        );
+        let again = admin.post(&assign, to(&two[0])).await.expect(200);
+        assert_eq!(again["version"], 2);
+        // A representative reaches no further than themselves.
+        assert_eq!(two[0].post(&assign, to(&two[1])).await.refused(403), "forbidden");
+        let owners = admin.get(&format!("{path}/owners")).await.expect(200);
+        let last = &owners["data"][0];
+        assert_eq!(
+            (&last["why"], &last["reason"]),
+            (&json!("by_hand"), &json!("区域调整"))
+        );
+        assert_eq!(
+            (&last["from_user_id"], &last["to_user_id"]),
+            (&json!(admin.id), &json!(two[0].id))
+        );
+        assert_eq!(owners["data"].as_array().unwrap().len(), 2);
+    }
     check(&company).await;
 }

@@ -98,12 +98,13 @@ fn approval(own: &Own, ids: &Ids) -> String {
         ..
     } = ids;
     let document = serde_json::to_value(&shipped::processes().unwrap()[0]).unwrap();
+    let hash = to_hex(&content_hash(&json!({})));
     let key = document["steps"][0]["key"].as_str().unwrap().to_owned();
     format!(
         "INSERT INTO approval_processes (tenant_id, id, key, name, subject_kind, created_at, updated_at) VALUES ('{tenant}', '{process}', 'p', 'p', 'opportunity', now(), now()); \
          INSERT INTO approval_process_versions (tenant_id, id, process_id, number, state, document, created_at, updated_at) VALUES ('{tenant}', '{version}', '{process}', 1, 'published', '{document}', now(), now()); \
          INSERT INTO approval_requests (tenant_id, id, process_id, process_version_id, subject_kind, subject_id, requester_id, state, snapshot, content_hash, requested_at, closed_at, created_at, updated_at) \
-            VALUES ('{tenant}', '{request}', '{process}', '{version}', 'opportunity', '{opportunity}', '{user}', 'approved', '{{}}', '', now(), now(), now(), now()); \
+            VALUES ('{tenant}', '{request}', '{process}', '{version}', 'opportunity', '{opportunity}', '{user}', 'approved', '{{}}', decode('{hash}', 'hex'), now(), now(), now(), now()); \
          INSERT INTO approval_steps (tenant_id, id, request_id, position, key, name, mode, state) VALUES ('{tenant}', '{step}', '{request}', 1, '{key}', 'p', 'any', 'approved'); \
          INSERT INTO approval_seats (tenant_id, id, request_id, step_id, user_id, origin, decision, decided_at, decided_by) VALUES ('{tenant}', '{seat}', '{request}', '{step}', '{user}', 'process', 'approve', now(), '{user}'); \
          INSERT INTO approval_acts (tenant_id, id, request_id, step_id, seat_id, to_seat_id, kind, actor_id, to_user_id, origin, acted_at) VALUES \
@@ -300,7 +301,11 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
             "it waits for a place that it has",
         ),
     ];
-    for (statement, invariant, sentence) in breaches.into_iter().chain(pool_breaches(tenant, *account)) {
+    let breaches = breaches.into_iter();
+    let breaches = breaches
+        .chain(pool_breaches(tenant, *account))
+        .chain(told_breaches(tenant, &ids));
+    for (statement, invariant, sentence) in breaches {
         own.tamper(&format!(
             "SET LOCAL session_replication_role = replica; {statement}"
         ))
@@ -315,6 +320,56 @@ async fn each_planted_breach_is_named_and_a_whole_database_is_clean() {
         assert!(fresh.iter().any(is_it), "{statement}\nfound {fresh:#?}");
         known = found;
     }
+}
+
+/// What deals and approvals say otherwise than what tells of them.
+fn told_breaches(tenant: Uuid, ids: &Ids) -> Vec<(String, u8, &'static str)> {
+    let Ids {
+        opportunity,
+        entered,
+        request,
+        ..
+    } = ids;
+    let criterion = Uuid::now_v7();
+    let answered = json!({ "visit_id": entered, "criterion_id": criterion, "after": { "answer": true } });
+    vec![
+        (
+            format!("UPDATE opportunities SET amount = 12.5 WHERE id = '{opportunity}'"),
+            2,
+            "its amount 12.5 is told by none of its events",
+        ),
+        (
+            format!(
+                "UPDATE opportunities SET status = 'won', cycle = 1 WHERE id = '{opportunity}'; \
+                 UPDATE cycles SET number = 1, outcome = 'won', ended_at = now(), amount = 12.5, currency = 'EUR', lines = '[]' WHERE opportunity_id = '{opportunity}'"
+            ),
+            2,
+            "its amount is 12.5 CNY, its cycle 1 ended with 12.5 EUR",
+        ),
+        (
+            format!(
+                "UPDATE cycles SET lines = '[{{\"quantity\": \"1\", \"unit_price\": \"2\", \"discount\": \"0\"}}]' WHERE opportunity_id = '{opportunity}'"
+            ),
+            2,
+            "its 0 lines are not the 1 that its cycle 1 ended with",
+        ),
+        (
+            format!(
+                "INSERT INTO criterion_answers (tenant_id, visit_id, criterion_id, opportunity_id, answer, answered_at) VALUES ('{tenant}', '{entered}', '{criterion}', '{opportunity}', 'false', now()); \
+                 WITH told AS (UPDATE events SET kind = 'criterion.answered' WHERE tenant_id = '{tenant}' AND kind = 'opportunity.created' RETURNING id) \
+                 UPDATE event_payloads SET data = '{answered}' WHERE event_id IN (SELECT id FROM told)"
+            ),
+            2,
+            "is not one that its events tell",
+        ),
+        (
+            format!(
+                r#"UPDATE approval_requests SET snapshot = '{{"amount": "5.00"}}' WHERE id = '{request}'"#
+            ),
+            4,
+            "its snapshot is not the one that its hash was taken of",
+        ),
+    ]
 }
 
 fn pool_breaches(tenant: Uuid, account: Uuid) -> Vec<(String, u8, &'static str)> {

@@ -1,7 +1,7 @@
 //! Money: amounts and their currencies, wherever they come in.
 
 use crate::support::app::{CREATED, account, company, id};
-use crate::support::make_deals::{advance, criterion, deal_in, gate, path, plain};
+use crate::support::make_deals::{advance, criterion, deal, deal_in, gate, path, plain};
 use crate::support::make_pipelines::published;
 use serde_json::{Value, json};
 
@@ -148,5 +148,65 @@ async fn a_line_is_of_some_quantity_at_a_price_finer_than_the_currency() {
     assert_eq!(
         (&made["unit_price"], &made["amount"]),
         (&json!("0.0455"), &json!("45.50"))
+    );
+}
+
+#[actix_web::test]
+async fn whoever_changes_the_currency_of_a_priced_deal_says_what_becomes_of_its_prices() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let pipeline = published(admin, plain()).await;
+    let deal = deal(admin, &pipeline, Some("1000.00")).await;
+    let here = format!("/v1/opportunities/{}", id(&deal));
+    let free = json!({ "name": "培训", "quantity": "1", "unit_price": "0" });
+    admin.post(&path(&deal, "lines"), free).await.expect(CREATED);
+    let euro = admin.patch(&here, json!({ "currency": "EUR" })).await.expect(200);
+    assert_eq!(euro["amount"], "1000.00");
+    admin.patch(&here, json!({ "currency": "CNY" })).await.expect(200);
+    let line = json!({ "name": "标准版", "quantity": "2", "unit_price": "500" });
+    let line = admin.post(&path(&deal, "lines"), line).await.expect(CREATED);
+    let price = async || {
+        let lines = admin.get(&path(&deal, "lines")).await.expect(200);
+        let lines = lines["data"].as_array().unwrap().clone();
+        let line = lines.into_iter().find(|found| found["id"] == line["id"]);
+        line.unwrap()["unit_price"].clone()
+    };
+
+    let unsaid = admin.patch(&here, json!({ "currency": "EUR" })).await;
+    assert_eq!(unsaid.faults(), [("/prices".to_owned(), "required".to_owned())]);
+    let message = unsaid.body["errors"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("标准版") && !message.contains("培训"),
+        "{message}"
+    );
+    let convert = |currency: &str| json!({ "currency": currency, "prices": "convert" });
+    let no_rate = admin.patch(&here, convert("EUR")).await;
+    assert_eq!(no_rate.faults(), [("/prices".to_owned(), "no_rate".to_owned())]);
+    assert_eq!(price().await, "500");
+
+    let kept = admin
+        .patch(&here, json!({ "currency": "EUR", "prices": "keep" }))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&kept["amount"], price().await),
+        (&json!("1000.00"), json!("500"))
+    );
+    assert_eq!(kept.get("prices"), None);
+    for (currency, rate) in [("EUR", "8"), ("JPY", "0.05")] {
+        let rate = json!({ "currency": currency, "rate_on": "2020-01-01", "rate": rate });
+        admin.post("/v1/exchange-rates", rate).await.expect(CREATED);
+    }
+    let yen = admin.patch(&here, convert("JPY")).await.expect(200);
+    assert_eq!(
+        (&yen["amount"], price().await),
+        (&json!("160000"), json!("80000"))
+    );
+    let mut said = convert("CNY");
+    said["amount"] = json!("7999.99");
+    let back = admin.patch(&here, said).await.expect(200);
+    assert_eq!(
+        (&back["amount"], price().await),
+        (&json!("7999.99"), json!("4000"))
     );
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::approval::publishing::{Known, faults};
+use crate::approval::publishing::{Known, faults, reservations};
 use rstest::rstest;
 
 fn known() -> Known {
@@ -8,6 +8,7 @@ fn known() -> Known {
         roles: ["legal", "general_manager", "administrator"]
             .map(str::to_owned)
             .into(),
+        staffed_roles: ["legal", "administrator"].map(str::to_owned).into(),
         teams: [COMPANY, SALES].into(),
         members: ["amount", "currency", "account_id", "lines"]
             .map(str::to_owned)
@@ -134,6 +135,41 @@ fn duties_are_separated_and_the_commercial_members_count_unless_the_document_say
     let process = serde_json::from_value::<ProcessDocument>(document).unwrap();
     assert!(!process.may_requester_decide && !process.may_owner_decide);
     assert_eq!(process.content, ["amount", "currency", "account_id", "lines"]);
+}
+
+#[rstest]
+#[case::lead("lead", "company")]
+#[case::result_sheet("result_sheet", "terms")]
+fn what_is_not_said_to_be_approved_follows_from_what_is_decided_on(#[case] kind: &str, #[case] member: &str) {
+    let document = json!({ "key": "k", "name": "K", "subject_kind": kind, "steps": [] });
+    let process = serde_json::from_value::<ProcessDocument>(document.clone()).unwrap();
+    assert!(process.content.iter().any(|path| path == member));
+    let mut said = document;
+    said["content"] = json!([]);
+    let process = serde_json::from_value::<ProcessDocument>(said).unwrap();
+    assert!(process.content.is_empty());
+}
+
+#[test]
+fn what_is_doubtful_of_a_process_is_told_without_keeping_it_back() {
+    let mut first = step("first", 1, vec![role("legal"), role("general_manager")]);
+    first.condition = Some("amount > 5 && kind == \"new\"".to_owned());
+    first.deadline_seconds = Some(60);
+    first.escalation = Some(Escalation::Role {
+        role: "general_manager".to_owned(),
+    });
+    let process = process(vec![first]);
+    assert_eq!(found(&process), []);
+    let told = reservations(&process, &known());
+    let told = told.iter().map(|it| (it.pointer.as_str(), it.code));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("/steps/0/approvers/1/role", "nobody"),
+            ("/steps/0/escalation/role", "nobody"),
+            ("/steps/0/condition", "not_covered")
+        ]
+    );
 }
 
 #[test]

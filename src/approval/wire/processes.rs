@@ -6,6 +6,9 @@ use crate::approval::preview::StepPreview;
 use crate::approval::processes::{VersionRow, read};
 use crate::approval::rows::word;
 use crate::kernel::error::AppResult;
+use crate::kernel::fault::Warning;
+use crate::kernel::text::Lang;
+use crate::platform::problem::ProblemFault;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -68,9 +71,18 @@ pub struct ApprovalProcessVersion {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+    /// What is doubtful of a version just published; absent when there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<ProblemFault>>, nullable = false)]
+    pub warnings: Option<Vec<Value>>,
 }
 
 impl ApprovalProcessVersion {
+    pub(in crate::approval) fn warn(&mut self, warnings: &[Warning], lang: Lang) {
+        let told = warnings.iter().map(|warning| warning.to_json(lang)).collect();
+        self.warnings = Some(told).filter(|told: &Vec<_>| !told.is_empty());
+    }
+
     pub(in crate::approval) fn of(row: &VersionRow) -> AppResult<ApprovalProcessVersion> {
         Ok(ApprovalProcessVersion {
             id: row.id,
@@ -82,6 +94,7 @@ impl ApprovalProcessVersion {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            warnings: None,
         })
     }
 }

@@ -7,6 +7,9 @@ use crate::pipeline::answer::day;
 use crate::pipeline::definition::{Accept, AnswerType};
 use std::collections::BTreeSet;
 
+/// The least and the greatest value of a range, each where there is one.
+type Ends<'a> = (&'a Option<String>, &'a Option<String>);
+
 impl Found<'_> {
     pub(super) fn question(&mut self, at: &str, answer: &AnswerType, accept: Option<&Accept>) {
         let before = self.faults.len();
@@ -98,8 +101,18 @@ impl Found<'_> {
                 }
             }
             Accept::Range { min, max } => match answer {
-                AnswerType::Number { .. } => self.bounds(at, min, max, money::parse),
-                AnswerType::Day { .. } => self.bounds(at, min, max, day),
+                AnswerType::Number {
+                    min: least,
+                    max: most,
+                } => {
+                    self.within_reach(at, (min, max), (least, most), money::parse);
+                }
+                AnswerType::Day {
+                    min: first,
+                    max: last,
+                } => {
+                    self.within_reach(at, (min, max), (first, last), day);
+                }
                 AnswerType::Text { .. } | AnswerType::Bool {} | AnswerType::Choice { .. } => self.add(
                     at,
                     "invalid",
@@ -107,6 +120,40 @@ impl Found<'_> {
                     "范围仅适用于数字和日期，请列出各值",
                 ),
             },
+        }
+    }
+
+    /// A range is of values, and some valid answer lies in it.
+    fn within_reach<T: PartialOrd>(
+        &mut self,
+        at: &str,
+        (min, max): Ends<'_>,
+        (least, most): Ends<'_>,
+        read: fn(&str) -> Option<T>,
+    ) {
+        let before = self.faults.len();
+        self.bounds(at, min, max, read);
+        if self.faults.len() > before {
+            return;
+        }
+        let value = |end: &Option<String>| end.as_deref().and_then(read);
+        let is_above =
+            |end, limit| matches!((value(end), value(limit)), (Some(end), Some(limit)) if end > limit);
+        if is_above(min, most) {
+            self.add(
+                format!("{at}/min"),
+                "out_of_range",
+                "is above the answer's max; no answer could satisfy",
+                "大于该回答的 max，任何回答都不满足",
+            );
+        }
+        if is_above(least, max) {
+            self.add(
+                format!("{at}/max"),
+                "out_of_range",
+                "is below the answer's min; no answer could satisfy",
+                "小于该回答的 min，任何回答都不满足",
+            );
         }
     }
 }

@@ -105,8 +105,48 @@ fn every_fault_is_named_at_once_with_its_place() {
     &[("/stages/0/gate/accept/of/0", "invalid")]
 )]
 #[case::a_range_of_truth(json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "bool"}, "accept": {"kind": "range", "min": "1"}}), &[("/stages/0/gate/accept", "invalid")])]
+#[case::numbers_above_every_answer(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "number", "max": "10"}, "accept": {"kind": "range", "min": "10.5"}}),
+    &[("/stages/0/gate/accept/min", "out_of_range")]
+)]
+#[case::numbers_below_every_answer(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "number", "min": "1", "max": "10"}, "accept": {"kind": "range", "min": "-5", "max": "0.9"}}),
+    &[("/stages/0/gate/accept/max", "out_of_range")]
+)]
+#[case::days_after_every_answer(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "day", "max": "2024-12-31"}, "accept": {"kind": "range", "min": "2025-01-01"}}),
+    &[("/stages/0/gate/accept/min", "out_of_range")]
+)]
+#[case::a_range_that_some_answers_reach(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "number", "min": "1", "max": "10"}, "accept": {"kind": "range", "min": "10", "max": "50"}}),
+    &[]
+)]
 fn a_gate_that_cannot_work_is_refused(#[case] gate: Value, #[case] expected: &[(&str, &str)]) {
     expect(with_gate(gate), expected);
+}
+
+#[test]
+fn an_approval_that_outlives_a_change_of_what_its_stage_reads_is_told() {
+    let field = |key: &str, expression: &str, is_required: bool| json!({ "kind": "field", "key": key, "label": key, "expression": expression, "is_required": is_required });
+    let document: PipelineDocument = serde_json::from_value(with_gate(json!({ "kind": "all", "of": [
+        field("a", "amount > 1 && next_step != null", true),
+        field("b", "description != null", false),
+        { "kind": "any", "of": [{ "kind": "approval", "key": "s", "label": "s", "process": "p" }] },
+    ] })))
+    .unwrap();
+    assert_eq!(document.faults(&known()), []);
+    let bound_to = |content: &[&str]| {
+        let content = content.iter().map(|path| (*path).to_owned()).collect();
+        document.reservations(&known(), &[("p".to_owned(), content)].into())
+    };
+    assert_eq!(bound_to(&["amount", "next_step"]), []);
+    let told = bound_to(&["amount"]);
+    assert_eq!(
+        (told[0].pointer.as_str(), told[0].code),
+        ("/stages/0/gate/of/2/of/0/process", "not_covered")
+    );
+    assert!(told[0].message.en.contains("next_step") && !told[0].message.en.contains("amount"));
+    assert_eq!(told.len(), 1);
 }
 
 #[test]
