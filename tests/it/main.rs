@@ -7,6 +7,7 @@
 
 mod accounts;
 mod advance;
+mod all_faults;
 mod api_keys;
 mod approval_course;
 mod approval_people;
