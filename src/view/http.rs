@@ -121,7 +121,7 @@ async fn run(
         parent: None,
     };
     let listed = listed(resource, db, shared, ctx, place, &asked, position).await?;
-    page_of(&request, listed.records, listed.next, listed.total)
+    Ok(page_of(&request, listed.records, listed.next, listed.total)?.with_weak_tag())
 }
 
 const KNOWN: [&str; 5] = ["limit", "cursor", "sort", "with_total", "expand"];
