@@ -18,6 +18,7 @@ mod architecture;
 mod archiving_meanwhile;
 mod assignment;
 mod batch;
+mod bootstrap_command;
 mod calendar;
 mod check;
 mod check_command;
