@@ -36,7 +36,7 @@ pub enum Tree {
 #[derive(Debug, Clone)]
 pub struct Test {
     /// The reference that is followed first: its SQL over `t`, and where it leads.
-    via: Option<(String, &'static Resource)>,
+    via: Option<(Box<str>, &'static Resource)>,
     subject: Subject,
     is: Is,
 }
