@@ -4,7 +4,8 @@ use crate::app;
 use crate::config::Config;
 use crate::demo;
 use crate::identity::bootstrap::{NewCompany, NewPerson, make_company};
-use crate::identity::passwords;
+use crate::identity::sandbox;
+use crate::kernel::fault::Fault;
 use crate::platform::connect::{ConnectError, Target};
 use crate::platform::contract::Contract;
 use crate::platform::db::Db;
@@ -296,18 +297,8 @@ pub struct Bootstrap {
 /// `penstock bootstrap`
 ///
 /// # Errors
-/// When the password is weak or a setting cannot be used.
+/// When something given cannot be used: all of it is named, and nothing is begun.
 pub async fn bootstrap(config: &Config, new: Bootstrap) -> Result<(), Failure> {
-    let about = [new.email.as_str(), &new.name, &new.company, &new.slug];
-    if let Some((reason, _)) = passwords::weakness(&new.password, &about) {
-        return Err(format!("the password {reason}").into());
-    }
-    if !crate::kernel::money::is_currency(&new.currency) {
-        return Err(format!("{} is not an active currency code of ISO 4217", new.currency).into());
-    }
-    let database = Database::open(config, false).await?;
-    migrate_as_owner(config, &database.url).await?;
-    let db = Db::new(&database.url, 1)?;
     let company = NewCompany {
         name: new.company,
         slug: new.slug,
@@ -321,6 +312,13 @@ pub async fn bootstrap(config: &Config, new: Bootstrap) -> Result<(), Failure> {
             password: new.password,
         },
     };
+    let faults = sandbox::faults(&company)?;
+    if !faults.is_empty() {
+        return Err(options_in_words(&faults).into());
+    }
+    let database = Database::open(config, false).await?;
+    migrate_as_owner(config, &database.url).await?;
+    let db = Db::new(&database.url, 1)?;
     let made = make_company(&db, &company).await.map_err(in_words)?;
     println!(
         "made company {} with administrator {}",
@@ -329,6 +327,27 @@ pub async fn bootstrap(config: &Config, new: Bootstrap) -> Result<(), Failure> {
     drop(db);
     database.close().await;
     Ok(())
+}
+
+/// The option that says what a member of a company to be is.
+const OPTIONS: [(&str, &str); 4] = [
+    ("/name", "--company"),
+    ("/administrator/name", "--name"),
+    ("/administrator/email", "--email"),
+    ("/administrator/password", "--password"),
+];
+
+/// The faults of what was given, each on a line of its own.
+fn options_in_words(faults: &[Fault]) -> String {
+    let lines = faults.iter().map(|fault| {
+        let option = OPTIONS.iter().find(|(pointer, _)| *pointer == fault.pointer);
+        let option = option.map_or_else(
+            || fault.pointer.replacen('/', "--", 1).replace('_', "-"),
+            |(_, option)| (*option).to_owned(),
+        );
+        format!("\n  {option} {}", fault.message.en)
+    });
+    format!("nothing was made:{}", lines.collect::<String>())
 }
 
 /// A refusal as a person at a terminal reads it.

@@ -8,6 +8,7 @@ use crate::platform::auth::Auth;
 use crate::platform::contract::Contract;
 use crate::platform::db::Db;
 use crate::platform::duty::Duty;
+use crate::platform::event_kinds;
 use crate::platform::gatekeeper::Platform;
 use crate::platform::limits::{Limits, SignIns};
 use crate::platform::metrics::Metrics;
@@ -66,6 +67,7 @@ fn contract() -> Result<Contract, Failure> {
 /// When a secret or a figure's definition cannot be used.
 pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Failure> {
     let secrets = Secrets::new(secret, config.strong_previous_secret()?)?;
+    event_kinds::declare(&app::resources());
     Ok(web::Data::new(Platform {
         auth: Auth::new(Arc::new(secrets)),
         contract: contract()?,

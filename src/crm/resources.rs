@@ -1,6 +1,7 @@
 //! Accounts, contacts, leads, lead sources and custom fields as the API shows them.
 
 use crate::crm::assignment::follow;
+use crate::crm::campaigns::CAMPAIGN;
 use crate::crm::intake::mapping::SCHEMA_OF_MAPPING;
 use crate::crm::signals::members as signals;
 use crate::crm::{field_index, hooks, verifications};
@@ -260,8 +261,9 @@ pub static LEAD: Resource = Resource {
             "\"spring_2024\"",
         )
         .instruction(),
-        Member::id("campaign_id", "The campaign that won it.")
-            .computed("SELECT c.campaign_id FROM lead_campaigns c WHERE c.tenant_id = t.tenant_id AND c.lead_id = t.id"),
+        Member::to("campaign_id", &CAMPAIGN, "The campaign that won it.")
+            .computed("SELECT c.campaign_id FROM lead_campaigns c WHERE c.tenant_id = t.tenant_id AND c.lead_id = t.id")
+            .found_in("SELECT c.lead_id FROM lead_campaigns c WHERE c.tenant_id = $1 AND c.campaign_id"),
     ],
     default_sort: "-created_at",
     hooks: Hooks {

@@ -8,6 +8,7 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Db};
+use crate::platform::event_kinds;
 use crate::platform::events::to_hex;
 use crate::platform::gatekeeper::Shared;
 use crate::platform::records::http::page_reply;
@@ -69,7 +70,7 @@ struct FeedParameters {
     /// Only events after this `seq`: how a reader that has seen everything so far goes on later.
     #[param(minimum = 0)]
     after: Option<i64>,
-    /// Only of this kind; repeatable.
+    /// Only of this kind; one that there is not is refused.
     #[param(max_length = 100, example = "opportunity.updated")]
     kind: Option<String>,
     /// Only about this kind of record.
@@ -133,7 +134,10 @@ impl Asked {
         let condition = match name {
             "limit" => return self.limit = read_limit(&value, faults),
             "cursor" => return self.cursor = Some(value),
-            "kind" => return self.kinds.push(value),
+            "kind" => {
+                faults.extend(event_kinds::fault("?kind", &value));
+                return self.kinds.push(value);
+            }
             "after" => {
                 let after = read::<i64>(name, &value, faults).filter(|after| *after >= 0);
                 match after {

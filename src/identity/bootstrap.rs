@@ -88,13 +88,7 @@ pub async fn make_company_in(tx: &mut Tx, new: &NewCompany, made: Made, hash: &s
 /// The terms under which the system sets a company up.
 fn terms(new: &NewCompany, made: Made) -> AppResult<Ctx> {
     let time_zone = new.time_zone.parse::<chrono_tz::Tz>();
-    let time_zone = time_zone.map_err(|_| {
-        AppError::invalid(vec![Fault::invalid(
-            "/time_zone",
-            "is not an IANA time zone",
-            "不是有效的 IANA 时区",
-        )])
-    })?;
+    let time_zone = time_zone.map_err(|_| AppError::invalid(vec![unknown_time_zone()]))?;
     let recorded_at = clock::real_now();
     let company = Company {
         name: new.name.clone(),
@@ -113,6 +107,10 @@ fn terms(new: &NewCompany, made: Made) -> AppResult<Ctx> {
         new.sandbox_now.unwrap_or(recorded_at),
         recorded_at,
     ))
+}
+
+pub(super) fn unknown_time_zone() -> Fault {
+    Fault::invalid("/time_zone", "is not an IANA time zone", "不是有效的 IANA 时区")
 }
 
 async fn insert_company(tx: &mut Tx, ctx: &Ctx, new: &NewCompany, made: Made, hash: &str) -> AppResult<()> {

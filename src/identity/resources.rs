@@ -3,7 +3,7 @@
 use super::{hooks, staffing};
 use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
 
-const LOCALES: &[&str] = &["en", "zh-CN", "ru"];
+pub(super) const LOCALES: &[&str] = &["en", "zh-CN", "ru"];
 
 pub static USER: Resource = Resource {
     singular: "user",

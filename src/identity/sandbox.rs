@@ -1,13 +1,20 @@
 //! Sandbox companies: apart from the company that makes them, with a clock that can be moved.
 
 use super::bootstrap::{self, Made, NewCompany, NewPerson};
+use super::passwords;
+use super::resources::LOCALES;
 use super::rows::JsonRow;
 use super::sign_in::usable_hash;
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::AppResult;
+use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::fault::Fault;
+use crate::kernel::money;
+use crate::kernel::text::say;
+use crate::platform::contract;
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::gatekeeper::Command;
+use crate::platform::input;
 use crate::platform::reply::Reply;
 use actix_web::{post, web};
 use chrono::{DateTime, Utc};
@@ -16,7 +23,7 @@ use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 /// A sandbox company to be made.
@@ -58,6 +65,46 @@ pub struct NewAdministrator {
         example = "correct horse battery staple"
     )]
     password: String,
+}
+
+/// Everything that is wrong with a company to be, by the same limits as one that is made through the API; pointers as there.
+///
+/// # Errors
+/// When the limits are no schema: a bug.
+pub fn faults(new: &NewCompany) -> AppResult<Vec<Fault>> {
+    let mut schema = serde_json::to_value(NewSandbox::schema()).map_err(AppError::internal)?;
+    schema["components"] = json!({ "schemas": { "NewAdministrator": NewAdministrator::schema() } });
+    let schema = contract::compile(&schema).map_err(AppError::internal)?;
+    let person = &new.administrator;
+    let sent = json!({
+        "name": new.name, "slug": new.slug, "now": DateTime::<Utc>::UNIX_EPOCH,
+        "administrator": { "name": person.name, "email": person.email, "password": person.password }
+    });
+    let mut faults = input::faults(&schema, &sent);
+    let about = [person.email.as_str(), &person.name, &new.name, &new.slug];
+    if let Some((en, zh)) = passwords::weakness(&person.password, &about) {
+        let pointer = "/administrator/password";
+        faults.retain(|fault| fault.pointer != pointer);
+        faults.push(Fault::new(pointer, "weak_password", say(en, zh)));
+    }
+    if !money::is_currency(&new.currency) {
+        faults.push(money::unknown_currency("/currency"));
+    }
+    if new.time_zone.parse::<chrono_tz::Tz>().is_err() {
+        faults.push(bootstrap::unknown_time_zone());
+    }
+    if !LOCALES.contains(&new.locale.as_str()) {
+        let allowed = LOCALES.join(", ");
+        faults.push(Fault::new(
+            "/locale",
+            "unknown_value",
+            say(
+                format!("must be one of: {allowed}"),
+                format!("必须是以下之一:{allowed}"),
+            ),
+        ));
+    }
+    Ok(faults)
 }
 
 /// A sandbox company that was made.

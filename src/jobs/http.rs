@@ -33,10 +33,10 @@ struct JobParameters {
     /// Where the page before ended; opaque, good only for the same filters.
     #[param(min_length = 1)]
     cursor: Option<String>,
-    /// Only in this state; repeatable.
+    /// Only in this state.
     #[param(inline)]
     state: Option<JobState>,
-    /// Only of this kind; repeatable.
+    /// Only of this kind.
     #[param(max_length = 100, example = "lead.import")]
     kind: Option<String>,
 }

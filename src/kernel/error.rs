@@ -1,7 +1,7 @@
 //! What a service may answer instead of a result.
 
 use super::fault::Fault;
-use super::problem::Code;
+use super::problem::{Code, MEMBERS};
 use super::text::{Say, say};
 use serde_json::{Map, Value};
 
@@ -94,8 +94,13 @@ impl AppError {
         self
     }
 
+    /// Says something besides, in a member of its own: one of [`MEMBERS`].
     #[must_use]
     pub fn with(mut self, member: &str, value: Value) -> AppError {
+        debug_assert!(
+            MEMBERS.iter().any(|known| known.name == member),
+            "{member} is not declared"
+        );
         if let AppError::Refused(refusal) = &mut self {
             refusal.more.insert(member.to_owned(), value);
         }

@@ -6,6 +6,7 @@ pub mod expression;
 pub mod fault;
 pub mod likeness;
 pub mod money;
+pub mod nearest;
 pub mod permission;
 pub mod problem;
 pub mod search;

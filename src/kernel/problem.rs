@@ -51,6 +51,134 @@ pub enum Code {
     Unavailable,
 }
 
+/// A further member of a problem document, beside those that all have.
+pub struct Member {
+    pub name: &'static str,
+    /// With which codes it comes.
+    pub codes: &'static [Code],
+    /// What it says, continuing a sentence.
+    pub about: &'static str,
+    /// Its JSON Schema as text.
+    pub schema: &'static str,
+}
+
+const ID: &str = r#"{ "type": "string", "format": "uuid" }"#;
+const TEXT: &str = r#"{ "type": "string" }"#;
+
+const fn member(
+    name: &'static str,
+    codes: &'static [Code],
+    schema: &'static str,
+    about: &'static str,
+) -> Member {
+    Member {
+        name,
+        codes,
+        about,
+        schema,
+    }
+}
+
+/// Every further member that there is: what is not here is not said.
+pub const MEMBERS: [Member; 16] = [
+    member(
+        "allow",
+        &[Code::MethodNotAllowed],
+        TEXT,
+        "the methods that the path takes.",
+    ),
+    member(
+        "approval_request_id",
+        &[Code::ApprovalPending],
+        r#"{ "type": ["string", "null"], "format": "uuid" }"#,
+        "the request that is pending or granted; null where it began at the same moment.",
+    ),
+    member(
+        "capacity",
+        &[Code::OverCapacity],
+        r#"{ "type": "object", "required": ["user_id", "open_leads", "capacity"], "properties": {
+            "user_id": { "type": "string", "format": "uuid", "description": "Who holds them." },
+            "open_leads": { "type": "integer", "description": "How many open leads they hold." },
+            "capacity": { "type": "integer", "description": "How many they may hold." } } }"#,
+        "how many leads they hold, and may.",
+    ),
+    member(
+        "claim",
+        &[Code::Conflict],
+        TEXT,
+        "the call that claims the account, where it is in the public pool.",
+    ),
+    member(
+        "claimable_from",
+        &[Code::CoolingDown],
+        r#"{ "type": "string", "format": "date-time" }"#,
+        "from when on you can claim it.",
+    ),
+    member(
+        "considered",
+        &[Code::Conflict],
+        r##"{ "type": "array", "items": { "$ref": "#/components/schemas/ConsideredRule" } }"##,
+        "why no rule of assignment has anybody for the lead, rule by rule.",
+    ),
+    member(
+        "counts",
+        &[Code::SuccessorRequired],
+        r#"{ "type": "object", "additionalProperties": { "type": "integer" } }"#,
+        "how many records they still hold, by kind.",
+    ),
+    member(
+        "duplicates",
+        &[Code::Duplicate],
+        r##"{ "type": "array", "items": { "$ref": "#/components/schemas/DuplicateHit" } }"##,
+        "the records that may be the same, as far as you may know of them.",
+    ),
+    member(
+        "gate",
+        &[Code::GateNotMet],
+        r##"{ "$ref": "#/components/schemas/GateView" }"##,
+        "the whole tree: each unmet criterion with its reason, who may act, and the call that helps.",
+    ),
+    member(
+        "location",
+        &[Code::Merged],
+        TEXT,
+        "the address of the record that goes on.",
+    ),
+    member(
+        "migration_id",
+        &[Code::Conflict],
+        ID,
+        "the migration of the pipeline that is under way.",
+    ),
+    member(
+        "quota",
+        &[Code::QuotaReached],
+        r#"{ "type": "object", "required": ["kind", "most"], "properties": {
+            "kind": { "type": "string", "enum": ["held", "claimed_daily"], "description": "What is counted." },
+            "most": { "type": "integer", "description": "How many there may be." } } }"#,
+        "which quota it is, and how many it allows.",
+    ),
+    member(
+        "rate_limit",
+        &[Code::TooManyRequests],
+        TEXT,
+        "the share that is used up, as the header RateLimit has it.",
+    ),
+    member(
+        "rate_limit_policy",
+        &[Code::TooManyRequests],
+        TEXT,
+        "its limit, as the header RateLimit-Policy has it.",
+    ),
+    member(
+        "stage_id",
+        &[Code::StageChanged],
+        ID,
+        "the stage that the opportunity is in.",
+    ),
+    member("survivor_id", &[Code::Merged], ID, "the record that goes on."),
+];
+
 /// What a problem's page says.
 pub struct Page {
     pub status: u16,

@@ -1,6 +1,8 @@
 //! Puts the OpenAPI 3.1 document together: what the handlers' annotations and the declared resources say, and what holds
 //! for every operation (errors, headers, examples), added here once so that none can lack it.
 
+use super::answers;
+use super::event_kinds;
 use super::records::{Resource, docs};
 use crate::kernel::error::{AppError, AppResult};
 use serde_json::{Map, Value, json};
@@ -32,6 +34,17 @@ pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Va
         }
     }
     schemas.values_mut().for_each(lift_array_examples);
+    if let Some(feed) = paths.get_mut("/v1/events").and_then(|item| item.get_mut("get")) {
+        let about = feed["description"].as_str().unwrap_or_default();
+        let kinds = event_kinds::listed(resources);
+        feed["description"] = json!(format!("{about}\n\nThe kinds of events:\n\n{kinds}"));
+    }
+    if let Some(problem) = schemas.get_mut("Problem") {
+        let known = problem.get_mut("properties").and_then(Value::as_object_mut);
+        known
+            .into_iter()
+            .for_each(|known| known.extend(answers::problem_members()));
+    }
     for (path, item) in &mut paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             if let Some(operation) = operation.as_object_mut() {
@@ -57,8 +70,8 @@ pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Va
         .collect();
     document["components"] = json!({
         "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "description": "An access token from `/v1/auth/login`, or an API key (`psk_…`)." } },
-        "responses": problem_responses(),
-        "headers": shared_headers(),
+        "responses": answers::responses(),
+        "headers": answers::headers(),
         "parameters": shared_parameters(),
         "schemas": schemas
     });
@@ -118,74 +131,6 @@ fn sort(members: &mut Map<String, Value>) {
     members.extend(sorted);
 }
 
-const PROBLEMS: [(&str, &str, &str); 12] = [
-    (
-        "400",
-        "BadRequest",
-        "The body is malformed, or a parameter or header is.",
-    ),
-    ("401", "Unauthenticated", "Not signed in."),
-    ("403", "Forbidden", "Known, but not permitted."),
-    ("404", "NotFound", "Absent, or not visible to you."),
-    ("409", "Conflict", "The resource's state forbids it."),
-    ("412", "Stale", "If-Match names an older version."),
-    ("413", "TooLarge", "The body is over the limit."),
-    ("415", "UnsupportedMediaType", "The body is not JSON."),
-    ("422", "Invalid", "Well-formed but invalid; all faults are named."),
-    ("429", "TooManyRequests", "Slow down; see Retry-After."),
-    ("500", "Internal", "An error on our side."),
-    (
-        "503",
-        "Unavailable",
-        "Out of reach for a moment; see Retry-After.",
-    ),
-];
-
-fn problem_responses() -> Value {
-    let mut responses = Map::new();
-    for (status, name, about) in &PROBLEMS {
-        let status: u16 = status.parse().unwrap_or_default();
-        let example = json!({ "type": "/problems/…", "title": name, "status": status, "detail": about, "code": "…", "request_id": "0197c9a0-5d3e-7c11-9e61-0c6a1c8e4b2a" });
-        let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" }, "example": example } });
-        let mut response = json!({ "description": about, "content": content });
-        let headers = PROBLEM_HEADERS
-            .iter()
-            .filter(|(its_status, _)| *its_status == status)
-            .map(|(_, header)| {
-                (
-                    (*header).to_owned(),
-                    json!({ "$ref": format!("#/components/headers/{header}") }),
-                )
-            })
-            .collect::<Map<_, _>>();
-        if !headers.is_empty() {
-            response["headers"] = Value::Object(headers);
-        }
-        responses.insert((*name).to_owned(), response);
-    }
-    Value::Object(responses)
-}
-
-/// The headers by which a refusal says what to do next.
-const PROBLEM_HEADERS: [(u16, &str); 6] = [
-    (401, "WWW-Authenticate"),
-    (409, "Retry-After"),
-    (429, "Retry-After"),
-    (429, "RateLimit"),
-    (429, "RateLimit-Policy"),
-    (503, "Retry-After"),
-];
-
-fn shared_headers() -> Value {
-    let header = |about: &str, schema: Value| json!({ "description": about, "schema": schema });
-    json!({
-        "WWW-Authenticate": header("How to sign in: by bearer token.", json!({ "type": "string", "examples": ["Bearer realm=\"penstock\""] })),
-        "Retry-After": header("Seconds to wait before the next try, where waiting helps.", json!({ "type": "integer", "minimum": 0, "examples": [2] })),
-        "RateLimit": header("What is left of each limit, and the seconds until all of it is there again; on every answer to a signed-in caller.", json!({ "type": "string", "examples": ["\"user\";r=599;t=1, \"company\";r=5999;t=1"] })),
-        "RateLimit-Policy": header("The limits: calls, and the window in seconds.", json!({ "type": "string", "examples": ["\"user\";q=600;w=60, \"company\";q=6000;w=60"] }))
-    })
-}
-
 /// One entity tag or several (RFC 9110), as `If-Match` takes them.
 const ENTITY_TAGS: &str = r#"^(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*$"#;
 
@@ -230,10 +175,7 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
     statuses.dedup();
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     for status in statuses {
-        let name = PROBLEMS
-            .iter()
-            .find(|(known, _, _)| *known == status)
-            .map_or("Internal", |(_, name, _)| name);
+        let name = answers::problem_name(status);
         responses[status] = json!({ "$ref": format!("#/components/responses/{name}") });
     }
     if let Some(content) = operation
@@ -258,6 +200,17 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>, schema
         if !answer.contains_key("$ref") && !is_described {
             answer.insert("description".to_owned(), json!("The answer"));
         }
+    }
+    let id = operation.get("operationId").and_then(Value::as_str);
+    let id = id.unwrap_or_default().to_owned();
+    let asked = answers::Asked {
+        method,
+        id: &id,
+        is_open,
+        is_write,
+    };
+    if let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) {
+        answers::describe(asked, answers, schemas);
     }
     let answers = operation.get_mut("responses").and_then(Value::as_object_mut);
     for content in answers

@@ -1,6 +1,7 @@
 //! Writing events: one for each changed record of a command, in the command's transaction, in one statement.
 
 use super::db::{Cached, Tx};
+use super::event_kinds;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use diesel::sql_query;
@@ -206,6 +207,7 @@ pub async fn flush(tx: &mut Tx, ctx: &Ctx, events: Vec<Event>) -> AppResult<()> 
     let rows = events
         .into_iter()
         .map(|event| {
+            debug_assert!(event_kinds::is_known(&event.kind), "{} is in no list", event.kind);
             let sensitive = Value::Object(event.sensitive);
             let mut subjects = vec![json!([event.subject_kind, event.subject_id])];
             subjects.extend(event.also.iter().map(|(kind, id)| json!([kind, id])));

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-pub use super::request::{Command, Id, Input, path_id, path_number, too_large};
+pub use super::request::{Command, Id, Input, Sent, path_id, path_number, too_large};
 use super::request::{refuse_stray_body, require_known_encoding};
 
 /// How long a request may take in all, in seconds.

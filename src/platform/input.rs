@@ -27,12 +27,12 @@ pub fn parse(body: &[u8]) -> AppResult<Value> {
     parse_as(body, Texts::Normal(&Cell::new(false)))
 }
 
-/// Parses a body and checks it against its schema: as it is after trimming, and for lengths also as it was sent, since the
-/// document knows nothing of trimming.
+/// Parses a body and finds what is wrong with it by its schema: as it is after trimming, and for lengths also as it was sent,
+/// since the document knows nothing of trimming.
 ///
 /// # Errors
-/// `malformed_body`, or `invalid` with all faults.
-pub fn read(schema: &Validator, body: &[u8]) -> AppResult<Value> {
+/// `malformed_body`.
+pub fn look(schema: &Validator, body: &[u8]) -> AppResult<(Value, Vec<Fault>)> {
     let is_changed = Cell::new(false);
     let value = parse_as(body, Texts::Normal(&is_changed))?;
     let mut faults = faults(schema, &value);
@@ -40,11 +40,7 @@ pub fn read(schema: &Validator, body: &[u8]) -> AppResult<Value> {
         let sent = parse_as(body, Texts::AsSent)?;
         faults.extend(too_long(schema, &sent, &faults));
     }
-    if faults.is_empty() {
-        Ok(value)
-    } else {
-        Err(AppError::invalid(faults))
-    }
+    Ok((value, faults))
 }
 
 /// Reads a body where none is taken: what it says would be dropped without a word. An object without members says nothing.
@@ -350,6 +346,15 @@ pub(super) fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
                 say("contains an item twice", "包含重复项"),
             ));
         }
+        ValidationErrorKind::PropertyNames { error } => {
+            let at = format!("{at}/{}", escaped(&plain(error.instance())));
+            let mut of_name = Vec::new();
+            faults_of(error, &mut of_name);
+            faults.extend(of_name.into_iter().map(|fault| Fault {
+                pointer: at.clone(),
+                ..fault
+            }));
+        }
         ValidationErrorKind::Format { format } => faults.push(wrong_format(at, format)),
         ValidationErrorKind::Pattern { pattern } => {
             faults.push(Fault::new(
@@ -410,7 +415,8 @@ pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn escaped(name: &str) -> String {
+/// A member's name as a step of a JSON Pointer.
+pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
@@ -460,15 +466,12 @@ mod tests {
             "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 3 } }
         }))
         .unwrap();
-        let faults = |body: &str| match read(&schema, body.as_bytes()) {
-            Ok(_) => Vec::new(),
-            Err(AppError::Refused(refusal)) => refusal.faults.iter().map(|fault| fault.code).collect(),
-            Err(error) => panic!("{error}"),
+        let faults = |body: &str| {
+            let (_, faults) = look(&schema, body.as_bytes()).unwrap();
+            faults.iter().map(|fault| fault.code).collect::<Vec<_>>()
         };
-        assert_eq!(
-            read(&schema, br#"{"name":" x "}"#).unwrap(),
-            json!({ "name": "x" })
-        );
+        let (value, none) = look(&schema, br#"{"name":" x "}"#).unwrap();
+        assert_eq!((value, none), (json!({ "name": "x" }), Vec::new()));
         assert_eq!(faults(r#"{"name":"  x "}"#), ["too_long"]);
         assert_eq!(faults(r#"{"name":"  "}"#), ["too_short"]);
         assert_eq!(faults(r#"{"name":"wxyz "}"#), ["too_long"]);
@@ -498,6 +501,16 @@ mod tests {
                 ("/x~1y", "unknown_field")
             ]
         );
+    }
+
+    #[test]
+    fn a_name_of_the_wrong_form_is_named_itself() {
+        let schema = json!({ "propertyNames": { "pattern": "^[a-z]+$" } });
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let found = super::faults(&schema, &json!({ "ok": 1, "No/t": 2, "Nor": 3 }));
+        let found = found.iter().map(|fault| (fault.pointer.as_str(), fault.code));
+        let expected = [("/No~1t", "wrong_form"), ("/Nor", "wrong_form")];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     proptest! {

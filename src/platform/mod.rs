@@ -1,6 +1,7 @@
 //! Everything between the rooms and the outside world: Postgres, HTTP, tokens, the contract, the record store.
 
 mod alternatives;
+mod answers;
 pub mod auth;
 pub mod clock;
 pub mod connect;
@@ -8,6 +9,7 @@ pub mod contract;
 pub mod db;
 pub mod document;
 pub mod duty;
+pub mod event_kinds;
 pub mod events;
 pub mod fitness;
 pub mod gatekeeper;

@@ -246,6 +246,7 @@ pub struct Problem {
     request_id: String,
     /// Every fault of the input, where it was the input's fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     errors: Option<Vec<ProblemFault>>,
 }
 

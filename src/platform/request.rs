@@ -12,6 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::future::{Ready, ready};
 use uuid::Uuid;
@@ -81,13 +82,52 @@ impl<T: serde::de::DeserializeOwned + 'static> FromRequest for Command<T> {
         let value = body(request, payload);
         Box::pin(async move {
             let mut ctx = ctx?;
-            let (value, bytes) = value.await?;
-            if let Some(key) = &mut ctx.idempotency {
-                key.request_hash = Sha256::digest(&bytes).to_vec();
-            }
-            let input = serde_json::from_value(value).map_err(undecodable)?;
+            let body = value.await?;
+            note_hash(&mut ctx, &body);
+            let input = serde_json::from_value(body.valid()?).map_err(undecodable)?;
             Ok(Command { ctx, input })
         })
+    }
+}
+
+/// A record as it was sent, be it faulty by its form: who keeps such records then names their own faults beside those.
+pub struct Sent {
+    pub ctx: Ctx,
+    pub input: Map<String, Value>,
+    /// By the schema of the operation.
+    pub faults: Vec<Fault>,
+}
+
+impl FromRequest for Sent {
+    type Error = AppError;
+    type Future = futures::future::LocalBoxFuture<'static, AppResult<Sent>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let ctx = Ctx::from_request(request, &mut Payload::None).into_inner();
+        let value = body(request, payload);
+        Box::pin(async move {
+            let mut ctx = ctx?;
+            let body = value.await?;
+            note_hash(&mut ctx, &body);
+            match body {
+                Body {
+                    value: Value::Object(input),
+                    faults,
+                    ..
+                } => Ok(Sent { ctx, input, faults }),
+                other => {
+                    let input = serde_json::from_value(other.valid()?).map_err(undecodable)?;
+                    let faults = Vec::new();
+                    Ok(Sent { ctx, input, faults })
+                }
+            }
+        })
+    }
+}
+
+fn note_hash(ctx: &mut Ctx, body: &Body) {
+    if let Some(key) = &mut ctx.idempotency {
+        key.request_hash = Sha256::digest(&body.bytes).to_vec();
     }
 }
 
@@ -101,7 +141,7 @@ impl<T: serde::de::DeserializeOwned + 'static> FromRequest for Input<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let value = body(request, payload);
         Box::pin(async move {
-            serde_json::from_value(value.await?.0)
+            serde_json::from_value(value.await?.valid()?)
                 .map(Input)
                 .map_err(undecodable)
         })
@@ -114,11 +154,28 @@ fn undecodable(error: serde_json::Error) -> AppError {
     AppError::invalid(vec![fault])
 }
 
+/// A body that was read and looked at.
+struct Body {
+    value: Value,
+    /// What is wrong with it by its operation's schema.
+    faults: Vec<Fault>,
+    bytes: Bytes,
+}
+
+impl Body {
+    /// # Errors
+    /// `invalid` with all faults.
+    fn valid(self) -> AppResult<Value> {
+        if self.faults.is_empty() {
+            Ok(self.value)
+        } else {
+            Err(AppError::invalid(self.faults))
+        }
+    }
+}
+
 /// Reads, parses and checks a JSON body.
-fn body(
-    request: &HttpRequest,
-    payload: &mut Payload,
-) -> impl Future<Output = AppResult<(serde_json::Value, Bytes)>> + 'static {
+fn body(request: &HttpRequest, payload: &mut Payload) -> impl Future<Output = AppResult<Body>> + 'static {
     let is_json = is_json(request);
     let bytes = Bytes::from_request(request, payload);
     let request = request.clone();
@@ -131,7 +188,11 @@ fn body(
         let operation =
             found.map_err(|_| AppError::internal("an operation outside the document takes a body"))?;
         if bytes.is_empty() && operation.is_body_optional {
-            return Ok((serde_json::Value::Null, bytes));
+            return Ok(Body {
+                value: Value::Null,
+                faults: Vec::new(),
+                bytes,
+            });
         }
         if !is_json {
             return Err(AppError::refuse(
@@ -142,8 +203,8 @@ fn body(
                 ),
             ));
         }
-        let value = super::input::read(operation.validator()?, &bytes)?;
-        Ok((value, bytes))
+        let (value, faults) = super::input::look(operation.validator()?, &bytes)?;
+        Ok(Body { value, faults, bytes })
     }
 }
 

@@ -73,6 +73,7 @@ pub async fn get_clock(ctx: Ctx) -> AppResult<Reply> {
         now: ctx.now,
         is_sandbox: ctx.principal.company.is_sandbox,
     })
+    .map(Reply::with_weak_tag)
 }
 
 /// Moves a sandbox company's clock forward

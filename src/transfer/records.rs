@@ -15,7 +15,7 @@ use crate::kernel::error::{AppError, AppResult, Refusal};
 use crate::kernel::fault::{Fault, Warning};
 use crate::opportunity::bring_in::{self, Past};
 use crate::platform::contract;
-use crate::platform::db::{Cached, Tx};
+use crate::platform::db::{Cached, Tx, is_outage};
 use crate::platform::events::Event;
 use crate::platform::input;
 use crate::platform::records::store::{self, For};
@@ -102,10 +102,8 @@ pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> App
     let mut outcomes: Vec<Option<Outcome>> = vec![None; drafts.len()];
     let mut pasts = Vec::with_capacity(drafts.len());
     for (draft, outcome) in drafts.iter().zip(&mut outcomes) {
-        let is_known = draft
-            .extras
-            .get(EXTERNAL_ID)
-            .is_some_and(|id| known.contains_key(id));
+        let present = draft.extras.get(EXTERNAL_ID).and_then(|id| known.get(id));
+        let is_known = present.is_some();
         let (past, wrong) = past::read(tx, ctx, plan, draft).await?;
         let mut faults = refused(plan, forms, draft, is_known);
         if draft.row.fault.is_none() {
@@ -116,6 +114,10 @@ pub async fn bring(tx: &mut Tx, ctx: &Ctx, plan: &Plan, drafts: &[Draft]) -> App
                 &mut faults,
                 bring_in::faults(tx, ctx, &draft.members, &past).await?,
             );
+        }
+        if !faults.is_empty() && draft.row.fault.is_none() {
+            let own = own_faults(tx, ctx, plan, draft, present.copied(), &faults).await?;
+            add(&mut faults, own);
         }
         *outcome = refusal(faults).map(Err);
         pasts.push(past);
@@ -146,6 +148,25 @@ fn add(faults: &mut Vec<Fault>, more: Vec<Fault>) {
         if faults.iter().all(|known| known.pointer != fault.pointer) {
             faults.push(fault);
         }
+    }
+}
+
+/// Those of the company's own fields, for a row that will be refused anyway: nothing where the record that it is about cannot
+/// be written.
+async fn own_faults(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    plan: &Plan,
+    draft: &Draft,
+    present: Option<Uuid>,
+    faults: &[Fault],
+) -> AppResult<Vec<Fault>> {
+    let resource = plan.options.resource.resource();
+    let target = present.filter(|_| changes(plan));
+    let said = (&draft.members, faults);
+    match store::own_faults(tx, ctx, resource, target, said, &plan.definitions).await {
+        Err(AppError::Refused(refusal)) if !is_outage(refusal.code) => Ok(Vec::new()),
+        found => found,
     }
 }
 

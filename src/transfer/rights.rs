@@ -33,7 +33,7 @@ impl Rights {
                     self.note_member(ctx, &CONTACT, member);
                 }
                 Some((relation, member)) => {
-                    let Some(target) = target(resource, relation) else {
+                    let Some(target) = store::related(resource, relation) else {
                         continue;
                     };
                     self.note_one(ctx, &target.read_permission());
@@ -75,12 +75,4 @@ impl Rights {
         }
         Ok(())
     }
-}
-
-/// What a relation's name stands for.
-fn target(resource: &Resource, relation: &str) -> Option<&'static Resource> {
-    let mut members = resource.members.iter();
-    let member =
-        members.find(|member| member.refers.is_some() && store::expand_name(member) == Some(relation))?;
-    member.refers
 }

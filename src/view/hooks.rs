@@ -9,7 +9,7 @@ use crate::platform::db::Tx;
 use crate::platform::records::fields::Fields;
 use crate::platform::records::spec::{Act, Change};
 use crate::platform::records::tree::{self, Mode, Terms};
-use crate::platform::records::{Resource, search};
+use crate::platform::records::{Resource, search, store};
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
@@ -80,10 +80,13 @@ fn column_faults(resource: &'static Resource, fields: &Fields, columns: &[String
         Some(key) => fields
             .find(resource.singular, key)
             .is_some_and(|field| !field.is_archived),
-        None => {
-            resource.member(column).is_some()
-                || ["id", "created_at", "updated_at", "version"].contains(&column)
-        }
+        None => match column.split_once('.') {
+            Some((relation, member)) => {
+                let target = store::related(resource, relation);
+                target.is_some_and(|target| is_shown(target, member))
+            }
+            None => is_shown(resource, column),
+        },
     };
     let unknown = columns.iter().enumerate().filter(|(_, column)| !is_known(column));
     unknown
@@ -95,6 +98,14 @@ fn column_faults(resource: &'static Resource, fields: &Fields, columns: &[String
             )
         })
         .collect()
+}
+
+/// Whether records of a kind show something of this name.
+fn is_shown(resource: &Resource, name: &str) -> bool {
+    let standing = ["id", "created_at", "updated_at", "version"];
+    let member = resource.member(name);
+    let is_shown = member.is_some_and(|member| !member.is_instruction && !member.is_asked_only);
+    is_shown || standing.contains(&name)
 }
 
 /// The company's own fields among these names, each as resource.key.

@@ -63,12 +63,24 @@ struct Saved {
     filter: Value,
     #[serde(default)]
     sort: Vec<String>,
+    #[serde(default)]
+    columns: Vec<String>,
+}
+
+impl Saved {
+    /// The relations of which its columns show something.
+    fn relations(&self, resource: &'static Resource) -> Vec<String> {
+        let named = self.columns.iter().filter_map(|column| column.split_once('.'));
+        let known = named.filter(|(relation, _)| store::related(resource, relation).is_some());
+        known.map(|(relation, _)| relation.to_owned()).collect()
+    }
 }
 
 /// Show what a view shows
 ///
 /// The records that the view's filter lets through, in the view's order unless `sort` is given, of those that you may
-/// see. Needs the permission to read the collection too.
+/// see. What its columns show of relations is embedded, besides what `expand` asks for. Needs the permission to read the
+/// collection too.
 #[utoipa::path(tag = "views", operation_id = "list_view_records", security(("bearer" = ["view.read"])), params(Parameters),
     responses((status = 200, description = "The page", body = RecordPage)))]
 #[get("/v1/views/{id}/records")]
@@ -121,7 +133,7 @@ async fn run(
         parent: None,
     };
     let listed = listed(resource, db, shared, ctx, place, &asked, position).await?;
-    page_of(&request, listed.records, listed.next, listed.total)
+    Ok(page_of(&request, listed.records, listed.next, listed.total)?.with_weak_tag())
 }
 
 const KNOWN: [&str; 5] = ["limit", "cursor", "sort", "with_total", "expand"];
@@ -154,6 +166,9 @@ async fn asked(
         mode: Mode::Saved,
     };
     let mut asked = query::parse(&terms, resource, query, &store::expandable(resource))?;
+    asked.expand.extend(saved.relations(resource));
+    asked.expand.sort();
+    asked.expand.dedup();
     let mut faults = Vec::new();
     let filter = tree::read(&terms, resource, &saved.filter, "/filter", &mut faults);
     asked.trees.push(filter);

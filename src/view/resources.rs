@@ -100,7 +100,7 @@ pub static SAVED_VIEW: Resource = Resource {
             "columns",
             "[]",
             r#"{"type":"array","maxItems":50,"uniqueItems":true,"items":{"type":"string","minLength":1,"maxLength":100}}"#,
-            "Members to show, in this order; the company's own as custom.KEY.",
+            "Members to show, in this order; the company's own as custom.KEY, those of a relation behind its name (owner.name): these are embedded when the view is shown.",
             r#"["name","owner_id"]"#,
         ),
         custom_fields(),

@@ -336,3 +336,23 @@ async fn what_needs_a_permission_of_its_own_is_told_only_to_those_who_hold_it() 
     assert_eq!(told["data"][0]["sensitive"], json!({}));
     assert!(!told.to_string().contains("13800138000"));
 }
+
+#[tokio::test]
+async fn a_kind_of_event_that_there_is_not_is_refused_and_the_nearest_one_named() {
+    let company = company().await;
+    let admin = &company.administrator;
+    account(admin, "科技").await;
+    let refused = admin.get("/v1/events?kind=account.create").await;
+    assert_eq!(refused.refused(400), "bad_parameter");
+    let unknown = ("?kind".to_owned(), "unknown_value".to_owned());
+    assert_eq!(refused.faults(), [unknown]);
+    let told = refused.body["errors"][0]["message"].as_str().unwrap();
+    assert!(told.ends_with("did you mean account.created?"), "{told}");
+    let document = penstock::app::document();
+    let listed = &document["paths"]["/v1/events"]["get"]["description"];
+    assert!(listed.as_str().unwrap().contains("- `account.`"), "{listed}");
+    assert_eq!(admin.get("/v1/events?kind=nonsense").await.status, 400);
+    for known in ["opportunity.won", "account.created"] {
+        admin.get(&format!("/v1/events?kind={known}")).await.expect(200);
+    }
+}

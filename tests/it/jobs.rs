@@ -51,8 +51,8 @@ async fn count(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
     let noted = tx
         .apart(async |tx| {
             tx.record(Event::new(
-                "note.made",
-                "note",
+                "export.made",
+                "export",
                 Uuid::now_v7(),
                 json!({ "row": row }),
             ));
@@ -160,9 +160,9 @@ async fn worker_of_the_service() -> penstock::platform::duty::Duty {
 }
 
 const DONE: &str = "SELECT count(*) AS number FROM jobs WHERE state = 'done'";
-const NOTES: &str = "SELECT count(*) AS number FROM events WHERE kind = 'note.made'";
+const NOTES: &str = "SELECT count(*) AS number FROM events WHERE kind = 'export.made'";
 const NOTED_TWICE: &str = "SELECT count(*) AS number FROM (SELECT 1 FROM events e JOIN event_payloads p ON p.event_id = e.id \
-     WHERE e.kind = 'note.made' GROUP BY e.command_id, p.data HAVING count(*) > 1) t";
+     WHERE e.kind = 'export.made' GROUP BY e.command_id, p.data HAVING count(*) > 1) t";
 
 #[tokio::test]
 async fn a_job_outlives_its_servers_and_does_each_row_once() {
@@ -186,7 +186,7 @@ async fn a_job_outlives_its_servers_and_does_each_row_once() {
     let errors = format!("SELECT count(*) AS number FROM job_errors WHERE job_id = '{job}' AND ordinal <= 6");
     assert_eq!(own.number(&errors).await, 6);
     let by_job = format!(
-        "SELECT count(*) AS number FROM events WHERE kind = 'note.made' AND actor_kind = 'job' AND actor_id = '{job}' AND cause = 'job test.count'"
+        "SELECT count(*) AS number FROM events WHERE kind = 'export.made' AND actor_kind = 'job' AND actor_id = '{job}' AND cause = 'job test.count'"
     );
     assert_eq!(own.number(&by_job).await, 54);
 }

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod advance;
+mod all_faults;
 mod api_keys;
 mod approval_course;
 mod approval_people;
@@ -17,6 +18,7 @@ mod architecture;
 mod archiving_meanwhile;
 mod assignment;
 mod batch;
+mod bootstrap_command;
 mod calendar;
 mod check;
 mod check_command;

@@ -541,6 +541,18 @@ async fn leads_name_the_campaign_that_won_them_until_it_is_archived() {
         .await
         .expect(201);
     assert_eq!(made["campaign_id"], json!(id(&spring)));
+    let won = async |query: &str| {
+        let path = format!("/v1/leads?{query}");
+        admin.get(&path).await.expect(200)["data"].clone()
+    };
+    let by_campaign = won(&format!("campaign_id={}&expand=campaign", id(&spring))).await;
+    assert_eq!(by_campaign.as_array().unwrap().len(), 1);
+    assert_eq!(by_campaign[0]["name"], "张伟");
+    assert_eq!(by_campaign[0]["campaign"]["key"], "spring_2024");
+    assert_eq!(won("campaign_id=none").await[0]["name"], "王芳");
+    let tree = json!({ "filter": { "member": "campaign.key", "eq": "spring_2024" } });
+    let found = admin.post("/v1/leads/search", tree).await.expect(200);
+    assert_eq!(found["data"][0]["id"], made["id"]);
 
     admin
         .delete(&format!("/v1/campaigns/{}", id(&spring)))

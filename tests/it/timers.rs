@@ -76,8 +76,8 @@ static BEGUN: Mutex<Vec<Uuid>> = Mutex::new(Vec::new());
 
 fn ring(tx: &mut Tx, timer: &Timer) -> AppResult<()> {
     tx.record(Event::new(
-        "note.rang",
-        "note",
+        "export.made",
+        "export",
         timer.subject_id,
         timer.details.clone(),
     ));
@@ -107,7 +107,7 @@ fn at(text: &str) -> DateTime<Utc> {
 
 const HOLD: &str = "SELECT pg_advisory_xact_lock(1)";
 const WAITING: &str = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-const RANG: &str = "SELECT count(*) AS number FROM events WHERE kind = 'note.rang'";
+const RANG: &str = "SELECT count(*) AS number FROM events WHERE kind = 'export.made'";
 const TIMERS: &str = "SELECT count(*) AS number FROM timers";
 
 #[tokio::test]
@@ -126,9 +126,9 @@ async fn with_two_engines_each_timer_fires_once() {
         engine.stop().await;
     }
     assert_eq!(own.number(RANG).await, 60);
-    let twice = "SELECT count(*) AS number FROM (SELECT 1 FROM events WHERE kind = 'note.rang' GROUP BY subject_id HAVING count(*) > 1) t";
+    let twice = "SELECT count(*) AS number FROM (SELECT 1 FROM events WHERE kind = 'export.made' GROUP BY subject_id HAVING count(*) > 1) t";
     assert_eq!(own.number(twice).await, 0);
-    let by_timer = "SELECT count(*) AS number FROM events WHERE kind = 'note.rang' AND actor_kind = 'timer' AND cause = 'timer ring'";
+    let by_timer = "SELECT count(*) AS number FROM events WHERE kind = 'export.made' AND actor_kind = 'timer' AND cause = 'timer ring'";
     assert_eq!(own.number(by_timer).await, 60);
 }
 
@@ -200,9 +200,9 @@ async fn timers_on_the_way_fire_in_order_each_at_its_own_due_time() {
         (&json!(5), &json!(1))
     );
     let in_order = "SELECT count(*) AS number FROM (SELECT occurred_at, lag(occurred_at) OVER (ORDER BY id) AS before \
-        FROM events WHERE kind = 'note.rang') e WHERE before > occurred_at";
+        FROM events WHERE kind = 'export.made') e WHERE before > occurred_at";
     assert_eq!(own.number(in_order).await, 0);
-    let at_due = "SELECT count(DISTINCT occurred_at) AS number FROM events WHERE kind = 'note.rang' AND occurred_at IN \
+    let at_due = "SELECT count(DISTINCT occurred_at) AS number FROM events WHERE kind = 'export.made' AND occurred_at IN \
         ('2024-03-16T09:00:00Z', '2024-03-16T11:00:00Z', '2024-03-17T09:00:00Z', '2024-03-17T12:00:00Z', '2024-03-18T09:00:00Z')";
     assert_eq!((own.number(RANG).await, own.number(at_due).await), (5, 5));
     assert_eq!(own.number(TIMERS).await, 2);
@@ -288,7 +288,7 @@ async fn a_company_whose_timers_never_end_holds_no_other_company_up() {
         }
         let engine = engine::spawn(&busy.url, HANDLERS).unwrap();
         let busily = format!(
-            "SELECT least(count(*), 10) AS number FROM events WHERE kind = 'note.rang' AND tenant_id = '{}'",
+            "SELECT least(count(*), 10) AS number FROM events WHERE kind = 'export.made' AND tenant_id = '{}'",
             busy.tenant
         );
         busy.until(&busily, 10).await;

@@ -1,6 +1,6 @@
 //! Filter trees that are kept: saved views and segments.
 
-use crate::support::app::{Company, Person, company, id};
+use crate::support::app::{Company, Person, account, company, id};
 use serde_json::{Value, json};
 
 async fn segment(person: &Person, more: Value) -> Value {
@@ -152,6 +152,26 @@ async fn a_view_shows_its_records_in_its_order() {
         .get(&format!("/v1/views/{}/records?name=x", id(&view)))
         .await;
     assert_eq!(unknown.refused(400), "bad_parameter");
+}
+
+#[tokio::test]
+async fn a_view_s_columns_may_show_something_of_what_its_records_name() {
+    let company = company().await;
+    let admin = &company.administrator;
+    account(admin, "甲").await;
+    let view = async |columns: Value| {
+        let body = json!({ "name": "负责人", "resource": "account", "columns": columns });
+        admin.post("/v1/views", body).await
+    };
+    let wrong = view(json!(["owner.name", "owner.nme", "ownr.name", "region.name"])).await;
+    let expected = ["/columns/1", "/columns/2", "/columns/3"].map(str::to_owned);
+    let pointers = wrong.faults().into_iter().map(|(pointer, _)| pointer);
+    assert_eq!(pointers.collect::<Vec<_>>(), expected);
+    let kept = view(json!(["name", "owner.name"])).await.expect(201);
+    let path = format!("/v1/views/{}/records", id(&kept));
+    let page = admin.get(&path).await.expect(200);
+    assert_eq!(page["data"][0]["owner"]["id"], json!(admin.id));
+    assert!(page["data"][0]["owner"]["name"].is_string());
 }
 
 #[tokio::test]

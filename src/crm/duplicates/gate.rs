@@ -199,14 +199,18 @@ async fn arrived(tx: &mut Tx, ctx: &Ctx, record: Named, hits: &[Hit], is_new: bo
         .iter()
         .find(|hit| is_new && hit.kind == LEAD.singular && hit.is_live && hit.score.is_exact());
     if let (Some(open), OnArrival::Attach) = (open, ctx.principal.company.duplicates.intake) {
-        return Err(AppError::refuse(
+        let mut refusal = AppError::refuse(
             Code::Duplicate,
             say(
                 "An open lead has the same phone or e-mail",
                 "已有相同电话或邮箱的线索",
             ),
-        )
-        .with(ATTACH_TO, json!(open.id)));
+        );
+        // For who takes the delivery in; nobody is shown it.
+        if let AppError::Refused(refusal) = &mut refusal {
+            refusal.more.insert(ATTACH_TO.to_owned(), json!(open.id));
+        }
+        return Err(refusal);
     }
     reviews::queue(tx, ctx, record, hits).await?;
     Ok("setting: queue".to_owned())

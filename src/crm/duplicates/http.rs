@@ -74,7 +74,8 @@ pub async fn of_record(db: &Db, ctx: &Ctx, resource: &'static Resource, id: Uuid
         .read(async |conn| store::find(conn, ctx, resource, id, None).await)
         .await?;
     let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-    answer(db, ctx, resource, Some(id), &Subject::of(resource, &record)).await
+    let answer = answer(db, ctx, resource, Some(id), &Subject::of(resource, &record)).await;
+    answer.map(Reply::with_weak_tag)
 }
 
 async fn answer(
@@ -89,5 +90,5 @@ async fn answer(
         .await?;
     let shown = hits.iter().filter(|hit| hit.shown.is_some());
     let data = shown.map(lookup::Hit::to_json).collect::<Vec<_>>();
-    Ok(Reply::ok(&json!({ "data": data, "next_cursor": null }))?.with_weak_tag())
+    Reply::ok(&json!({ "data": data, "next_cursor": null }))
 }

@@ -3,7 +3,7 @@
 
 use super::http;
 use super::spec::{Act, Resource};
-use super::store::{self, Written};
+use super::store::{self, Target, Written};
 use crate::kernel::ctx::{Ctx, IfMatch};
 use crate::kernel::error::{AppError, AppResult, OrNotFound, Refusal};
 use crate::kernel::fault::Fault;
@@ -93,7 +93,9 @@ pub(super) async fn batch(
     refuse_if_match(&ctx)?;
     http::require_parent(&db, &ctx, resource, parent).await?;
     let collection = request.path().trim_end_matches("/batch");
-    let faults = Form::of(resource, &shared.contract, collection)?.faults_of(&input.items)?;
+    let form = Form::of(resource, &shared.contract, collection)?;
+    let faults = input.items.iter().map(|item| form.faults(item));
+    let faults = faults.collect::<Vec<_>>();
     let job = Job {
         resource,
         parent,
@@ -132,16 +134,7 @@ impl<'a> Form<'a> {
         })
     }
 
-    /// The faults of each item that can be told without the database.
-    fn faults_of(&self, items: &[Item]) -> AppResult<Vec<Vec<Fault>>> {
-        let faults = items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| self.faults(item, &format!("/items/{index}")));
-        Ok(faults.collect())
-    }
-
-    fn faults(&self, item: &Item, at: &str) -> Vec<Fault> {
+    fn faults(&self, item: &Item) -> Faulty {
         let verbs = self.resource.verbs;
         let (is_offered, takes_id, schema) = match item.method {
             Method::Create => (verbs.create, false, self.create),
@@ -149,32 +142,40 @@ impl<'a> Form<'a> {
             Method::Archive | Method::Restore => (verbs.archive, true, None),
         };
         if !is_offered {
-            return vec![Fault::new(
-                format!("{at}/method"),
-                "unknown_value",
-                say("these do not have this method", "此类记录不支持该操作"),
-            )];
+            let message = say("these do not have this method", "此类记录不支持该操作");
+            return Faulty {
+                item: vec![Fault::new("/method", "unknown_value", message)],
+                body: Vec::new(),
+            };
         }
-        let mut faults = Vec::new();
+        let mut faulty = Faulty::default();
         match (takes_id, item.id) {
-            (true, None) => faults.push(Fault::required(format!("{at}/id"))),
-            (false, Some(_)) => faults.push(Fault::unknown_field(format!("{at}/id"))),
+            (true, None) => faulty.item.push(Fault::required("/id")),
+            (false, Some(_)) => faulty.item.push(Fault::unknown_field("/id")),
             _ => {}
         }
         if !takes_id && item.if_match.is_some() {
-            faults.push(Fault::unknown_field(format!("{at}/if_match")));
+            faulty.item.push(Fault::unknown_field("/if_match"));
         }
         match (schema, &item.body) {
-            (Some(_), None) => faults.push(Fault::required(format!("{at}/body"))),
-            (None, Some(_)) => faults.push(Fault::unknown_field(format!("{at}/body"))),
+            (Some(_), None) => faulty.item.push(Fault::required("/body")),
+            (None, Some(_)) => faulty.item.push(Fault::unknown_field("/body")),
             (Some(schema), Some(body)) => {
-                let found = input::faults(schema, &Value::Object(body.clone()));
-                faults.extend(found.into_iter().map(|fault| under(fault, &format!("{at}/body"))));
+                faulty.body = input::faults(schema, &Value::Object(body.clone()));
             }
             (None, None) => {}
         }
-        faults
+        faulty
     }
+}
+
+/// What can be told of an item without the database.
+#[derive(Default)]
+struct Faulty {
+    /// Of the item itself.
+    item: Vec<Fault>,
+    /// Of its body, by the schema of the request that it stands for.
+    body: Vec<Fault>,
 }
 
 /// A fault of an item's body at its place in the batch.
@@ -187,7 +188,7 @@ struct Job<'a> {
     resource: &'static Resource,
     parent: Option<Uuid>,
     items: &'a [Item],
-    faults: &'a [Vec<Fault>],
+    faults: &'a [Faulty],
 }
 
 /// What became of one item: the status of its answer and the record, or why it was refused.
@@ -200,12 +201,11 @@ impl Job<'_> {
         tx.set_of_many(true);
         let mut done = Vec::with_capacity(self.items.len());
         for (index, item) in self.items.iter().enumerate() {
-            let faults = &self.faults[index];
-            let outcome = match faults.is_empty() {
-                true => tx.apart(async |tx| self.item(tx, ctx, item).await).await?,
-                false => Err(Box::new(AppError::invalid(faults.clone()).to_refusal())),
-            };
-            done.push(outcome.map_err(|refusal| self.at_its_place(*refusal, index)));
+            let faulty = &self.faults[index];
+            let outcome = tx
+                .apart(async |tx| self.attempt(tx, ctx, item, faulty).await)
+                .await?;
+            done.push(outcome.map_err(|refusal| at_item(*refusal, index)));
         }
         tx.set_of_many(false);
         self.together(tx, ctx, &mut done).await?;
@@ -241,35 +241,59 @@ impl Job<'_> {
         store::lock_many(tx, ctx, self.resource, ids).await
     }
 
-    async fn item(&self, tx: &mut Tx, ctx: &Ctx, item: &Item) -> AppResult<(u16, Written)> {
+    /// Does an item, unless it is faulty; what the store finds in its body stands beside what the schema says of it.
+    async fn attempt(
+        &self,
+        tx: &mut Tx,
+        ctx: &Ctx,
+        item: &Item,
+        faulty: &Faulty,
+    ) -> AppResult<(u16, Written)> {
         let mut ctx = ctx.clone();
         ctx.if_match = item.if_match.map(|version| IfMatch::Versions(vec![version]));
+        if faulty.body.is_empty() && faulty.item.is_empty() {
+            return self.item(tx, &ctx, item).await.map_err(in_body);
+        }
+        let (Some(body), true) = (&item.body, faulty.item.is_empty()) else {
+            let body = faulty.body.iter().cloned().map(|fault| under(fault, "/body"));
+            return Err(AppError::invalid(
+                faulty.item.iter().cloned().chain(body).collect(),
+            ));
+        };
+        let target = Target {
+            parent: self.parent,
+            id: item.id,
+        };
+        let refused = store::refused(tx, &ctx, self.resource, target, body, &faulty.body);
+        Err(in_body(refused.await))
+    }
+
+    async fn item(&self, tx: &mut Tx, ctx: &Ctx, item: &Item) -> AppResult<(u16, Written)> {
         let (resource, parent) = (self.resource, self.parent);
         let body = || item.body.clone().unwrap_or_default();
         if item.method == Method::Create {
-            let written = store::create(tx, &ctx, resource, parent, body()).await?;
+            let written = store::create(tx, ctx, resource, parent, body()).await?;
             return Ok((201, written));
         }
         let id = item.id.or_not_found()?;
         let written = match item.method {
-            Method::Archive => store::archive(tx, &ctx, resource, parent, id, Act::Archive).await?,
-            Method::Restore => store::archive(tx, &ctx, resource, parent, id, Act::Restore).await?,
-            _ => store::update(tx, &ctx, resource, parent, id, body()).await?,
+            Method::Archive => store::archive(tx, ctx, resource, parent, id, Act::Archive).await?,
+            Method::Restore => store::archive(tx, ctx, resource, parent, id, Act::Restore).await?,
+            _ => store::update(tx, ctx, resource, parent, id, body()).await?,
         };
         Ok((200, written))
     }
+}
 
-    /// The faults that the store found in a body, at the item's place; those of the form stand there already.
-    fn at_its_place(&self, mut refusal: Refusal, index: usize) -> Refusal {
-        if self.faults[index].is_empty() {
-            let at = format!("/items/{index}/body");
-            refusal.faults = refusal
-                .faults
-                .into_iter()
-                .map(|fault| under(fault, &at))
-                .collect();
+/// A refusal of an item's body: its faults point there.
+fn in_body(error: AppError) -> AppError {
+    match error {
+        AppError::Refused(mut refusal) => {
+            let faults = std::mem::take(&mut refusal.faults).into_iter();
+            refusal.faults = faults.map(|fault| under(fault, "/body")).collect();
+            AppError::Refused(refusal)
         }
-        refusal
+        other => other,
     }
 }
 

@@ -6,8 +6,10 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::kernel::fault::Fault;
 use crate::kernel::money;
+use crate::kernel::nearest::nearest;
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
+use crate::platform::input::escaped;
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
@@ -160,13 +162,19 @@ pub(super) fn faults(
     before: &Map<String, Value>,
     after: &Map<String, Value>,
 ) -> Vec<Fault> {
-    let mut faults = Vec::new();
+    let (mut faults, mut unknown) = (Vec::new(), 0);
     for (key, value) in after {
-        let pointer = format!("/custom/{key}");
+        let pointer = format!("/custom/{}", escaped(key));
         match definitions.iter().find(|definition| definition.key == *key) {
             // What stands there from before may stay, whatever became of the field or its choices.
             _ if before.get(key) == Some(value) => {}
-            None => faults.push(Fault::unknown_field(pointer)),
+            None => {
+                unknown += 1;
+                faults.push(match unknown <= MOST_ADVISED {
+                    true => unknown_field(definitions, key),
+                    false => Fault::unknown_field(pointer),
+                });
+            }
             Some(definition) => {
                 let code = match value {
                     Value::String(_) | Value::Null => "invalid",
@@ -193,6 +201,37 @@ pub(super) fn faults(
         }
     }
     faults
+}
+
+/// Most unknown keys of a record that are answered with what there is; of the others it is only said that they are unknown.
+const MOST_ADVISED: usize = 10;
+/// Most fields that one fault lists.
+const MOST_LISTED: usize = 20;
+
+/// The fault of a key that no field has: it says which one was likely meant, or which there are.
+fn unknown_field(definitions: &[Definition], key: &str) -> Fault {
+    let keys = definitions.iter().map(|definition| definition.key.as_str());
+    let message = match (nearest(key, keys.clone()), definitions.is_empty()) {
+        (Some(near), _) => say(
+            format!("is none of the fields that your company defined; did you mean {near}?"),
+            format!("不是贵企业定义的字段；您是否想用 {near}？"),
+        ),
+        (None, true) => say(
+            "is none of the fields that your company defined: there are none for these records",
+            "不是贵企业定义的字段：此类记录尚未定义任何字段",
+        ),
+        (None, false) => {
+            let mut listed = keys.take(MOST_LISTED).collect::<Vec<_>>().join(", ");
+            if definitions.len() > MOST_LISTED {
+                listed.push_str(", …");
+            }
+            say(
+                format!("is none of the fields that your company defined; there are: {listed}"),
+                format!("不是贵企业定义的字段；现有字段：{listed}"),
+            )
+        }
+    };
+    Fault::new(format!("/custom/{}", escaped(key)), "unknown_field", message)
 }
 
 fn fault_of(definition: &Definition, value: &Value) -> Option<(String, String)> {

@@ -7,13 +7,13 @@ pub use super::paging::{Records, page_of, page_reply};
 use super::query::{self, ListRequest};
 use super::spec::{Access, Act, Resource};
 use super::sql::{self, Sql};
-use super::store::{self, Written};
+use super::store::{self, Target, Written};
 use super::tree::{Mode, Terms};
 use super::{batch, search};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::Db;
-use crate::platform::gatekeeper::{Command, Platform, Shared, path_id};
+use crate::platform::gatekeeper::{Platform, Sent, Shared, path_id};
 use crate::platform::reply::{Reply, add_warnings};
 use actix_web::{HttpRequest, guard, web};
 use diesel::QueryableByName;
@@ -47,7 +47,7 @@ pub fn routes(resource: &'static Resource, config: &mut web::ServiceConfig) {
     let mut many = web::resource(collection_path)
         .route(web::get().to(move |request, db, shared, ctx| list(resource, request, db, shared, ctx)));
     if resource.verbs.create {
-        many = many.route(web::post().to(move |request, db, command| create(resource, request, db, command)));
+        many = many.route(web::post().to(move |request, db, sent| create(resource, request, db, sent)));
     }
     config.service(many);
     // Before the single record's path, and for POST alone: `GET …/search` is the record of that id, which is none.
@@ -78,8 +78,7 @@ pub fn routes(resource: &'static Resource, config: &mut web::ServiceConfig) {
         web::resource(one).route(web::get().to(move |request, db, ctx| get(resource, request, db, ctx)));
     if resource.verbs.update {
         single = single.route(
-            web::patch()
-                .to(move |request, db, shared, command| update(resource, request, db, shared, command)),
+            web::patch().to(move |request, db, shared, sent| update(resource, request, db, shared, sent)),
         );
     }
     if resource.has_archive() {
@@ -400,12 +399,16 @@ async fn create(
     resource: &'static Resource,
     request: HttpRequest,
     db: web::Data<Db>,
-    command: Command<Map<String, Value>>,
+    sent: Sent,
 ) -> AppResult<Reply> {
     let parent = parent_id(resource, &request)?;
-    let Command { ctx, input } = command;
+    let Sent { ctx, input, faults } = sent;
     let reply = db
         .write(&ctx, async |tx| {
+            if !faults.is_empty() {
+                let target = Target { parent, id: None };
+                return Err(store::refused(tx, &ctx, resource, target, &input, &faults).await);
+            }
             let written = store::create(tx, &ctx, resource, parent, input.clone()).await?;
             let location = format!("{}/{}", request.path(), written.id);
             Ok(written_reply(resource, &ctx, 201, written)?.with_location(location))
@@ -420,12 +423,16 @@ async fn update(
     request: HttpRequest,
     db: web::Data<Db>,
     shared: Shared,
-    command: Command<Map<String, Value>>,
+    sent: Sent,
 ) -> AppResult<Reply> {
     let (parent, id) = ids(resource, &request)?;
-    let Command { ctx, input } = command;
+    let Sent { ctx, input, faults } = sent;
     let reply = db
         .write(&ctx, async |tx| {
+            if !faults.is_empty() {
+                let target = Target { parent, id: Some(id) };
+                return Err(store::refused(tx, &ctx, resource, target, &input, &faults).await);
+            }
             let written = store::update(tx, &ctx, resource, parent, id, input.clone()).await?;
             written_reply(resource, &ctx, 200, written)
         })

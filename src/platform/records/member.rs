@@ -77,6 +77,9 @@ pub struct Member {
     pub embed_as: Option<&'static str>,
     /// For what is computed: its SQL over `t`.
     pub sql: Option<&'static str>,
+    /// For an id that is computed: SQL of the ids of the records that have one of some values, up to these. Lists are filtered
+    /// by it through an index then.
+    pub found_in: Option<&'static str>,
     /// The table beside the record's own over whose row `b` its `sql` is.
     pub beside: Option<&'static Beside>,
     /// Whether it is kept there; the resource's hooks write it.
@@ -109,6 +112,7 @@ const BLANK: Member = Member {
     refers: None,
     embed_as: None,
     sql: None,
+    found_in: None,
     beside: None,
     is_kept_beside: false,
     is_asked_only: false,
@@ -424,6 +428,15 @@ impl Member {
             is_read_only: true,
             is_filter: false,
             is_range: false,
+            ..self
+        }
+    }
+
+    /// For an id that is computed: lists are filtered by it, through what this SQL finds.
+    pub const fn found_in(self, sql: &'static str) -> Member {
+        Member {
+            found_in: Some(sql),
+            is_filter: true,
             ..self
         }
     }

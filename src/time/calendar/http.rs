@@ -321,4 +321,5 @@ pub async fn get_deadline(db: web::Data<Db>, ctx: Ctx, request: HttpRequest) -> 
         clock_minutes: (due_at - from).num_minutes(),
         working_minutes: calendar.working_minutes_between(from, due_at),
     })
+    .map(Reply::with_weak_tag)
 }

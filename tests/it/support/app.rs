@@ -1,6 +1,6 @@
 //! The real service, once for all tests of this process, and a company of its own for each test.
 
-use super::db;
+use super::{db, described};
 use chrono::{DateTime, Utc};
 use penstock::config::Config;
 use penstock::identity::bootstrap::{self, NewCompany, NewPerson};
@@ -176,19 +176,25 @@ pub struct Answer {
 
 impl Answer {
     pub async fn of(request: RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let method = request.method().clone();
+        let response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let path = response.url().path().to_owned();
         let text = response.text().await.unwrap();
         let body = if text.is_empty() {
             Value::Null
         } else {
             serde_json::from_str(&text).unwrap_or(Value::String(text))
         };
-        Answer {
+        let answer = Answer {
             status,
             headers,
             body,
-        }
+        };
+        described::check(&method, &path, &answer);
+        answer
     }
 
     /// The body of an answer that must have this status.

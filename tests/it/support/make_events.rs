@@ -59,8 +59,8 @@ impl Own {
         let work = self.db.write(&ctx, async |tx| {
             for step in 0..count {
                 tx.record(Event::new(
-                    "note.made",
-                    "note",
+                    "export.made",
+                    "export",
                     Uuid::now_v7(),
                     json!({ "step": step, "词": "中文" }),
                 ));

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod cast;
 pub mod db;
+pub mod described;
 pub mod filter_trees;
 pub mod make_approvals;
 pub mod make_assignment;

@@ -120,6 +120,10 @@ pub(super) fn equality(ctx: &Ctx, member: &'static Member, values: Vec<String>) 
                 })
                 .collect::<Option<Vec<_>>>()
                 .ok_or_else(wrong)?;
+            if let Some(found_in) = member.found_in {
+                let before = format!("t.id IN ({found_in} = ANY(");
+                return Ok(condition(before, Bind::Ids(ids), "))"));
+            }
             Ok(one_or_any(
                 &column,
                 ids.as_slice(),

@@ -88,19 +88,28 @@ pub async fn update(
         return Err(ended(&mut &**tx, ctx, resource, id).await?);
     }
     let forbidden = rules::forbidden(resource, ctx, &patch).collect::<Vec<_>>();
-    let before = locked.record()?;
-    let change = Change {
+    let change = patch_of(locked.record()?, &patch, parent, id);
+    apply(tx, ctx, resource, change, locked.version, forbidden).await
+}
+
+/// A record with a merge patch applied, on its way.
+pub(super) fn patch_of(
+    before: Map<String, Value>,
+    patch: &Map<String, Value>,
+    parent: Option<Uuid>,
+    id: Uuid,
+) -> Change {
+    Change {
         act: Act::Update,
         verb: None,
         id,
         parent,
         sent: patch.keys().cloned().collect(),
-        after: rules::patched(&before, &patch),
+        after: rules::patched(&before, patch),
         before,
         warnings: Vec::new(),
         also: Vec::new(),
-    };
-    apply(tx, ctx, resource, change, locked.version, forbidden).await
+    }
 }
 
 /// Writes a record that a command has locked and changed; rules and hooks run as for any change.

@@ -24,14 +24,32 @@ pub(super) async fn prepare(
     change: &mut Change,
     mut faults: Vec<Fault>,
 ) -> AppResult<()> {
+    faults.extend(self::faults(tx, ctx, resource, change).await?);
+    if !faults.is_empty() {
+        return Err(AppError::invalid(faults));
+    }
+    if change.changed("owner_id") {
+        may_assign(ctx, resource, change)?;
+    }
+    match resource.hooks.before {
+        Some(before) => before(tx, ctx, change).await,
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with a change by its declaration, by what it refers to and by the company's own fields; its members come
+/// out in their normal form.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn faults(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    change: &mut Change,
+) -> AppResult<Vec<Fault>> {
     let mut after = std::mem::take(&mut change.after);
-    faults.extend(rules::normalise(
-        resource,
-        ctx,
-        &change.before,
-        &mut after,
-        &mut change.warnings,
-    ));
+    let mut faults = rules::normalise(resource, ctx, &change.before, &mut after, &mut change.warnings);
     change.after = after;
     let has_custom = resource.member("custom").is_some() && custom::is_concerned(ctx, change);
     let (mut conn, mut also): (&AsyncPgConnection, &AsyncPgConnection) = (tx, tx);
@@ -44,16 +62,7 @@ pub(super) async fn prepare(
     if let Some(definitions) = definitions.transpose()? {
         faults.extend(custom::check(tx, ctx, &definitions, change).await?);
     }
-    if !faults.is_empty() {
-        return Err(AppError::invalid(faults));
-    }
-    if change.changed("owner_id") {
-        may_assign(ctx, resource, change)?;
-    }
-    match resource.hooks.before {
-        Some(before) => before(tx, ctx, change).await,
-        None => Ok(()),
-    }
+    Ok(faults)
 }
 
 /// Giving a record to somebody needs the assigner's reach over both its present and its new owner; where nobody owns it,

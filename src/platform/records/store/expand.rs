@@ -64,6 +64,13 @@ pub fn expand_name(member: &Member) -> Option<&'static str> {
     member.embed_as.or_else(|| member.name.strip_suffix("_id"))
 }
 
+/// What `expand` embeds under this name.
+pub fn related(resource: &Resource, name: &str) -> Option<&'static Resource> {
+    let mut members = resource.members.iter();
+    let member = members.find(|member| member.refers.is_some() && expand_name(member) == Some(name))?;
+    member.refers
+}
+
 /// The names that `expand` takes for a resource.
 pub fn expandable(resource: &Resource) -> Vec<&'static str> {
     resource

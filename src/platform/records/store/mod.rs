@@ -3,6 +3,7 @@
 mod change;
 mod checks;
 mod expand;
+mod faulty;
 mod find;
 mod lock;
 mod write;
@@ -11,7 +12,8 @@ pub(super) use change::new_change;
 pub use change::{archive, create, save, save_as, update};
 pub use checks::live_condition;
 pub(super) use checks::may_assign;
-pub use expand::{embed, expand, expand_name, expandable, expandable_singly};
+pub use expand::{embed, expand, expand_name, expandable, expandable_singly, related};
+pub use faulty::{Target, own_faults, refused};
 pub use find::{find, read, require_visible, visible};
 pub use lock::{For, Locked, lock, lock_many, lock_on};
 pub use write::Written;

@@ -35,8 +35,8 @@ pub enum Tree {
 /// One test of one member.
 #[derive(Debug, Clone)]
 pub struct Test {
-    /// The reference that is followed first: its column, and where it leads.
-    via: Option<(&'static str, &'static Resource)>,
+    /// The reference that is followed first: its SQL over `t`, and where it leads.
+    via: Option<(Box<str>, &'static Resource)>,
     subject: Subject,
     is: Is,
 }

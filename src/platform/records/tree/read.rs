@@ -109,7 +109,7 @@ struct Reader<'a> {
 
 /// What a name means: how it is reached, and what its values are.
 struct Named<'a> {
-    via: Option<(&'static str, &'static Resource)>,
+    via: Option<(Box<str>, &'static Resource)>,
     subject: Subject,
     taking: Taking<'a>,
 }
@@ -228,7 +228,7 @@ impl<'a> Reader<'a> {
                     Some(_) => Err(unknown(at)),
                 };
                 inner.map(|inner| Named {
-                    via: Some((member.name, target)),
+                    via: Some((member.expression().into(), target)),
                     ..inner
                 })
             }

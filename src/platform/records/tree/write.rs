@@ -25,14 +25,14 @@ fn joined(parts: &[Tree], word: &str, sql: &mut Sql, ctx: &Ctx) -> String {
 impl Test {
     fn condition(&self, sql: &mut Sql, ctx: &Ctx) -> String {
         let here = self.subject.condition(&self.is, sql);
-        let Some((column, target)) = self.via else {
+        let Some((reference, target)) = &self.via else {
             return here;
         };
         // Inside, `t` is the record referred to. What the caller cannot see is as if it were not there.
         let scope = sql::scope(sql, target, "t", ctx, Intent::Read);
         let among = |inner: String| {
             format!(
-                "t.{column} IN (SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND {scope} AND {inner})",
+                "{reference} IN (SELECT t.id FROM {} t WHERE t.tenant_id = $1 AND {scope} AND {inner})",
                 target.table
             )
         };

@@ -1,0 +1,122 @@
+//! Whatever is wrong with what was sent is told at once: by its form, by what it refers to, by the company's own fields.
+
+use crate::support::app::{Answer, account, company};
+use crate::support::make_transfers::{CSV, errors, import};
+use serde_json::json;
+use uuid::Uuid;
+
+/// The faults of an answer with what they say, in English.
+fn told(answer: &Answer) -> Vec<(&str, &str)> {
+    let errors = answer.body["errors"].as_array().unwrap().iter();
+    let mut told = errors
+        .map(|error| {
+            (
+                error["pointer"].as_str().unwrap(),
+                error["message"].as_str().unwrap(),
+            )
+        })
+        .collect::<Vec<_>>();
+    told.sort_unstable();
+    told
+}
+
+#[tokio::test]
+async fn faults_of_form_of_references_and_of_own_fields_come_at_once() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let known = format!("/v1/accounts/{}", account(admin, "科技").await);
+    for (key, kind, is_required) in [("city", "text", true), ("limit", "money", false)] {
+        let field = json!({ "resource": "account", "key": key, "label": "x", "kind": kind, "is_required": is_required });
+        admin.post("/v1/field-definitions", field).await.expect(201);
+    }
+    let nobody = Uuid::now_v7();
+    let custom = json!({ "cty": "上海", "Wrong key": "x", "limit": 7 });
+    let new = json!({ "nme": "x", "employees": -1, "owner_id": nobody, "custom": custom });
+    let faults = |pairs: &[(&str, &str)]| {
+        let pairs = pairs
+            .iter()
+            .map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned()));
+        pairs.collect::<Vec<_>>()
+    };
+    let refused = admin.post("/v1/accounts", new).await;
+    let expected = faults(&[
+        ("/custom/Wrong key", "unknown_field"),
+        ("/custom/city", "required"),
+        ("/custom/cty", "unknown_field"),
+        ("/custom/limit", "wrong_type"),
+        ("/employees", "out_of_range"),
+        ("/name", "required"),
+        ("/nme", "unknown_field"),
+        ("/owner_id", "not_found"),
+    ]);
+    assert_eq!(refused.faults(), expected);
+    let told = told(&refused);
+    assert!(told[0].1.ends_with("there are: city, limit"), "{told:?}");
+    assert!(told[2].1.ends_with("did you mean city?"), "{told:?}");
+
+    let patch = json!({ "employees": -1, "custom": { "cty": "上海" } });
+    let refused = admin.patch(&known, patch.clone()).await;
+    let expected = faults(&[
+        ("/custom/city", "required"),
+        ("/custom/cty", "unknown_field"),
+        ("/employees", "out_of_range"),
+    ]);
+    assert_eq!(refused.faults(), expected);
+    let of_form = faults(&[("/employees", "out_of_range")]);
+    let stranger = company.member("新人", "sales_representative").await;
+    assert_eq!(stranger.patch(&known, patch).await.faults(), of_form);
+    assert_eq!(admin.get(&known).await.expect(200)["version"], 1);
+}
+
+#[tokio::test]
+async fn the_faults_of_a_batch_s_items_come_at_once_too() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let known = account(admin, "科技").await;
+    let field = json!({ "resource": "account", "key": "city", "label": "城市", "kind": "text" });
+    admin.post("/v1/field-definitions", field).await.expect(201);
+    let items = json!([
+        { "method": "create", "body": { "nme": "x", "custom": { "cty": "上海" } } },
+        { "method": "update", "id": known, "body": { "employees": -1, "custom": { "cty": "上海" } } },
+        { "method": "update", "body": { "employees": -1 } }
+    ]);
+    let refused = admin
+        .post(
+            "/v1/accounts/batch",
+            json!({ "mode": "all_or_nothing", "items": items }),
+        )
+        .await;
+    let pointers = refused.faults().into_iter().map(|(pointer, _)| pointer);
+    let expected = [
+        "/items/0/body/custom/cty",
+        "/items/0/body/name",
+        "/items/0/body/nme",
+        "/items/1/body/custom/cty",
+        "/items/1/body/employees",
+        "/items/2/body/employees",
+        "/items/2/id",
+    ];
+    assert_eq!(pointers.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn the_faults_of_a_row_come_at_once_too() {
+    let company = company().await;
+    let admin = &company.administrator;
+    for (key, kind, is_required) in [("city", "text", true), ("grade_note", "choice", false)] {
+        let mut field = json!({ "resource": "account", "key": key, "label": key, "kind": kind, "is_required": is_required });
+        if kind == "choice" {
+            field["choices"] = json!(["x"]);
+        }
+        admin.post("/v1/field-definitions", field).await.expect(201);
+    }
+    let table = format!("name,region,custom.grade_note\r\n科技,{},y\r\n", "x".repeat(101));
+    let job = import(admin, CSV, table, json!({ "resource": "account" })).await;
+    let errors = errors(admin, &job)
+        .await
+        .into_iter()
+        .map(|(_, pointer, _)| pointer);
+    let mut pointers = errors.collect::<Vec<_>>();
+    pointers.sort_unstable();
+    assert_eq!(pointers, ["/custom/city", "/custom/grade_note", "/region"]);
+}
