@@ -163,6 +163,7 @@ const COMMANDS: [(&str, &[&str]); 30] = [
         "opportunity",
         &[
             "advanced",
+            "assigned",
             "entered",
             "external_id_added",
             "external_id_removed",
