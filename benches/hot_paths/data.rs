@@ -351,8 +351,6 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
 /// Tells of every record of a table, as if it had been brought in from elsewhere; `also`: whose timeline it belongs on
 /// besides. The server's sequencer gives the events their places.
 fn events(tenant: Uuid, kind: u32, singular: &str, table: &str, also: Option<(&str, &str)>) -> String {
-    let data = json!({ "changes": {} });
-    let digest = events::to_hex(&events::digest(&data, &json!({})));
     let event = format!(
         "overlay(t.id::text placing lpad(to_hex({}), 4, '0') from 10 for 4)::uuid",
         EVENT + kind
@@ -360,15 +358,31 @@ fn events(tenant: Uuid, kind: u32, singular: &str, table: &str, also: Option<(&s
     let also = also.map_or_else(String::new, |(kind, member)| {
         format!(" UNION ALL SELECT tenant_id, '{kind}', {member}, event_id FROM told")
     });
+    let (data, digest) = payload(singular);
     format!(
         "WITH told AS MATERIALIZED (SELECT {event} AS event_id, t.* FROM {table} t WHERE t.tenant_id = '{tenant}'), \
          written AS (INSERT INTO events (tenant_id, id, command_id, kind, subject_kind, subject_id, actor_kind, occurred_at, recorded_at, payload_digest) \
-             SELECT tenant_id, event_id, event_id, '{singular}.imported', '{singular}', id, 'system', created_at, created_at, decode('{digest}', 'hex') FROM told), \
-         payloads AS (INSERT INTO event_payloads (tenant_id, event_id, data) SELECT tenant_id, event_id, '{data}'::jsonb FROM told), \
+             SELECT tenant_id, event_id, event_id, '{singular}.imported', '{singular}', id, 'system', created_at, created_at, {digest} FROM told), \
+         payloads AS (INSERT INTO event_payloads (tenant_id, event_id, data) SELECT tenant_id, event_id, {data} FROM told), \
          queued AS (INSERT INTO event_queue (tenant_id, event_id) SELECT tenant_id, event_id FROM told) \
          INSERT INTO event_subjects (tenant_id, subject_kind, subject_id, event_id) \
          SELECT tenant_id, '{singular}', id, event_id FROM told{also}"
     )
+}
+
+/// SQL of what an event says, and of its digest: of a deal its amount, of others nothing.
+fn payload(singular: &str) -> (String, String) {
+    if singular == "opportunity" {
+        let data = "jsonb_build_object('changes', jsonb_build_object('amount', jsonb_build_object('before', NULL, 'after', amount::text)))";
+        let canonical = r#"format('{"changes":{"amount":{"after":"%s""before":null}}}{}', amount)"#;
+        return (
+            data.to_owned(),
+            format!("sha256(convert_to({canonical}, 'UTF8'))"),
+        );
+    }
+    let data = json!({ "changes": {} });
+    let digest = events::to_hex(&events::digest(&data, &json!({})));
+    (format!("'{data}'::jsonb"), format!("decode('{digest}', 'hex')"))
 }
 
 /// Waits until every event has its place, and every record is known to search and by its keys.
