@@ -6,7 +6,7 @@ use crate::crm::intake::mapping::SCHEMA_OF_MAPPING;
 use crate::crm::signals::members as signals;
 use crate::crm::{field_index, hooks, verifications};
 use crate::identity::resources::USER;
-use crate::platform::records::{Access, Hooks, Member, Resource, Verbs};
+use crate::platform::records::{Access, Hooks, Member, Resource, Verbs, Within};
 
 /// Lets a record in although the company's setting blocks it.
 const OVERRIDE_DUPLICATES: Member = Member::json(
@@ -39,6 +39,7 @@ pub static ACCOUNT: Resource = Resource {
         assign: "account.write",
         // It is in the pool: to take it from there is to claim it.
         unowned: "pool.assign",
+        within: None,
     },
     verbs: Verbs::ALL,
     members: &[
@@ -103,11 +104,15 @@ pub static CONTACT: Resource = Resource {
     plural: "contacts",
     table: "contacts",
     tag: "accounts",
-    about: "A person at an account.",
+    about: "A person at an account; whoever owns the account or takes part in it sees them too.",
     permission: "contact",
     access: Access::Owned {
         assign: "contact.write",
         unowned: "contact.write",
+        within: Some(Within {
+            record: &ACCOUNT,
+            key: "account_id",
+        }),
     },
     verbs: Verbs::ALL,
     members: &[
@@ -162,6 +167,7 @@ pub static LEAD: Resource = Resource {
     access: Access::Owned {
         assign: "lead.assign",
         unowned: "lead.assign",
+        within: None,
     },
     verbs: Verbs::ALL,
     members: &[

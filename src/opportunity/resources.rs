@@ -15,6 +15,7 @@ pub static OPPORTUNITY: Resource = Resource {
     access: Access::Owned {
         assign: "opportunity.assign",
         unowned: "opportunity.assign",
+        within: None,
     },
     verbs: Verbs::ALL,
     members: &[

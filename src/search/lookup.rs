@@ -10,7 +10,7 @@ use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::AppResult;
 use crate::kernel::search::Query;
 use crate::platform::records::sql::{self, Bind, Intent, Sql};
-use crate::platform::records::{Resource, entry};
+use crate::platform::records::{Resource, Within, entry};
 use diesel::QueryableByName;
 use diesel::sql_types::{Double, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -142,6 +142,8 @@ fn limit(sql: &mut Sql, asked: &Asked) -> String {
 /// The parts of the statement about one kind.
 struct Finder {
     kind: &'static str,
+    table: &'static str,
+    within: Option<Within>,
     wanted: String,
     in_names: String,
     in_keys: String,
@@ -179,6 +181,8 @@ impl Finder {
         };
         Finder {
             kind: resource.singular,
+            table: resource.table,
+            within: resource.within(),
             wanted,
             in_names,
             in_keys,
@@ -214,6 +218,7 @@ impl Finder {
             self.named(),
         ];
         arms.extend(self.joined());
+        arms.extend(self.inside());
         let arms = arms.join(" UNION ALL ");
         vec![
             format!("near_{kind} AS MATERIALIZED ({})", self.near()),
@@ -295,6 +300,28 @@ impl Finder {
         Some(format!(
             "(SELECT s.record_id, {score} AS score FROM participants pt JOIN search_entries s ON s.tenant_id = $1 AND s.record_kind = '{kind}' AND s.record_id = pt.record_id \
               WHERE pt.tenant_id = $1 AND pt.user_id = {user} AND pt.record_kind = '{kind}' AND s.is_live = {live} AND s.terms @@ {wanted} LIMIT {JUDGED})"
+        ))
+    }
+
+    /// What belongs to a record that the caller owns or takes part in, and is owned by others.
+    fn inside(&self) -> Option<String> {
+        let (owners, _) = self.owners.as_ref()?;
+        let within = self.within?;
+        let Finder {
+            kind,
+            table,
+            wanted,
+            live,
+            user,
+            ..
+        } = self;
+        let score = self.score();
+        let holders = sql::holders(within, owners, user);
+        let key = within.key;
+        Some(format!(
+            "(SELECT s.record_id, {score} AS score FROM {table} r JOIN search_entries s ON s.tenant_id = $1 AND s.record_kind = '{kind}' AND s.record_id = r.id \
+              WHERE r.tenant_id = $1 AND r.{key} = ANY({holders}) AND (r.owner_id = ANY({owners}::uuid[])) IS NOT TRUE AND s.is_live = {live} \
+              AND s.terms @@ {wanted} LIMIT {JUDGED})"
         ))
     }
 

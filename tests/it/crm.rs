@@ -1,8 +1,10 @@
 //! Rooms 2 and 13 in their plain form: grades, terms, trees, the company's own fields, participants, external ids.
 
-use crate::support::app::{account, company, id, sandbox};
+use crate::support::app::{Person, account, company, id, sandbox};
 use crate::support::make_crm::lead;
+use crate::support::make_identity::text;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn an_accounts_grade_follows_the_expected_need_until_it_is_set_by_hand() {
@@ -176,6 +178,76 @@ async fn a_field_that_becomes_required_is_asked_for_at_the_next_write() {
         .patch(&path, json!({ "custom": { "city": "上海" } }))
         .await
         .expect(200);
+}
+
+#[tokio::test]
+async fn whoever_owns_an_account_or_takes_part_in_it_meets_its_people() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let li = company.member("李", "sales_representative").await;
+    let wang = company.member("王", "sales_representative").await;
+    let account = account(&li, "恒信智联").await;
+    let contact = |name: &str| json!({ "account_id": account, "name": name });
+    // Entered by others, and theirs: the office's, and one of the account's owner.
+    let office = id(&admin.post("/v1/contacts", contact("张总")).await.expect(201));
+    let own = id(&li.post("/v1/contacts", contact("陈工")).await.expect(201));
+    admin
+        .post("/v1/contacts", json!({ "name": "张总监" }))
+        .await
+        .expect(201);
+
+    let seen = async |person: &Person| {
+        let listed = person
+            .get("/v1/contacts?with_total=true&sort=name")
+            .await
+            .expect(200);
+        let names = listed["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| text(row, "name"));
+        let names = names.collect::<BTreeSet<_>>();
+        assert_eq!(listed["total"], json!(names.len()));
+        let found = person.get("/v1/search?q=张总").await.expect(200);
+        assert_eq!(
+            found["data"].as_array().unwrap().len(),
+            usize::from(names.contains("张总"))
+        );
+        names
+    };
+    let both = BTreeSet::from(["张总".to_owned(), "陈工".to_owned()]);
+    assert_eq!(seen(&li).await, both);
+    assert_eq!(seen(&wang).await, BTreeSet::new());
+    let here = format!("/v1/contacts/{office}");
+    li.patch(&here, json!({ "job_title": "总经理" }))
+        .await
+        .expect(200);
+    // To see somebody is not to give them away.
+    assert_eq!(
+        li.patch(&here, json!({ "owner_id": li.id })).await.refused(403),
+        "forbidden"
+    );
+    assert_eq!(li.delete(&here).await.refused(403), "forbidden");
+
+    let people = format!("/v1/accounts/{account}/participants");
+    let joined = json!({ "user_id": wang.id, "access": "read" });
+    let part = id(&li.post(&people, joined).await.expect(201));
+    assert_eq!(seen(&wang).await, both);
+    assert_eq!(
+        wang.patch(&here, json!({ "job_title": "董事长" }))
+            .await
+            .refused(403),
+        "forbidden"
+    );
+    // Invited to both, one sees them once.
+    let twice = json!({ "user_id": wang.id, "access": "edit" });
+    li.post(&format!("/v1/contacts/{own}/participants"), twice)
+        .await
+        .expect(201);
+    assert_eq!(seen(&wang).await, both);
+    li.delete(&format!("{people}/{part}")).await.expect(204);
+    assert_eq!(seen(&wang).await, BTreeSet::from(["陈工".to_owned()]));
+    assert_eq!(wang.get(&here).await.refused(404), "not_found");
 }
 
 #[tokio::test]

@@ -112,6 +112,7 @@ pub static USER_ABSENCE: Resource = Resource {
     access: Access::Owned {
         assign: "absence.write",
         unowned: "absence.write",
+        within: None,
     },
     verbs: Verbs::ALL,
     members: &[

@@ -25,4 +25,4 @@ pub mod tree;
 pub mod versions;
 pub mod vocabulary;
 
-pub use spec::{Access, Act, Beside, Change, Embed, Hooks, Kind, Member, Resource, Verbs, Verdicts};
+pub use spec::{Access, Act, Beside, Change, Embed, Hooks, Kind, Member, Resource, Verbs, Verdicts, Within};

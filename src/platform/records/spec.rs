@@ -43,10 +43,12 @@ impl std::fmt::Debug for Resource {
 #[derive(Clone, Copy)]
 pub enum Access {
     /// By `owner_id` and participants. `assign`: the permission that giving it to somebody else needs; `unowned`: the one
-    /// that giving it to somebody needs while nobody owns it.
+    /// that giving it to somebody needs while nobody owns it. `within`: the owned record that it belongs to; who owns that
+    /// one or takes part in it has the same here.
     Owned {
         assign: &'static str,
         unowned: &'static str,
+        within: Option<Within>,
     },
     /// Like its parent, named by this column; `closed_sql` over the parent `p` says when its parts no longer change.
     Part {
@@ -62,6 +64,13 @@ pub enum Access {
     /// Rows of other resources, shown in another way to everybody with the read permission: a view, of whose rows no events
     /// of their own tell.
     Derived,
+}
+
+/// The record that one belongs to, and the column that names it.
+#[derive(Clone, Copy)]
+pub struct Within {
+    pub record: &'static Resource,
+    pub key: &'static str,
 }
 
 /// Which writes a resource has; all can be listed and read.
@@ -217,6 +226,14 @@ impl Resource {
 
     pub fn is_owned(&self) -> bool {
         matches!(self.access, Access::Owned { .. })
+    }
+
+    /// The record that one of these belongs to, and is seen with.
+    pub fn within(&self) -> Option<Within> {
+        match self.access {
+            Access::Owned { within, .. } => within,
+            _ => None,
+        }
     }
 
     /// Whether records can be archived.

@@ -2,7 +2,7 @@
 //! or derived from a declaration.
 
 pub use super::rendering::{STANDING, document, whole_document, whole_json};
-use super::spec::{Access, Resource};
+use super::spec::{Access, Resource, Within};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::platform::db::Cached;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -176,10 +176,41 @@ fn scope_for(
             Reach::Owners(owners) => {
                 let owners = sql.place(Bind::Ids(owners.to_vec()));
                 let takes_part = participation(sql, resource, alias, ctx, intent);
-                format!("({alias}.owner_id = ANY({owners}) OR {takes_part})")
+                let inside = inside(sql, resource, alias, ctx, &owners, intent);
+                format!("({alias}.owner_id = ANY({owners}) OR {takes_part}{inside})")
             }
         },
     }
+}
+
+/// Or whether it belongs to a record that one of these owns or that the caller takes part in.
+fn inside(
+    sql: &mut Sql,
+    resource: &Resource,
+    alias: &str,
+    ctx: &Ctx,
+    owners: &str,
+    intent: Intent,
+) -> String {
+    let Some(within) = resource.within() else {
+        return String::new();
+    };
+    let takes_part = participation(sql, within.record, "w", ctx, intent);
+    let (table, key) = (within.record.table, within.key);
+    format!(
+        " OR EXISTS (SELECT 1 FROM {table} w WHERE w.tenant_id = $1 AND w.id = {alias}.{key} \
+         AND (w.owner_id = ANY({owners}) OR {takes_part}))"
+    )
+}
+
+/// An array of the records that a reader's records belong to: those that one of these owns, and those that the reader takes
+/// part in. An array, so that each is looked for by its index, however large a plan thinks the table is.
+pub fn holders(within: Within, owners: &str, user: &str) -> String {
+    let Resource { table, singular, .. } = within.record;
+    format!(
+        "ARRAY(SELECT w.id FROM {table} w WHERE w.tenant_id = $1 AND w.owner_id = ANY({owners}::uuid[]) \
+         UNION SELECT pt.record_id FROM participants pt WHERE pt.tenant_id = $1 AND pt.user_id = {user} AND pt.record_kind = '{singular}')"
+    )
 }
 
 /// One's own; to read, also what is shared with one; to change, also what is shared and whose owner one's permission
@@ -234,10 +265,18 @@ pub fn arms(sql: &mut Sql, resource: &Resource, ctx: &Ctx) -> Vec<String> {
         several => format!("t.owner_id = ANY({})", sql.place(Bind::Ids(several.to_vec()))),
     };
     let user = sql.place(Bind::Id(ctx.user));
-    let joined = format!(
-        "t.id IN (SELECT pt.record_id FROM participants pt WHERE pt.tenant_id = $1 AND pt.user_id = {user} AND pt.record_kind = '{}') \
-         AND ({mine}) IS NOT TRUE",
+    let supported = format!(
+        "SELECT pt.record_id FROM participants pt WHERE pt.tenant_id = $1 AND pt.user_id = {user} AND pt.record_kind = '{}'",
         resource.singular
     );
-    vec![mine, joined]
+    let joined = format!("t.id IN ({supported}) AND ({mine}) IS NOT TRUE");
+    let inside = resource.within().map(|within| {
+        let owners = sql.place(Bind::Ids(owners.to_vec()));
+        let holders = holders(within, &owners, &user);
+        format!(
+            "t.{} = ANY({holders}) AND ({mine}) IS NOT TRUE AND t.id NOT IN ({supported})",
+            within.key
+        )
+    });
+    [Some(mine), Some(joined), inside].into_iter().flatten().collect()
 }

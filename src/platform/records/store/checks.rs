@@ -70,7 +70,7 @@ pub(super) async fn faults(
 /// who takes part in it, would take it for themselves, past the pool. It gives what nobody owns only where it reaches
 /// everything.
 pub fn may_assign(ctx: &Ctx, resource: &Resource, change: &Change) -> AppResult<()> {
-    let Access::Owned { assign, unowned } = resource.access else {
+    let Access::Owned { assign, unowned, .. } = resource.access else {
         return Ok(());
     };
     let new = change.id_of("owner_id");
