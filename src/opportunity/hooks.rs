@@ -36,6 +36,7 @@ pub const HOOKS: Hooks = Hooks {
         schema: "OpportunityGateView",
         load: criteria::embed_gate,
     }],
+    parts: || super::PARTS,
     ..Hooks::NONE
 };
 

@@ -53,7 +53,7 @@ pub const RESOURCES: &[&Resource] = &[
 ];
 
 /// The parts of an opportunity.
-const PARTS: &[&Resource] = &[
+pub const PARTS: &[&Resource] = &[
     &parts::LINE,
     &parts::DECISION_CHAIN_MEMBER,
     &parts::NEED_ANALYSIS,

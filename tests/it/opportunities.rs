@@ -3,7 +3,7 @@
 use crate::support::app::{CREATED, account, company, id};
 use crate::support::make_deals::{advance, deal, deal_in, moves, path, plain, read};
 use crate::support::make_pipelines::published;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[actix_web::test]
 async fn a_new_deal_enters_the_first_stage_of_the_version_now_published() {
@@ -165,6 +165,46 @@ async fn parts_keep_their_own_rules() {
         unexplained.faults(),
         [("/explanation".to_owned(), "required".to_owned())]
     );
+}
+
+#[tokio::test]
+async fn a_deal_is_read_with_all_its_parts_at_once() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let deal = deal_in(&company, admin, plain()).await;
+    for n in 1..=51 {
+        let line = json!({ "name": format!("模块{n}"), "quantity": "1", "unit_price": "100" });
+        admin.post(&path(&deal, "lines"), line).await.expect(201);
+    }
+    let plan = json!({ "floor_discount": "0.1000" });
+    admin
+        .post(&path(&deal, "negotiation-plans"), plan)
+        .await
+        .expect(201);
+    let whole = format!(
+        "/v1/opportunities/{}?expand=owner,lines,negotiation_plans,objections",
+        id(&deal)
+    );
+    let whole = admin.get(&whole).await.expect(200);
+    assert_eq!(whole["owner"]["id"], json!(admin.id));
+    assert_eq!(whole["objections"], json!({ "data": [], "next_cursor": null }));
+    assert_eq!(whole["negotiation_plans"]["data"][0]["floor_discount"], "0.1000");
+    // What does not fit goes on in the list, by the cursor.
+    let lines = &whole["lines"];
+    assert_eq!(lines["data"].as_array().unwrap().len(), 50);
+    assert_eq!(lines["data"][0]["name"], "模块1");
+    let rest = format!("lines?cursor={}", lines["next_cursor"].as_str().unwrap());
+    let rest = admin.get(&path(&deal, &rest)).await.expect(200);
+    assert_eq!(rest["data"].as_array().unwrap().len(), 1);
+    assert_eq!(rest["data"][0]["name"], "模块51");
+
+    // What is sensitive stays so, and lists of deals embed no parts.
+    let reader = company.member("读", "read_only").await;
+    let plans = format!("/v1/opportunities/{}?expand=negotiation_plans", id(&deal));
+    let plan = &reader.get(&plans).await.expect(200)["negotiation_plans"]["data"][0];
+    assert!(plan.get("floor_discount").is_none_or(Value::is_null), "{plan}");
+    let listed = admin.get("/v1/opportunities?expand=lines").await;
+    assert_eq!(listed.refused(400), "bad_parameter");
 }
 
 #[actix_web::test]

@@ -131,6 +131,14 @@ fn view(resource: &Resource) -> Value {
     for embed in resource.hooks.embeds {
         properties.insert(embed.name.to_owned(), json!({ "$ref": format!("#/components/schemas/{}", embed.schema), "description": format!("Embedded by `expand={}` on reading one: {}.", embed.name, embed.about) }));
     }
+    for part in (resource.hooks.parts)() {
+        let name = part.embedded_name();
+        let about = format!(
+            "Embedded by `expand={name}` on reading one: the first page of its {}.",
+            part.words()
+        );
+        properties.insert(name, json!({ "$ref": format!("#/components/schemas/{}Page", part.schema_name()), "description": about }));
+    }
     properties.insert("warnings".to_owned(), json!({ "type": "array", "items": { "$ref": "#/components/schemas/ProblemFault" }, "description": "Reservations about the write; absent when there are none." }));
     json!({ "type": "object", "description": resource.about, "properties": properties, "required": required })
 }
@@ -246,7 +254,9 @@ pub fn paths(resource: &Resource) -> Vec<(String, Value)> {
         "200",
         &view,
     );
-    get["parameters"] = json!([expand_parameter(&store::expandable_singly(resource))]);
+    let embeddable = store::expandable_singly(resource);
+    let embeddable = embeddable.iter().map(String::as_str).collect::<Vec<_>>();
+    get["parameters"] = json!([expand_parameter(&embeddable)]);
     if merged::is_mergeable(resource) {
         get["responses"]["308"] = merged_response(word.as_str());
     }
@@ -333,7 +343,7 @@ fn body(schema: &str) -> Value {
 
 fn expand_parameter(names: &[&str]) -> Value {
     let (listed, choices) = (names.join(", "), names.join("|"));
-    json!({ "name": "expand", "in": "query", "required": false, "description": format!("Relations to embed, joined by commas: {listed}."), "schema": { "type": "string", "pattern": format!("^({choices})(,({choices}))*$") } })
+    json!({ "name": "expand", "in": "query", "required": false, "description": format!("What to embed, joined by commas: {listed}."), "schema": { "type": "string", "pattern": format!("^({choices})(,({choices}))*$") } })
 }
 
 /// The query parameters of a list, as the parser knows them.

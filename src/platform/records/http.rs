@@ -20,7 +20,7 @@ use diesel::QueryableByName;
 use diesel::pg::Pg;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 /// Where a resource's collection stands.
@@ -74,8 +74,8 @@ pub fn routes(resource: &'static Resource, config: &mut web::ServiceConfig) {
             }),
         ));
     }
-    let mut single =
-        web::resource(one).route(web::get().to(move |request, db, ctx| get(resource, request, db, ctx)));
+    let mut single = web::resource(one)
+        .route(web::get().to(move |request, db, shared, ctx| get(resource, request, db, shared, ctx)));
     if resource.verbs.update {
         single = single.route(
             web::patch().to(move |request, db, shared, sent| update(resource, request, db, shared, sent)),
@@ -251,8 +251,21 @@ pub async fn listed(
     asked: &ListRequest,
     position: Option<Vec<String>>,
 ) -> AppResult<Listed> {
+    require_parent(db, ctx, resource, place.parent).await?;
+    read_page(resource, db, shared, ctx, place, asked, position).await
+}
+
+/// Like [`listed`], where the caller is known to see the parent.
+async fn read_page(
+    resource: &'static Resource,
+    db: &Db,
+    shared: &Platform,
+    ctx: &Ctx,
+    place: Place<'_>,
+    asked: &ListRequest,
+    position: Option<Vec<String>>,
+) -> AppResult<Listed> {
     let parent = place.parent;
-    require_parent(db, ctx, resource, parent).await?;
     let page = query::page(resource, ctx, asked, position.as_deref(), parent);
     let mut rows: Vec<PageRow> = load(db, page, asked).await?;
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
@@ -317,6 +330,7 @@ async fn get(
     resource: &'static Resource,
     request: HttpRequest,
     db: web::Data<Db>,
+    shared: Shared,
     ctx: Ctx,
 ) -> AppResult<Reply> {
     let (parent, id) = ids(resource, &request)?;
@@ -340,7 +354,7 @@ async fn get(
         });
     }
     let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-    let record = db
+    let mut record = db
         .read(async |conn| {
             let mut records = [record.clone()];
             store::expand(conn, &ctx, resource, &expand, &mut records).await?;
@@ -349,11 +363,47 @@ async fn get(
             Ok(record)
         })
         .await?;
+    embed_parts(resource, &db, &shared, &ctx, &expand, id, &mut record).await?;
     Ok(Reply::ok(&record)?.with_weak_tag())
 }
 
+/// The first pages of those of its parts that were asked for, in a record that the caller may see.
+async fn embed_parts(
+    resource: &'static Resource,
+    db: &Db,
+    shared: &Platform,
+    ctx: &Ctx,
+    names: &[String],
+    id: Uuid,
+    record: &mut Map<String, Value>,
+) -> AppResult<()> {
+    let terms = Terms {
+        ctx,
+        fields: &Fields::default(),
+        mode: Mode::Asked,
+    };
+    for part in (resource.hooks.parts)() {
+        let name = part.embedded_name();
+        if !names.contains(&name) {
+            continue;
+        }
+        let asked = query::parse(&terms, part, "", &[])?;
+        let path = collection(part).replace("{id}", &id.to_string());
+        let place = Place {
+            path: &path,
+            parent: Some(id),
+        };
+        let page = read_page(part, db, shared, ctx, place, &asked, None).await?;
+        let data: Value = serde_json::from_slice(page.records.array()).map_err(AppError::internal)?;
+        record.insert(name, json!({ "data": data, "next_cursor": page.next }));
+    }
+    Ok(())
+}
+
 fn expand_of(resource: &Resource, request: &HttpRequest) -> AppResult<Vec<String>> {
-    expand_among(&store::expandable_singly(resource), request)
+    let names = store::expandable_singly(resource);
+    let names = names.iter().map(String::as_str).collect::<Vec<_>>();
+    expand_among(&names, request)
 }
 
 /// What `expand` asks for, of these names; no other parameter is taken.

@@ -131,6 +131,9 @@ pub struct Hooks {
     pub together: Option<Together>,
     /// What `expand` embeds on reading one record, besides its relations.
     pub embeds: &'static [Embed],
+    /// Its parts, which `expand` embeds likewise, each as the first page of their list. Asked for, since parts name their
+    /// parent and a constant cannot name itself.
+    pub parts: fn() -> &'static [&'static Resource],
 }
 
 /// Something found out about one record, that its reader can ask for with it.
@@ -152,6 +155,7 @@ impl Hooks {
         after_many: None,
         together: None,
         embeds: &[],
+        parts: || &[],
     };
 }
 
@@ -222,6 +226,11 @@ impl Resource {
     /// What a write may be told besides the record's members.
     pub fn instructions(&self) -> impl Iterator<Item = &'static Member> + use<> {
         self.members.iter().filter(|member| member.is_instruction)
+    }
+
+    /// As what `expand` embeds its list in its parent.
+    pub fn embedded_name(&self) -> String {
+        self.plural.replace('-', "_")
     }
 
     pub fn is_owned(&self) -> bool {

@@ -81,11 +81,12 @@ pub fn expandable(resource: &Resource) -> Vec<&'static str> {
         .collect()
 }
 
-/// The names that `expand` takes on reading one record: its relations, and what is found out about it alone.
-pub fn expandable_singly(resource: &Resource) -> Vec<&'static str> {
-    let mut names = expandable(resource);
-    names.extend(resource.hooks.embeds.iter().map(|embed| embed.name));
-    names
+/// The names that `expand` takes on reading one record: its relations, what is found out about it alone, and its parts.
+pub fn expandable_singly(resource: &Resource) -> Vec<String> {
+    let relations = expandable(resource).into_iter().map(str::to_owned);
+    let embeds = resource.hooks.embeds.iter().map(|embed| embed.name.to_owned());
+    let parts = (resource.hooks.parts)().iter().map(|part| part.embedded_name());
+    relations.chain(embeds).chain(parts).collect()
 }
 
 /// Finds out what was asked for about one record that the caller may see, and puts it in.
