@@ -52,6 +52,21 @@ impl AppError {
         .with_faults(faults)
     }
 
+    /// What two checks say together: the faults of both, or else the refusal of the first that refuses by another reason.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn of_both(one: AppResult<()>, other: AppResult<()>) -> AppResult<()> {
+        match (one, other) {
+            (Err(AppError::Refused(one)), Err(AppError::Refused(other)))
+                if (one.code, other.code) == (Code::Invalid, Code::Invalid) =>
+            {
+                Err(AppError::invalid([one.faults, other.faults].concat()))
+            }
+            (one, other) => one.and(other),
+        }
+    }
+
     pub fn not_found() -> AppError {
         AppError::refuse(
             Code::NotFound,

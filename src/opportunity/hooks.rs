@@ -43,22 +43,24 @@ pub const HOOKS: Hooks = Hooks {
 fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxFuture<'a, AppResult<()>> {
     Box::pin(async move {
         match change.act {
-            Act::Create => enter(tx, ctx, change).await?,
+            Act::Create => {
+                let entered = enter(tx, ctx, change).await;
+                AppError::of_both(entered, probability(ctx, change))
+            }
             Act::Update => {
                 may_change(tx, ctx, change).await?;
                 if change.changed("account_id") {
                     hold_account(tx, ctx, change).await?;
                 }
-                if change.changed("currency") {
-                    repricing::follow(tx, ctx, change).await?;
-                }
+                let repriced = match change.changed("currency") {
+                    true => repricing::follow(tx, ctx, change).await,
+                    false => Ok(()),
+                };
+                AppError::of_both(repriced, probability(ctx, change))
             }
-            Act::Restore if change.text("status") == Some("open") => {
-                return hold_account(tx, ctx, change).await;
-            }
-            Act::Archive | Act::Restore => return Ok(()),
+            Act::Restore if change.text("status") == Some("open") => hold_account(tx, ctx, change).await,
+            Act::Archive | Act::Restore => Ok(()),
         }
-        probability(ctx, change)
     })
 }
 

@@ -1,6 +1,8 @@
 //! Whatever is wrong with what was sent is told at once: by its form, by what it refers to, by the company's own fields.
 
 use crate::support::app::{Answer, account, company};
+use crate::support::make_deals::plain;
+use crate::support::make_pipelines::published;
 use crate::support::make_transfers::{CSV, errors, import};
 use serde_json::json;
 use uuid::Uuid;
@@ -66,6 +68,36 @@ async fn faults_of_form_of_references_and_of_own_fields_come_at_once() {
     let stranger = company.member("新人", "sales_representative").await;
     assert_eq!(stranger.patch(&known, patch).await.faults(), of_form);
     assert_eq!(admin.get(&known).await.expect(200)["version"], 1);
+}
+
+#[tokio::test]
+async fn what_a_deal_s_own_rules_say_comes_with_everything_else() {
+    let company = company().await;
+    let admin = &company.administrator;
+    published(admin, plain()).await;
+    let nobody = Uuid::now_v7();
+    let deal =
+        json!({ "name": "采购", "account_id": nobody, "pipeline_id": nobody, "probability_by_hand": "0.5" });
+    let by_the_store = [
+        ("/account_id", "not_found"),
+        ("/pipeline_id", "not_found"),
+        ("/probability_reason", "required"),
+    ]
+    .map(|(pointer, code)| (pointer.to_owned(), code.to_owned()));
+    let refused = admin.post("/v1/opportunities", deal.clone()).await;
+    assert_eq!(refused.faults(), by_the_store);
+    let mut worse = deal;
+    worse["amunt"] = json!("5");
+    let refused = admin.post("/v1/opportunities", worse).await.faults();
+    assert_eq!(refused.len(), 4);
+    assert!(
+        by_the_store.iter().all(|fault| refused.contains(fault)),
+        "{refused:?}"
+    );
+    assert_eq!(
+        admin.get("/v1/opportunities").await.expect(200)["data"],
+        json!([])
+    );
 }
 
 #[tokio::test]

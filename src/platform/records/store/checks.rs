@@ -1,6 +1,6 @@
 //! What a change must satisfy before its row is written.
 
-use super::require_visible;
+use super::{faulty, require_visible};
 use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
@@ -26,7 +26,8 @@ pub(super) async fn prepare(
 ) -> AppResult<()> {
     faults.extend(self::faults(tx, ctx, resource, change).await?);
     if !faults.is_empty() {
-        return Err(AppError::invalid(faults));
+        let more = particular_faults(tx, ctx, resource, change).await;
+        return Err(AppError::invalid(faulty::joined(&faults, more)));
     }
     if change.changed("owner_id") {
         may_assign(ctx, resource, change)?;
@@ -34,6 +35,23 @@ pub(super) async fn prepare(
     match resource.hooks.before {
         Some(before) => before(tx, ctx, change).await,
         None => Ok(()),
+    }
+}
+
+/// What the resource's own rules find wrong with a change that is refused anyway, and rolled back. Whatever else they meet
+/// may well follow from what is wrong already.
+pub(super) async fn particular_faults(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    change: &mut Change,
+) -> Vec<Fault> {
+    let Some(before) = resource.hooks.before else {
+        return Vec::new();
+    };
+    match before(tx, ctx, change).await {
+        Err(AppError::Refused(refusal)) if refusal.code == Code::Invalid => refusal.faults,
+        _ => Vec::new(),
     }
 }
 

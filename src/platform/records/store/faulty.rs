@@ -52,7 +52,8 @@ async fn more(
     let mut found = rules::forbidden(resource, ctx, sent).collect::<Vec<_>>();
     let mut change = change(tx, ctx, resource, target, sound(resource, sent, faults)).await?;
     found.extend(checks::faults(tx, ctx, resource, &mut change).await?);
-    Ok(telling(found, faults))
+    let particular = checks::particular_faults(tx, ctx, resource, &mut change).await;
+    Ok(telling(joined(&found, particular), faults))
 }
 
 /// Of a record that has faults already, those of the company's own fields, by these definitions.
@@ -115,7 +116,7 @@ fn telling(mut found: Vec<Fault>, faults: &[Fault]) -> Vec<Fault> {
 }
 
 /// Both, each member's fault once: what the company's definitions say of a value tells more than the form that all have.
-fn joined(by_form: &[Fault], more: Vec<Fault>) -> Vec<Fault> {
+pub(super) fn joined(by_form: &[Fault], more: Vec<Fault>) -> Vec<Fault> {
     let has = |faults: &[Fault], pointer: &str| faults.iter().any(|fault| fault.pointer == pointer);
     let is_own = |fault: &Fault| fault.pointer.starts_with("/custom/");
     let told = by_form
