@@ -245,7 +245,17 @@ pub fn faults(schema: &Validator, value: &Value) -> Vec<Fault> {
         faults_of(&error, &mut faults);
     }
     faults.dedup();
+    without_lengths(&mut faults);
     faults
+}
+
+/// How long a text is tells nothing where its whole form is wrong.
+fn without_lengths(faults: &mut Vec<Fault>) {
+    let misshapen = faults.iter().filter(|fault| fault.code == "wrong_format");
+    let misshapen = misshapen.map(|fault| fault.pointer.clone()).collect::<Vec<_>>();
+    faults.retain(|fault| {
+        !(["too_short", "too_long"].contains(&fault.code) && misshapen.contains(&fault.pointer))
+    });
 }
 
 pub(super) fn faults_of(error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
@@ -475,6 +485,21 @@ mod tests {
         assert_eq!(faults(r#"{"name":"  x "}"#), ["too_long"]);
         assert_eq!(faults(r#"{"name":"  "}"#), ["too_short"]);
         assert_eq!(faults(r#"{"name":"wxyz "}"#), ["too_long"]);
+    }
+
+    #[test]
+    fn what_is_no_id_at_all_is_not_also_too_short() {
+        let schema =
+            json!({ "properties": { "id": { "type": "string", "format": "uuid", "minLength": 36 } } });
+        let options = jsonschema::options().should_validate_formats(true);
+        let schema = options.build(&schema).unwrap();
+        let codes = |id: &str| {
+            let faults = faults(&schema, &json!({ "id": id }));
+            faults.iter().map(|fault| fault.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes("nope"), ["wrong_format"]);
+        assert_eq!(codes("01a20778e008-73ed-b227-3fd686cae281"), ["wrong_format"]);
+        assert!(codes("01a20778-e008-73ed-b227-3fd686cae281").is_empty());
     }
 
     #[test]
