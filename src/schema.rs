@@ -655,6 +655,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Which columns that came later are complete, those of older rows too; by real time.
+    fills (name) {
+        name -> Text,
+        completed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     handovers (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
@@ -1193,6 +1201,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         archived_at -> Nullable<Timestamptz>,
+        /// Until when it is expected to stay in its stage, time closed left out; NULL when it is closed, or the stage expects nothing.
+        stage_due_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::platform::metrics::Metrics;
 use crate::platform::records::catch_up;
 use crate::platform::records::entry::SEARCH_ENTRIES;
 use crate::platform::tokens::Secrets;
-use crate::{event, jobs, search, time};
+use crate::{event, jobs, opportunity, search, time};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use std::net::{SocketAddr, TcpListener};
@@ -94,6 +94,7 @@ pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) ->
         time::maintenance::spawn(url, platform.clone())?,
         catch_up::spawn(url, &IDENTITY_KEYS, duplicates::RESOURCES.to_vec())?,
         catch_up::spawn(url, &SEARCH_ENTRIES, search::RESOURCES.to_vec())?,
+        opportunity::overdue::fill::spawn(url)?,
         jobs::worker::spawn(url, app::JOBS)?,
     ];
     if platform.auth.secrets.has_previous() {

@@ -290,7 +290,7 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
     let statements = [
         format!(
             "CREATE TEMPORARY TABLE bench_lanes AS SELECT s.position * {PIPELINES} + right(p.key, 1)::int AS lane, s.position, p.id AS pipeline_id, \
-             s.version_id, s.stage_id, s.probability FROM version_stages s JOIN pipelines p ON p.tenant_id = s.tenant_id AND p.published_version_id = s.version_id \
+             s.version_id, s.stage_id, s.probability, s.expected_dwell_seconds FROM version_stages s JOIN pipelines p ON p.tenant_id = s.tenant_id AND p.published_version_id = s.version_id \
              WHERE s.tenant_id = '{tenant}'"
         ),
         format!(
@@ -301,9 +301,9 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
             user(&format!("n % {USERS}"))
         ),
         format!(
-            "INSERT INTO opportunities (tenant_id, id, name, account_id, owner_id, pipeline_id, pipeline_version_id, stage_id, visit_id, stage_entered_at, \
+            "INSERT INTO opportunities (tenant_id, id, name, account_id, owner_id, pipeline_id, pipeline_version_id, stage_id, visit_id, stage_entered_at, stage_due_at, \
              amount, currency, expected_close_on, probability_default, next_step, version, created_at, updated_at) \
-             SELECT '{tenant}', {}, '客户管理系统采购' || n, {}, {}, l.pipeline_id, l.version_id, l.stage_id, {}, {entered}, \
+             SELECT '{tenant}', {}, '客户管理系统采购' || n, {}, {}, l.pipeline_id, l.version_id, l.stage_id, {}, {entered}, {entered} + make_interval(secs => l.expected_dwell_seconds), \
              10000 + n::bigint * 7919 % 999983, 'CNY', current_date + (n % 90)::int, l.probability, '发送报价', 1, {began}, {entered} \
              FROM generate_series(0, {most}) n {lanes}",
             deal("n"),
@@ -415,7 +415,8 @@ pub fn undo_moves(tenant: Uuid) -> String {
     format!(
         "WITH gone AS (DELETE FROM transitions t USING opportunities o WHERE t.tenant_id = '{tenant}' AND o.tenant_id = '{tenant}' AND o.id = t.opportunity_id \
              AND t.id::text NOT LIKE '018f0000-%' RETURNING t.opportunity_id, t.from_stage_id) \
-         UPDATE opportunities o SET stage_id = gone.from_stage_id, visit_id = b.id, stage_entered_at = b.at, version = 1, \
+         UPDATE opportunities o SET stage_id = gone.from_stage_id, visit_id = b.id, stage_entered_at = b.at, \
+             stage_due_at = b.at + make_interval(secs => s.expected_dwell_seconds), version = 1, \
              probability_default = s.probability \
          FROM gone JOIN transitions b ON b.tenant_id = '{tenant}' AND b.opportunity_id = gone.opportunity_id AND b.id::text LIKE '018f0000-%' \
              AND b.to_stage_id = gone.from_stage_id JOIN version_stages s ON s.tenant_id = '{tenant}' AND s.version_id = b.pipeline_version_id AND s.stage_id = b.to_stage_id \

@@ -22,6 +22,7 @@ const STATEMENTS: &[(u8, &str)] = &[
     (2, FROZEN_OTHERWISE),
     (2, LINES_FROZEN_OTHERWISE),
     (2, ANSWER_UNTOLD),
+    (2, DUE_OTHERWISE),
     (3, GATE_NOT_OPEN),
     (3, REGRESS_FORWARD),
     (6, CONVERTED_TO_NOTHING),
@@ -160,6 +161,23 @@ JOIN told t ON t.tenant_id = a.tenant_id AND t.visit = a.visit_id::text AND t.cr
 WHERE NOT EXISTS (SELECT 1 FROM emptied x WHERE x.tenant_id = a.tenant_id AND x.subject_id = a.opportunity_id)
 GROUP BY a.tenant_id, a.opportunity_id, a.visit_id, a.criterion_id, a.answer
 HAVING NOT coalesce(bool_or(t.answer = a.answer), false)";
+
+/// When an open deal is due follows from the beginning of its visit, how long that was interrupted, and what its version
+/// expects of the stage. Until those of older deals are entered, nothing is said.
+const DUE_OTHERWISE: &str = "\
+SELECT o.tenant_id, 'opportunity ' || o.id AS record,
+    'it is due in its stage ' || coalesce('at ' || instant_text(o.stage_due_at), 'never') || ', by its transitions and version '
+    || coalesce('at ' || instant_text(d.due_at), 'never') AS sentence
+FROM opportunities o
+JOIN transitions v ON v.tenant_id = o.tenant_id AND v.id = o.visit_id
+JOIN version_stages s ON s.tenant_id = o.tenant_id AND s.version_id = o.pipeline_version_id AND s.stage_id = o.stage_id
+LEFT JOIN (SELECT again.tenant_id, again.visit_id, sum(extract(epoch FROM again.at - closed.at)) AS seconds FROM transitions again
+    JOIN transitions closed ON closed.tenant_id = again.tenant_id AND closed.opportunity_id = again.opportunity_id
+        AND closed.ordinal = again.ordinal - 1
+    WHERE again.kind = 'reopen' GROUP BY again.tenant_id, again.visit_id) c ON c.tenant_id = o.tenant_id AND c.visit_id = o.visit_id
+CROSS JOIN LATERAL (SELECT CASE WHEN o.status = 'open'
+    THEN v.at + make_interval(secs => (s.expected_dwell_seconds + coalesce(c.seconds, 0))::float8) END AS due_at) d
+WHERE o.stage_due_at IS DISTINCT FROM d.due_at AND EXISTS (SELECT 1 FROM fills WHERE name = 'stage_due_at')";
 
 /// A stage is gated when the definition under which the deal left it has a gate.
 const GATE_NOT_OPEN: &str = "\

@@ -248,6 +248,8 @@ pub struct OpportunityGateView {
     pub stage_name: String,
     /// The stay to which ticks, answers and approvals are bound.
     pub visit_id: Uuid,
+    /// Until when the opportunity is expected to stay: overdue afterwards. Null when it is closed or the stage expects nothing.
+    pub stage_due_at: Option<DateTime<Utc>>,
     /// Where an advance may lead; the gate is the same for each. Empty where it wins.
     pub targets: Vec<TargetView>,
     /// Whether an advance out of this stage wins the opportunity.
@@ -297,6 +299,7 @@ fn gate_view(ctx: &Ctx, present: &Present) -> AppResult<OpportunityGateView> {
         stage_key: step.key.clone(),
         stage_name: step.name.clone(),
         visit_id: present.head.visit_id,
+        stage_due_at: present.head.stage_due_at,
         targets: targets.collect(),
         is_final: step.is_final(),
         gate: present.gate.evaluate(&present.standing).view(ctx.lang),

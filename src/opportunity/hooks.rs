@@ -3,6 +3,7 @@
 use super::criteria;
 use super::cycles;
 use super::moves::MoveKind;
+use super::overdue;
 use super::{APPROVAL_SUBJECTS, SUBJECTS, lapse, repricing};
 use crate::approval::staffing;
 use crate::crm::pool;
@@ -18,7 +19,7 @@ use crate::platform::db::Tx;
 use crate::platform::records::spec::{Act, Embed};
 use crate::platform::records::sql::{Bind, Sql};
 use crate::platform::records::{Change, Hooks};
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use diesel::sql_types::{Bool, Nullable, Numeric};
 use diesel::{OptionalExtension, QueryableByName};
 use diesel_async::RunQueryDsl;
@@ -107,6 +108,7 @@ pub struct Entrance {
     pub version_id: Uuid,
     pub stage_id: Uuid,
     probability: Decimal,
+    expected_dwell_seconds: Option<i64>,
 }
 
 /// The entrance of a pipeline, or of the company's default one.
@@ -122,6 +124,7 @@ pub async fn entrance(tx: &mut Tx, ctx: &Ctx, pipeline: Option<Uuid>) -> AppResu
         version_id: definition.version_id,
         stage_id: first.id,
         probability: first.probability,
+        expected_dwell_seconds: first.expected_dwell_seconds,
     })
 }
 
@@ -153,7 +156,8 @@ async fn enter(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
     let account = change.id_of("account_id");
     let account = account.ok_or_else(|| AppError::invalid(vec![Fault::required("/account_id")]))?;
     let calibrated = calibrated(tx, ctx, &entrance, account).await?;
-    let now = ctx.now.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let due_at = overdue::due_at(ctx.now, TimeDelta::zero(), entrance.expected_dwell_seconds);
     let members = [
         ("pipeline_id", json!(entrance.pipeline_id)),
         ("pipeline_version_id", json!(entrance.version_id)),
@@ -161,7 +165,8 @@ async fn enter(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppResult<()> {
         ("status", json!("open")),
         ("cycle", json!(1)),
         ("visit_id", json!(Uuid::now_v7())),
-        ("stage_entered_at", json!(now)),
+        ("stage_entered_at", json!(text(ctx.now))),
+        ("stage_due_at", json!(due_at.map(text))),
         (
             "probability_default",
             json!(money::share_text(entrance.probability)),

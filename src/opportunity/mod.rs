@@ -16,6 +16,7 @@ mod lapse;
 pub mod merging;
 pub mod migration;
 pub mod moves;
+pub mod overdue;
 pub mod owners;
 mod part_hooks;
 pub mod parts;

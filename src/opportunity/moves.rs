@@ -1,6 +1,7 @@
 //! Making a move: one statement that moves the deal and notes the transition, then its event.
 
 use super::advance::rules::Status;
+use super::overdue::{self, Stay};
 use super::resources::OPPORTUNITY;
 use super::standing::Head;
 use crate::kernel::ctx::Ctx;
@@ -161,12 +162,11 @@ struct MovedRow {
     transition: String,
 }
 
-/// Seconds of the present visit spent open: since its beginning, less the time it was closed.
-pub(super) const DWELL: &str = "\
-(SELECT floor(extract(epoch FROM b.at - b.entered_at) - coalesce((
-    SELECT sum(extract(epoch FROM again.at - closed.at)) FROM transitions again
-    JOIN transitions closed ON closed.tenant_id = again.tenant_id AND closed.opportunity_id = again.opportunity_id AND closed.ordinal = again.ordinal - 1
-    WHERE again.tenant_id = $1 AND again.opportunity_id = b.id AND again.kind = 'reopen' AND again.visit_id = b.visit_id), 0))::bigint)";
+/// SQL of the seconds of the present visit spent open: since its beginning, less the time it was closed.
+pub(super) fn dwell() -> String {
+    let closed = overdue::closed_seconds("$1", "b.id", "b.visit_id");
+    format!("floor(extract(epoch FROM b.at - b.entered_at) - {closed})::bigint")
+}
 
 /// Moves a locked deal and notes the transition and its event.
 ///
@@ -181,7 +181,7 @@ pub async fn make(
     step: Move,
 ) -> AppResult<Moved> {
     let id = Uuid::now_v7();
-    let row: MovedRow = move_sql(ctx, head, version, &step, id)
+    let row: MovedRow = move_sql(ctx, head, version, &step, id)?
         .query()
         .get_result(&mut **tx)
         .await?;
@@ -202,9 +202,10 @@ pub async fn make(
     })
 }
 
-fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> Sql {
+fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> AppResult<Sql> {
     let mut sql = Sql::of(ctx.tenant);
-    let was_open = head.status == Status::Open.as_str();
+    let was = head.status()?;
+    let stay = Stay::of(was, step.to_status, step.begins_visit);
     let (visit, entered_at) = match step.begins_visit {
         true => (id, ctx.now),
         false => (head.visit_id, head.stage_entered_at),
@@ -237,12 +238,16 @@ fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> Sql 
         }
         _ => "",
     };
-    let dwell = if was_open { DWELL } else { "NULL::bigint" };
+    let dwell = match was {
+        Status::Open => dwell(),
+        Status::Won | Status::Lost => String::from("NULL::bigint"),
+    };
+    let due_at = overdue::after_move(stay, [&deal, &visit, &entered_at, &now]);
     let document = sql::document(&OPPORTUNITY, ctx);
     sql.push(&format!(
         "WITH b AS (SELECT {deal}::uuid AS id, {left_visit}::uuid AS visit_id, {left_at}::timestamptz AS entered_at, {now}::timestamptz AS at, {said}::jsonb AS said), \
          moved AS (UPDATE opportunities AS t SET pipeline_version_id = {to_version}, stage_id = {to_stage}, status = {to_status}, cycle = {cycle}, \
-             visit_id = {visit}, stage_entered_at = {entered_at}, probability_default = s.probability, probability_calibrated = s.probability_calibrated, \
+             visit_id = {visit}, stage_entered_at = {entered_at}, stage_due_at = {due_at}, probability_default = s.probability, probability_calibrated = s.probability_calibrated, \
              version = t.version + 1, updated_at = {now}{cleared} \
              FROM version_stages s \
              WHERE t.tenant_id = $1 AND t.id = {deal} AND t.version = {version} AND s.tenant_id = $1 AND s.version_id = {to_version} AND s.stage_id = {to_stage} \
@@ -254,7 +259,7 @@ fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> Sql 
              b.said->>'reason', nullif(b.said->'evidence', 'null'::jsonb) FROM b RETURNING *) \
          SELECT moved.doc, moved.version, {TRANSITION}::text AS transition FROM moved, m"
     ));
-    sql
+    Ok(sql)
 }
 
 /// A transition, as far as its event tells of it.

@@ -48,6 +48,12 @@ pub static OPPORTUNITY: Resource = Resource {
         Member::instant("stage_entered_at", "When the present stage was entered.")
             .read_only()
             .sort(),
+        Member::instant(
+            "stage_due_at",
+            "Until when it is expected to stay in its stage, the time it was closed left out: overdue afterwards. Null when it is closed, or the stage has no expected dwell.",
+        )
+        .read_only()
+        .sort(),
         Member::money("amount", "Expected amount.").sort(),
         Member::currency("Currency of the amount; the company's when not given.").or("null"),
         repricing::PRICES,

@@ -48,6 +48,7 @@ pub struct Head {
     pub cycle: i32,
     pub visit_id: Uuid,
     pub stage_entered_at: DateTime<Utc>,
+    pub stage_due_at: Option<DateTime<Utc>>,
 }
 
 impl Head {

@@ -1,5 +1,6 @@
 //! The schema's migrations, embedded. Statement by statement in one transaction (as a cluster needs it), under one
-//! advisory lock, so that any number of servers may start at once.
+//! advisory lock, so that any number of servers may start at once. What builds an index `CONCURRENTLY`, so that nobody waits
+//! for it, stands alone in its file and runs without a transaction.
 
 use super::connect::Target;
 use super::postgres::missing_extensions;
@@ -16,6 +17,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Key of the advisory lock around a run.
 const LOCK: i64 = 7_366_825_001;
+
+/// No statement keeps the live service waiting for long.
+const TIMEOUTS: &str = "SET lock_timeout = '2s'; SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min'";
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
@@ -69,6 +73,9 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-22-000039_search_index_pending",
     "2026-11-22-000043_raw_bytes",
     "2026-11-22-000044_inquiries_again",
+    "2026-11-23-000050_stages_due",
+    "2026-11-23-000051_due_listed",
+    "2026-11-23-000052_due_listed_by_owner",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.
@@ -87,28 +94,46 @@ impl MigrationName for Embedded {
     }
 }
 
-struct Plain;
+/// Whether a migration runs in a transaction.
+struct InTransaction(bool);
 
-impl MigrationMetadata for Plain {
+impl MigrationMetadata for InTransaction {
     fn run_in_transaction(&self) -> bool {
-        true
+        self.0
+    }
+}
+
+impl Embedded {
+    /// The index that it builds while writes go on; only outside a transaction can that be done.
+    pub fn builds(&self) -> Option<&'static str> {
+        let (_, rest) = self.up.split_once("CREATE INDEX CONCURRENTLY IF NOT EXISTS ")?;
+        rest.split_whitespace().next()
     }
 }
 
 impl Migration<Pg> for Embedded {
     fn run(&self, conn: &mut dyn diesel::connection::BoxableConnection<Pg>) -> diesel::migration::Result<()> {
-        run_pieces(conn, self.up)
+        match self.builds() {
+            Some(index) => build(conn, index, self.up),
+            None => run_pieces(conn, self.up),
+        }
     }
 
     fn revert(
         &self,
         conn: &mut dyn diesel::connection::BoxableConnection<Pg>,
     ) -> diesel::migration::Result<()> {
-        run_pieces(conn, self.down)
+        match self.builds() {
+            Some(_) => Ok(conn.batch_execute(self.down)?),
+            None => run_pieces(conn, self.down),
+        }
     }
 
     fn metadata(&self) -> &dyn MigrationMetadata {
-        &Plain
+        match self.builds() {
+            Some(_) => &InTransaction(false),
+            None => &InTransaction(true),
+        }
     }
 
     fn name(&self) -> &dyn MigrationName {
@@ -125,6 +150,24 @@ fn run_pieces(
         conn.batch_execute(piece)?;
     }
     Ok(())
+}
+
+/// Builds an index while writes go on: however long that takes, and however long the transactions last for which it waits.
+/// What an interrupted run left of it is no use to anybody, and would be taken for the index.
+fn build(
+    conn: &mut dyn diesel::connection::BoxableConnection<Pg>,
+    index: &str,
+    text: &str,
+) -> diesel::migration::Result<()> {
+    conn.batch_execute(&format!(
+        "DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('{index}') AND NOT indisvalid) \
+         THEN DROP INDEX {index}; END IF; END $$"
+    ))?;
+    conn.batch_execute("SET lock_timeout = 0")?;
+    conn.batch_execute("SET statement_timeout = 0")?;
+    let built = conn.batch_execute(text);
+    conn.batch_execute(TIMEOUTS)?;
+    Ok(built?)
 }
 
 struct Source;
@@ -254,7 +297,7 @@ fn on_own_runtime(
 /// blocking form would itself hold up `CREATE INDEX CONCURRENTLY`.
 pub(super) async fn locked(url: &str) -> Result<AsyncPgConnection, Failure> {
     let mut conn = Target::new(url)?.establish().await?;
-    conn.batch_execute("SET lock_timeout = '2s'; SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min'").await?;
+    conn.batch_execute(TIMEOUTS).await?;
     for _ in 0..1200 {
         let got: Got = sql_query("SELECT pg_try_advisory_lock($1) AS got")
             .bind::<diesel::sql_types::BigInt, _>(LOCK)
@@ -283,6 +326,23 @@ mod tests {
                 "/* ; */ SELECT \"a;b\""
             ]
         );
+    }
+
+    #[test]
+    fn what_builds_an_index_beside_writes_stands_alone_and_runs_without_a_transaction() {
+        for migration in ALL {
+            let builds = migration.builds().is_some();
+            assert_eq!(migration.up.contains("CONCURRENTLY"), builds, "{migration}");
+            assert!(!builds || pieces(migration.up).len() == 1, "{migration}");
+            assert_eq!(migration.metadata().run_in_transaction(), !builds, "{migration}");
+            let folder = format!("{}/migrations/{migration}", env!("CARGO_MANIFEST_DIR"));
+            let told = std::fs::read_to_string(format!("{folder}/metadata.toml"));
+            let told = told.is_ok_and(|text| text.trim() == "run_in_transaction = false");
+            assert_eq!(
+                told, builds,
+                "{migration}: diesel's own tools read its metadata.toml"
+            );
+        }
     }
 
     #[test]

@@ -50,6 +50,7 @@ mod merge;
 mod money;
 mod new_secret;
 mod opportunities;
+mod overdue;
 mod own_exports;
 mod own_reach;
 mod pipelines;

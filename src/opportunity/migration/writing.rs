@@ -6,7 +6,8 @@ use super::wire::{DealOutcome, Why};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::opportunity::lapse;
-use crate::opportunity::moves::{self, DWELL, MoveKind, Told};
+use crate::opportunity::moves::{self, MoveKind, Told, dwell};
+use crate::opportunity::overdue::{closed_seconds, due_sql};
 use crate::opportunity::resources::OPPORTUNITY;
 use crate::platform::db::Tx;
 use crate::platform::records::sql::{self, Bind, Sql};
@@ -101,12 +102,15 @@ fn moves_sql(ctx: &Ctx, going: &[Going<'_>], reason: Option<&str>) -> Sql {
     let now = sql.place(Bind::Instant(ctx.now));
     let recorded_at = sql.place(Bind::Instant(ctx.recorded_at));
     let document = sql::whole_document(&OPPORTUNITY);
+    let dwell = dwell();
+    // Only open deals go; a visit that begins was never interrupted.
+    let due_at = due_sql("b.to_entered_at", &closed_seconds("$1", "b.id", "b.to_visit_id"));
     sql.push(&format!(
         "WITH b AS (SELECT x.*, x.left_visit_id AS visit_id, x.left_entered_at AS entered_at, {now}::timestamptz AS at \
              FROM jsonb_to_recordset({rows}) AS x (id uuid, version integer, cycle integer, status text, from_stage_id uuid, left_visit_id uuid, \
              left_entered_at timestamptz, transition_id uuid, to_version_id uuid, to_stage_id uuid, to_visit_id uuid, to_entered_at timestamptz, evidence jsonb)), \
          moved AS (UPDATE opportunities AS t SET pipeline_version_id = b.to_version_id, stage_id = b.to_stage_id, visit_id = b.to_visit_id, \
-             stage_entered_at = b.to_entered_at, probability_default = s.probability, probability_calibrated = s.probability_calibrated, \
+             stage_entered_at = b.to_entered_at, stage_due_at = {due_at}, probability_default = s.probability, probability_calibrated = s.probability_calibrated, \
              version = t.version + 1, updated_at = {now} \
              FROM b JOIN version_stages s ON s.tenant_id = $1 AND s.version_id = b.to_version_id AND s.stage_id = b.to_stage_id \
              WHERE t.tenant_id = $1 AND t.id = b.id AND t.version = b.version \
@@ -115,7 +119,7 @@ fn moves_sql(ctx: &Ctx, going: &[Going<'_>], reason: Option<&str>) -> Sql {
              visit_id, actor_kind, actor_id, at, recorded_at, dwell_seconds, reason, evidence) \
              SELECT $1, b.transition_id, b.id, b.cycle, (SELECT coalesce(max(p.ordinal), 0) + 1 FROM transitions p WHERE p.tenant_id = $1 AND p.opportunity_id = b.id), \
              {kind}, b.to_version_id, b.from_stage_id, b.to_stage_id, b.status, b.status, b.to_visit_id, {actor}, ({said}::jsonb->>'actor_id')::uuid, {now}, {recorded_at}, \
-             {DWELL}, {said}::jsonb->>'reason', b.evidence FROM b) \
+             {dwell}, {said}::jsonb->>'reason', b.evidence FROM b) \
          SELECT moved.id, moved.doc FROM moved"
     ));
     sql

@@ -1,6 +1,7 @@
 //! One filter parameter, typed by the declaration, as a condition.
 
 use super::parameters::{unknown_parameter, wrong_form};
+use super::sort::sorted;
 use super::{Condition, condition};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::fault::Fault;
@@ -41,11 +42,7 @@ pub(super) fn filter(ctx: &Ctx, resource: &Resource, name: &str, value: &str) ->
             _ => continue,
         };
         let value = typed(member.kind, value).ok_or_else(|| wrong_form(name))?;
-        return Ok(Filter::Range(condition(
-            format!("{} {operator} ", ranged(member, operator, &value)),
-            value,
-            "",
-        )));
+        return Ok(Filter::Range(ranged(member, operator, value)));
     }
     for (standing, suffix, operator) in [
         ("created_at", "_after", ">"),
@@ -65,19 +62,25 @@ pub(super) fn filter(ctx: &Ctx, resource: &Resource, name: &str, value: &str) ->
     Err(unknown_parameter(name, &parameter_names(resource)))
 }
 
-/// The column of a range condition. Where what is empty lies outside anyway, it is the expression by which lists sort, so
-/// that one index serves both.
-fn ranged(member: &Member, operator: &str, value: &Bind) -> String {
-    let leaves_empty_out = match (operator, value) {
+/// A range condition. Where what is empty lies outside anyway, it is over the expression by which lists sort, so that one
+/// index serves both.
+fn ranged(member: &Member, operator: &str, value: Bind) -> Condition {
+    let leaves_empty_out = match (operator, &value) {
         (">=", Bind::Number(least)) => *least > Decimal::ZERO,
         ("<=", Bind::Number(most)) => *most < Decimal::ZERO,
+        // What has no time sorts behind all times.
+        ("<", Bind::Instant(_)) => member.is_nullable() && member.sql.is_none(),
         _ => false,
     };
-    if member.is_sort && leaves_empty_out {
-        format!("coalesce(t.{}, 0)", member.name)
-    } else {
-        member.expression()
+    if !member.is_sort || !leaves_empty_out {
+        return condition(format!("{} {operator} ", member.expression()), value, "");
     }
+    let after = match &value {
+        // Said once more, for indexes that leave out what has none.
+        Bind::Instant(_) => format!(" AND t.{} IS NOT NULL", member.name),
+        _ => String::new(),
+    };
+    condition(format!("{} {operator} ", sorted(member).0), value, after)
 }
 
 fn typed(kind: Kind, value: &str) -> Option<Bind> {

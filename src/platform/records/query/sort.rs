@@ -2,7 +2,7 @@
 
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
-use crate::platform::records::spec::{Kind, Resource};
+use crate::platform::records::spec::{Kind, Member, Resource};
 
 /// One sort key: the SQL over `t`, its type for the cursor, its direction.
 #[derive(Debug, Clone)]
@@ -20,8 +20,13 @@ fn sort_of(resource: &Resource, name: &str) -> Option<(String, &'static str)> {
         .members
         .iter()
         .find(|member| member.is_sort && member.name == name)?;
+    Some(sorted(member))
+}
+
+/// The expression over `t` by which lists sort by a member, and its type.
+pub(super) fn sorted(member: &Member) -> (String, &'static str) {
     let column = format!("t.{}", member.name);
-    Some(match member.kind {
+    match member.kind {
         Kind::Money | Kind::Decimal(_) | Kind::Share => (format!("coalesce({column}, 0)"), "numeric"),
         Kind::Int => (
             if member.is_nullable() {
@@ -55,7 +60,7 @@ fn sort_of(resource: &Resource, name: &str) -> Option<(String, &'static str)> {
             },
             "text",
         ),
-    })
+    }
 }
 
 /// The names that `sort` takes for a resource.

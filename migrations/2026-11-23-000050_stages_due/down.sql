@@ -1,0 +1,2 @@
+DROP TABLE fills;
+ALTER TABLE opportunities DROP COLUMN stage_due_at;

@@ -1,0 +1,1 @@
+DROP INDEX opportunities_owner_due_idx;

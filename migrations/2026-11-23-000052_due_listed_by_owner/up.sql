@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY IF NOT EXISTS opportunities_owner_due_idx ON opportunities (tenant_id, owner_id, (coalesce(stage_due_at, 'infinity'::timestamptz)), id) WHERE archived_at IS NULL AND stage_due_at IS NOT NULL;
