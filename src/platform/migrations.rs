@@ -76,6 +76,8 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-23-000050_stages_due",
     "2026-11-23-000051_due_listed",
     "2026-11-23-000052_due_listed_by_owner",
+    "2026-11-23-000065_letters_of",
+    "2026-11-23-000066_names_by_letters",
 ];
 
 /// The extensions that the schema uses; all come with Postgres' own contrib package.

@@ -349,6 +349,29 @@ async fn accounts_that_are_spelt_differently_are_warned_of_with_reasons(
 }
 
 #[tokio::test]
+async fn chinese_names_whose_words_stand_in_another_order_are_near() {
+    let company = company().await;
+    let admin = &company.administrator;
+    account(admin, "華東精密機械製造有限公司").await;
+    account(admin, "滨海5046电子元件有限公司").await;
+    let hits = async |name: &str| {
+        let asked = json!({ "name": name });
+        let hits = admin.post("/v1/accounts/duplicates", asked).await.expect(200);
+        let hits = hits["data"].as_array().unwrap().iter();
+        hits.map(|hit| (hit["name"].clone(), hit["score"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let near = [(json!("華東精密機械製造有限公司"), json!(0.85))];
+    assert_eq!(hits("精密机械华东制造股份有限公司").await, near);
+    // Numbers are no words: in another order they name something else.
+    let other = hits("滨海4560电子元件有限公司").await;
+    assert!(
+        other.iter().all(|(_, score)| score.as_f64().unwrap() < 0.85),
+        "{other:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_name_that_is_only_legal_form_is_like_nothing() {
     let company = company().await;
     let admin = &company.administrator;

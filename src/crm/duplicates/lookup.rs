@@ -241,7 +241,9 @@ fn names_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str) -> Option
     let (core, rare) = (company.core.clone()?, company.distinctive.clone()?);
     let (core, rare) = (sql.place(Bind::Text(core)), sql.place(Bind::Text(rare)));
     Some(format!(
-        "(SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM near_names($1, {kinds}, {core}, {rare}) n WHERE n.record_id <> {own})"
+        "(SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM near_names($1, {kinds}, {core}, {rare}) n WHERE n.record_id <> {own}) \
+         UNION ALL (SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM identity_names n \
+          WHERE n.tenant_id = $1 AND letters_of(n.core) = letters_of({core}) AND n.record_kind = ANY({kinds}) AND n.record_id <> {own} LIMIT 50)"
     ))
 }
 

@@ -7,6 +7,9 @@ use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+/// Of how many Chinese characters the same in another order are no chance.
+const LEAST_TRANSPOSED: usize = 4;
+
 static SIMPLIFIED: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
     let lines = include_str!("simplified.txt").lines();
     let pairs = lines.filter(|line| !line.starts_with('#')).flat_map(|line| {
@@ -167,10 +170,29 @@ fn distinctive(core: &str) -> String {
     kept.join(" ")
 }
 
+/// The Chinese characters of a core in the order of their code points, where they are four at least, and then its other
+/// letters as they stand: written without spaces, words in another order make another name of the same letters. The database
+/// looks such names up by its function `letters_of`, which is the same.
+pub(super) fn letters(core: &str) -> Option<Vec<char>> {
+    let (mut han, others): (Vec<char>, Vec<char>) = core
+        .chars()
+        .filter(|letter| *letter != ' ')
+        .partition(|letter| is_han(*letter));
+    if han.len() < LEAST_TRANSPOSED {
+        return None;
+    }
+    han.sort_unstable();
+    han.extend(others);
+    Some(han)
+}
+
+fn is_han(letter: char) -> bool {
+    matches!(letter, '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
+}
+
 /// A person's name, folded: words in order of the alphabet, Chinese names without the space between.
 pub fn person(name: &str) -> String {
     let plain = plain(name);
-    let is_han = |letter: char| matches!(letter, '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}');
     if plain.chars().all(|letter| letter == ' ' || is_han(letter)) {
         return plain.replace(' ', "");
     }

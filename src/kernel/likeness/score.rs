@@ -1,6 +1,6 @@
 //! The score of a pair, rule by rule.
 
-use super::fold::CompanyName;
+use super::fold::{self, CompanyName};
 use super::likeness;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,6 +13,8 @@ const BONUS: f64 = 0.05;
 const OTHER_PLACE: f64 = 0.8;
 /// Of two people's records, how much the company counts; the person counts the rest.
 const COMPANY_SHARE: f64 = 0.5;
+/// Names of the same Chinese characters in another order: transposed words, or another company.
+const TRANSPOSED: f64 = 0.85;
 /// Two short names that are equal say less than long ones.
 const SHORT_AND_EQUAL: f64 = 0.9;
 
@@ -44,7 +46,7 @@ pub enum Rule {
     SharedKey,
     /// The company's whole name, letter for letter once folded.
     SameName,
-    /// Likeness of the companies' names.
+    /// Likeness of the companies' names: slips, and words in another order, Chinese ones too.
     CompanyName,
     /// Likeness of the people's names.
     PersonName,
@@ -154,6 +156,9 @@ fn by_name(one: &Profile, other: &Profile, keys: &[Rule], reasons: &mut Vec<Reas
 
 fn company_likeness(one: &Profile, other: &Profile, keys: &[Rule], reasons: &mut Vec<Reason>) -> f64 {
     let alike = match (&one.company.core, &other.company.core) {
+        (Some(one), Some(other)) if is_transposed(one, other) => {
+            likeness(one, other).unwrap_or(0.0).max(TRANSPOSED)
+        }
         (Some(one), Some(other)) => likeness(one, other).unwrap_or(0.0),
         _ => 0.0,
     };
@@ -180,6 +185,10 @@ fn company_likeness(one: &Profile, other: &Profile, keys: &[Rule], reasons: &mut
         return alike * OTHER_PLACE;
     }
     alike
+}
+
+fn is_transposed(one: &str, other: &str) -> bool {
+    fold::letters(one).is_some_and(|letters| Some(letters) == fold::letters(other))
 }
 
 /// Short names are equal or not; likeness between them would mean nothing.

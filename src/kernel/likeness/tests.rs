@@ -48,6 +48,18 @@ fn names_are_looked_up_by_what_few_others_have(#[case] name: &str, #[case] rare:
     assert_eq!(company(name).distinctive.as_deref(), Some(rare));
 }
 
+#[rstest]
+#[case("云图智能装备有限公司", "智能云图装备有限公司", 0.85)]
+#[case("華東精密機械製造有限公司", "精密机械华东制造有限公司", 0.85)]
+#[case("上海恒信智联科技有限公司", "智联恒信科技(上海)有限公司", 0.85)]
+#[case("北京恒信智联科技有限公司", "上海智联恒信科技有限公司", 0.68)]
+#[case("恒信智联有限公司", "恒信联合有限公司", 0.5)]
+#[case("云图AI智能装备厂", "AI智能云图装备厂", 0.85)]
+#[case("滨海5046电子", "滨海4056电子", 0.75)]
+fn chinese_words_in_another_order_are_near(#[case] one: &str, #[case] other: &str, #[case] value: f64) {
+    assert_eq!(score(&firm(one), &firm(other), &[]).value, value);
+}
+
 #[test]
 fn likeness_needs_three_characters_on_both_sides() {
     assert_eq!(likeness("恒信", "恒信"), None);

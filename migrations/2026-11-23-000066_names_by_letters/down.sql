@@ -1,0 +1,1 @@
+DROP INDEX identity_names_letters_idx;
