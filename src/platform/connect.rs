@@ -2,9 +2,12 @@
 
 use super::tls::{self, Manner, Mode};
 use diesel_async::AsyncPgConnection;
+use futures::future::{Either, select};
 use rustls::{CertificateError, Error as TlsError};
 use std::error::Error;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
@@ -18,6 +21,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// of fifty rows more than reading it.
 const OPTIONS: &str = "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=10s -c timezone=UTC \
      -c max_parallel_workers_per_gather=0 -c jit=off";
+/// Deadlocks and the like are known by their words, since the driver keeps their codes to itself: so the session speaks English
+/// wherever its role may say so.
+const SPEAKING: &str =
+    "SELECT set_config('lc_messages', 'C', FALSE) WHERE has_parameter_privilege('lc_messages', 'SET')";
 /// How long one host may take to answer at all.
 const ANSWERING: Duration = Duration::from_secs(5);
 /// How long connecting may take in all, with handshakes and the hosts that are out.
@@ -110,10 +117,22 @@ impl Target {
     /// # Errors
     /// In words, for whoever runs the server.
     pub async fn connect(&self) -> Result<(Client, Line), ConnectError> {
-        match timeout(CONNECTING, self.attempt()).await {
+        match timeout(CONNECTING, self.begin()).await {
             Ok(outcome) => outcome.map_err(|reason| self.failed(reason)),
             Err(_) => Err(self.failed("it took too long".to_owned())),
         }
+    }
+
+    async fn begin(&self) -> Result<(Client, Line), String> {
+        let (client, mut line) = self.attempt().await?;
+        let said = client.batch_execute(SPEAKING);
+        let broken = poll_fn(|context| Pin::new(&mut line).poll(context));
+        match select(pin!(said), broken).await {
+            Either::Left((said, _)) => said.map_err(|error| self.reason(&error))?,
+            Either::Right((Err(error), _)) => return Err(self.reason(&error)),
+            Either::Right((Ok(()), _)) => return Err("the server closed the connection".to_owned()),
+        }
+        Ok((client, line))
     }
 
     /// Opens a connection that drives itself.

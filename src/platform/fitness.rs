@@ -53,7 +53,7 @@ pub async fn doubts(url: &str) -> Result<Vec<String>, Failure> {
     if !is_english(language) {
         doubts.push(format!(
             "the database speaks {language}, and deadlocks, lock timeouts and a full disk are known by their English \
-             words only; its administrator should ALTER ROLE {role} SET lc_messages = 'C'"
+             words only; its administrator should GRANT SET ON PARAMETER lc_messages TO {role}, or ALTER ROLE {role} SET lc_messages = 'C'"
         ));
     }
     Ok(doubts)

@@ -3,6 +3,7 @@
 use crate::support::app::{Answer, PASSWORD, SECRET, person};
 use crate::support::db;
 use penstock::identity::bootstrap::{self, NewCompany, NewPerson};
+use penstock::platform::connect::Target;
 use penstock::platform::db::Db;
 use penstock::platform::{fitness, grants, migrations};
 use penstock::server::{self, Running};
@@ -174,5 +175,25 @@ async fn grants_are_given_by_any_number_of_servers_at_once_and_never_to_the_owne
     assert!(!grants::give(&owner, me.get(0)).await.unwrap());
     let nobody = grants::give(&owner, "nobody_of_that_name").await.unwrap_err();
     assert!(nobody.to_string().contains("nobody_of_that_name"));
+    drop_role(&owner, &role).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_speaks_english_where_its_role_may_say_so() {
+    let (owner, role, url) = two_roles().await;
+    let admin = connect(&owner).await;
+    // A second name of English, so that no other language needs to be installed.
+    let speak = format!("ALTER ROLE {role} SET lc_messages = 'POSIX'");
+    admin.batch_execute(&speak).await.unwrap();
+    let language = async || {
+        let (client, line) = Target::new(&url).unwrap().connect().await.unwrap();
+        tokio::spawn(line);
+        let row = client.query_one("SHOW lc_messages", &[]).await.unwrap();
+        row.get::<_, String>(0)
+    };
+    assert_eq!(language().await, "POSIX");
+    let grant = format!("GRANT SET ON PARAMETER lc_messages TO {role}");
+    admin.batch_execute(&grant).await.unwrap();
+    assert_eq!(language().await, "C");
     drop_role(&owner, &role).await;
 }
