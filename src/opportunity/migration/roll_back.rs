@@ -6,13 +6,12 @@ use super::queries::{self, MigrationRow};
 use super::run::{CHUNK, Chunk, migration_of};
 use super::setting_out::of_row;
 use super::wire::Why;
-use super::writing::{self, ANSWERS_HASH, APPROVALS_HASH, Going};
+use super::writing::{self, ANSWERS_HASH, APPROVALS_HASH, End, Going};
 use crate::jobs::{JobKind, JobRun, Step};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::pipeline::service::Definition;
 use crate::platform::db::Tx;
-use crate::platform::events::Event;
 use crate::platform::records::sql::{Bind, Sql};
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
@@ -89,7 +88,8 @@ pub(super) async fn return_some(tx: &mut Tx, ctx: &Ctx, migration: Uuid) -> AppR
     }
     let deals = queries::next_deals(tx, ctx.tenant, migration, "moved", CHUNK).await?;
     if deals.is_empty() {
-        finish(tx, ctx, &row).await?;
+        let came_to = json!({ "returned": row.returned, "stayed": row.stayed });
+        writing::end(tx, ctx, &row, End::RolledBack, came_to).await?;
         return Ok(ended(&row));
     }
     queries::lock_deals(tx, ctx.tenant, &deals).await?;
@@ -223,25 +223,5 @@ async fn count(tx: &mut Tx, ctx: &Ctx, row: &MigrationRow, returned: i32, stayed
          WHERE tenant_id = $1 AND id = {id}"
     ));
     sql.query().execute(&mut **tx).await?;
-    Ok(())
-}
-
-async fn finish(tx: &mut Tx, ctx: &Ctx, row: &MigrationRow) -> AppResult<()> {
-    let mut sql = Sql::of(ctx.tenant);
-    let id = sql.place(Bind::Id(row.id));
-    let now = sql.place(Bind::Instant(ctx.now));
-    sql.push(&format!(
-        "UPDATE pipeline_migrations SET state = 'rolled_back', rolled_back_at = {now}, version = version + 1, updated_at = {now} \
-         WHERE tenant_id = $1 AND id = {id}"
-    ));
-    sql.query().execute(&mut **tx).await?;
-    let came_to = json!({ "returned": row.returned, "stayed": row.stayed });
-    let event = Event::new(
-        "pipeline_migration.rolled_back",
-        "pipeline_migration",
-        row.id,
-        came_to,
-    );
-    tx.record(event.and_on("pipeline", Some(row.pipeline_id)));
     Ok(())
 }

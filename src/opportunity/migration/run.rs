@@ -5,7 +5,7 @@ use super::plan::{Plan, Visit};
 use super::queries::{self, MigrationRow};
 use super::setting_out::of_row;
 use super::wire::{DealOutcome, Why};
-use super::writing::{self, Copied, Fate, Going};
+use super::writing::{self, Copied, End, Fate, Going};
 use super::{Course, Terms};
 use crate::approval::service as approvals;
 use crate::jobs::{JobKind, JobRun, Progress, Step};
@@ -13,7 +13,6 @@ use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::opportunity::advance::rules::Status;
 use crate::platform::db::Tx;
-use crate::platform::events::Event;
 use crate::platform::records::sql::{Bind, Sql};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
@@ -84,7 +83,8 @@ pub(super) async fn migrate_some(tx: &mut Tx, ctx: &Ctx, migration: Uuid) -> App
     let deals = queries::next_deals(tx, ctx.tenant, migration, "planned", CHUNK).await?;
     let (mut moved, mut skipped) = (row.moved, row.skipped);
     if deals.is_empty() {
-        finish(tx, ctx, &row).await?;
+        let came_to = json!({ "moved": row.moved, "skipped": row.skipped });
+        writing::end(tx, ctx, &row, End::Done, came_to).await?;
         return Ok(ended(&row, moved, skipped));
     }
     let fates = migrate(tx, ctx, &row, &deals).await?;
@@ -269,25 +269,5 @@ async fn count(tx: &mut Tx, ctx: &Ctx, migration: Uuid, moved: i32, skipped: i32
          WHERE tenant_id = $1 AND id = {id}"
     ));
     sql.query().execute(&mut **tx).await?;
-    Ok(())
-}
-
-async fn finish(tx: &mut Tx, ctx: &Ctx, row: &MigrationRow) -> AppResult<()> {
-    let mut sql = Sql::of(ctx.tenant);
-    let id = sql.place(Bind::Id(row.id));
-    let now = sql.place(Bind::Instant(ctx.now));
-    sql.push(&format!(
-        "UPDATE pipeline_migrations SET state = 'done', finished_at = {now}, version = version + 1, updated_at = {now} \
-         WHERE tenant_id = $1 AND id = {id}"
-    ));
-    sql.query().execute(&mut **tx).await?;
-    let came_to = json!({ "moved": row.moved, "skipped": row.skipped });
-    let event = Event::new(
-        "pipeline_migration.finished",
-        "pipeline_migration",
-        row.id,
-        came_to,
-    );
-    tx.record(event.and_on("pipeline", Some(row.pipeline_id)));
     Ok(())
 }

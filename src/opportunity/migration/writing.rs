@@ -2,6 +2,7 @@
 //! became of each deal; then an event for each.
 
 use super::facts::DealFacts;
+use super::queries::MigrationRow;
 use super::wire::{DealOutcome, Why};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -10,6 +11,7 @@ use crate::opportunity::moves::{self, MoveKind, Told, dwell};
 use crate::opportunity::overdue::{closed_seconds, due_sql};
 use crate::opportunity::resources::OPPORTUNITY;
 use crate::platform::db::Tx;
+use crate::platform::events::Event;
 use crate::platform::records::sql::{self, Bind, Sql};
 use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::QueryableByName;
@@ -269,5 +271,34 @@ pub async fn note_fates(tx: &mut Tx, ctx: &Ctx, migration: Uuid, fates: &[Fate])
          WHERE d.tenant_id = $1 AND d.migration_id = {migration} AND d.opportunity_id = x.id"
     ));
     sql.query().execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// How a migration, or taking it back, ends.
+#[derive(Debug, Clone, Copy)]
+pub enum End {
+    Done,
+    RolledBack,
+}
+
+/// Notes that all deals were looked at, and tells what it came to.
+///
+/// # Errors
+/// Database errors.
+pub async fn end(tx: &mut Tx, ctx: &Ctx, row: &MigrationRow, end: End, came_to: Value) -> AppResult<()> {
+    let (state, since, event) = match end {
+        End::Done => ("done", "finished_at", "pipeline_migration.finished"),
+        End::RolledBack => ("rolled_back", "rolled_back_at", "pipeline_migration.rolled_back"),
+    };
+    let mut sql = Sql::of(ctx.tenant);
+    let id = sql.place(Bind::Id(row.id));
+    let now = sql.place(Bind::Instant(ctx.now));
+    sql.push(&format!(
+        "UPDATE pipeline_migrations SET state = '{state}', {since} = {now}, version = version + 1, updated_at = {now} \
+         WHERE tenant_id = $1 AND id = {id}"
+    ));
+    sql.query().execute(&mut **tx).await?;
+    let event = Event::new(event, "pipeline_migration", row.id, came_to);
+    tx.record(event.and_on("pipeline", Some(row.pipeline_id)));
     Ok(())
 }
