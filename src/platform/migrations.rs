@@ -1,6 +1,6 @@
 //! The schema's migrations, embedded. Statement by statement in one transaction (as a cluster needs it), under one
-//! advisory lock, so that any number of servers may start at once. What builds an index `CONCURRENTLY`, so that nobody waits
-//! for it, stands alone in its file and runs without a transaction.
+//! advisory lock, so that any number of servers may start at once. What builds or drops an index `CONCURRENTLY`, so that
+//! nobody waits for it, stands alone in its file and runs without a transaction.
 
 use super::connect::Target;
 use super::postgres::missing_extensions;
@@ -76,6 +76,12 @@ pub const ALL: &[Embedded] = embedded![
     "2026-11-23-000050_stages_due",
     "2026-11-23-000051_due_listed",
     "2026-11-23-000052_due_listed_by_owner",
+    "2026-11-23-000053_names_sorted",
+    "2026-11-23-000054_accounts_by_name",
+    "2026-11-23-000055_contacts_by_name",
+    "2026-11-23-000056_accounts_by_code_point",
+    "2026-11-23-000057_accounts_by_owner_and_name",
+    "2026-11-23-000058_contacts_by_owner_and_name",
     "2026-11-23-000065_letters_of",
     "2026-11-23-000066_names_by_letters",
 ];
@@ -106,8 +112,13 @@ impl MigrationMetadata for InTransaction {
 }
 
 impl Embedded {
-    /// The index that it builds while writes go on; only outside a transaction can that be done.
-    pub fn builds(&self) -> Option<&'static str> {
+    /// Whether it builds or drops an index while writes go on; only outside a transaction can that be done.
+    pub fn is_concurrent(&self) -> bool {
+        self.up.contains(" INDEX CONCURRENTLY ")
+    }
+
+    /// The index that it builds while writes go on.
+    fn builds(&self) -> Option<&'static str> {
         let (_, rest) = self.up.split_once("CREATE INDEX CONCURRENTLY IF NOT EXISTS ")?;
         rest.split_whitespace().next()
     }
@@ -115,26 +126,29 @@ impl Embedded {
 
 impl Migration<Pg> for Embedded {
     fn run(&self, conn: &mut dyn diesel::connection::BoxableConnection<Pg>) -> diesel::migration::Result<()> {
-        match self.builds() {
-            Some(index) => build(conn, index, self.up),
-            None => run_pieces(conn, self.up),
+        if !self.is_concurrent() {
+            return run_pieces(conn, self.up);
         }
+        if let Some(index) = self.builds() {
+            drop_left_over(conn, index)?;
+        }
+        run_patiently(conn, self.up)
     }
 
     fn revert(
         &self,
         conn: &mut dyn diesel::connection::BoxableConnection<Pg>,
     ) -> diesel::migration::Result<()> {
-        match self.builds() {
-            Some(_) => Ok(conn.batch_execute(self.down)?),
-            None => run_pieces(conn, self.down),
+        match self.is_concurrent() {
+            true => Ok(conn.batch_execute(self.down)?),
+            false => run_pieces(conn, self.down),
         }
     }
 
     fn metadata(&self) -> &dyn MigrationMetadata {
-        match self.builds() {
-            Some(_) => &InTransaction(false),
-            None => &InTransaction(true),
+        match self.is_concurrent() {
+            true => &InTransaction(false),
+            false => &InTransaction(true),
         }
     }
 
@@ -154,22 +168,26 @@ fn run_pieces(
     Ok(())
 }
 
-/// Builds an index while writes go on: however long that takes, and however long the transactions last for which it waits.
-/// What an interrupted run left of it is no use to anybody, and would be taken for the index.
-fn build(
+/// What an interrupted run left of an index is no use to anybody, and would be taken for it.
+fn drop_left_over(
     conn: &mut dyn diesel::connection::BoxableConnection<Pg>,
     index: &str,
-    text: &str,
 ) -> diesel::migration::Result<()> {
-    conn.batch_execute(&format!(
+    Ok(conn.batch_execute(&format!(
         "DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('{index}') AND NOT indisvalid) \
          THEN DROP INDEX {index}; END IF; END $$"
-    ))?;
-    conn.batch_execute("SET lock_timeout = 0")?;
-    conn.batch_execute("SET statement_timeout = 0")?;
-    let built = conn.batch_execute(text);
+    ))?)
+}
+
+/// What goes on beside writes may take as long as it takes, and as the transactions last for which it waits.
+fn run_patiently(
+    conn: &mut dyn diesel::connection::BoxableConnection<Pg>,
+    text: &str,
+) -> diesel::migration::Result<()> {
+    conn.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0")?;
+    let done = conn.batch_execute(text);
     conn.batch_execute(TIMEOUTS)?;
-    Ok(built?)
+    Ok(done?)
 }
 
 struct Source;
@@ -331,17 +349,22 @@ mod tests {
     }
 
     #[test]
-    fn what_builds_an_index_beside_writes_stands_alone_and_runs_without_a_transaction() {
+    fn what_works_on_an_index_beside_writes_stands_alone_and_runs_without_a_transaction() {
         for migration in ALL {
-            let builds = migration.builds().is_some();
-            assert_eq!(migration.up.contains("CONCURRENTLY"), builds, "{migration}");
-            assert!(!builds || pieces(migration.up).len() == 1, "{migration}");
-            assert_eq!(migration.metadata().run_in_transaction(), !builds, "{migration}");
+            let is_concurrent = migration.is_concurrent();
+            let creates = migration.up.contains("CREATE INDEX CONCURRENTLY");
+            assert_eq!(migration.builds().is_some(), creates, "{migration}");
+            assert!(!is_concurrent || pieces(migration.up).len() == 1, "{migration}");
+            assert_eq!(
+                migration.metadata().run_in_transaction(),
+                !is_concurrent,
+                "{migration}"
+            );
             let folder = format!("{}/migrations/{migration}", env!("CARGO_MANIFEST_DIR"));
             let told = std::fs::read_to_string(format!("{folder}/metadata.toml"));
             let told = told.is_ok_and(|text| text.trim() == "run_in_transaction = false");
             assert_eq!(
-                told, builds,
+                told, is_concurrent,
                 "{migration}: diesel's own tools read its metadata.toml"
             );
         }

@@ -48,6 +48,7 @@ mod kept_answers;
 mod leads;
 mod merge;
 mod money;
+mod names;
 mod new_secret;
 mod opportunities;
 mod overdue;

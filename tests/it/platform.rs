@@ -2,6 +2,7 @@
 
 use crate::support::app::{Answer, SECRET, anonymous, company, person};
 use crate::support::db;
+use crate::support::make_identity::execute_at;
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::{App, HttpResponse, web};
@@ -47,6 +48,22 @@ async fn taking_every_migration_back_leaves_nothing_behind() {
     let db = Db::new(&url, 1).unwrap();
     let left = "SELECT count(*) AS count FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE '\\_\\_diesel%'";
     assert_eq!(count(&db, left).await, 0);
+}
+
+#[tokio::test]
+async fn what_an_interrupted_run_left_of_an_index_is_built_anew() {
+    let url = db::own_database(|url| async move { migrations::run(&url).await.map(|_| ()) }).await;
+    let db = Db::new(&url, 1).unwrap();
+    let index = "indexrelid = 'contacts_owner_name_idx'::regclass";
+    for statement in [
+        format!("UPDATE pg_index SET indisvalid = false WHERE {index}"),
+        "DELETE FROM __diesel_schema_migrations WHERE version = '20261123000058'".to_owned(),
+    ] {
+        execute_at(&url, &statement).await;
+    }
+    assert_eq!(migrations::run(&url).await.unwrap(), 1);
+    let valid = format!("SELECT count(*) AS count FROM pg_index WHERE {index} AND indisvalid");
+    assert_eq!(count(&db, &valid).await, 1);
 }
 
 #[tokio::test]

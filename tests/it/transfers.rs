@@ -62,7 +62,7 @@ async fn the_customer_information_sheet_is_imported_as_it_stands() {
     let job = done(&rep, asked).await;
     assert_eq!(counts(&job), [2, 0, 0, 0]);
     let accounts = all(&rep, "/v1/accounts?sort=name&expand=source").await;
-    let maker = &accounts[0];
+    let maker = &accounts[1];
     assert_eq!(
         (&maker["name"], &maker["industry"], &maker["size_note"]),
         (&json!("制造有限公司"), &json!("制造业"), &json!("500人/5亿"))

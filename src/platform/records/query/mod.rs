@@ -9,7 +9,7 @@ mod sort;
 pub use filters::parameter_names;
 pub use page::{make_cursor, page, read_cursor, total};
 pub use parameters::{bad_parameters, pairs, read_expand, unknown_parameter};
-pub use sort::{SortKey, read_sort, sort_names};
+pub use sort::{SortKey, in_order_of_names, read_sort, sort_names};
 
 use super::spec::{Access, Member, Resource};
 use super::sql::Bind;

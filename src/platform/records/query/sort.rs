@@ -52,15 +52,22 @@ pub(super) fn sorted(member: &Member) -> (String, &'static str) {
             },
             "timestamptz",
         ),
-        _ => (
-            if member.is_nullable() {
-                format!("coalesce({column}, '')")
-            } else {
-                column
-            },
-            "text",
-        ),
+        Kind::Text => (in_order_of_names(&or_nothing(member, column)), "text"),
+        _ => (or_nothing(member, column), "text"),
     }
+}
+
+fn or_nothing(member: &Member, column: String) -> String {
+    match member.is_nullable() {
+        true => format!("coalesce({column}, '')"),
+        false => column,
+    }
+}
+
+/// A text as lists are ordered by it: `names` is the collation that the migrations make. It takes no two different texts for
+/// equal, so a place in a list is exact, and an index by it finds an exact text too.
+pub fn in_order_of_names(text: &str) -> String {
+    format!("{text} COLLATE names")
 }
 
 /// The names that `sort` takes for a resource.

@@ -45,7 +45,12 @@ pub struct Test {
 #[derive(Debug, Clone)]
 enum Subject {
     /// A member: its SQL over `t`.
-    Member { sql: String, form: Form },
+    Member {
+        sql: String,
+        form: Form,
+        /// Whether lists are ordered by it as a name, and indexes with them.
+        is_name: bool,
+    },
     /// One of the company's own fields.
     Field {
         resource: &'static str,

@@ -270,7 +270,13 @@ impl<'a> Reader<'a> {
             Some(sql) if member.kind == Kind::Money => format!("({sql})::numeric"),
             _ => member.expression(),
         };
-        let mut named = self.plain(column, form);
+        let is_name = member.is_sort && member.kind == Kind::Text;
+        let mut named = self.plain(column.clone(), form);
+        named.subject = Subject::Member {
+            sql: column,
+            form,
+            is_name,
+        };
         if member.kind == Kind::Choice {
             named.taking.choices = Some(member.choices.iter().map(|choice| (*choice).to_owned()).collect());
         }
@@ -282,7 +288,11 @@ impl<'a> Reader<'a> {
     fn plain(&self, sql: String, form: Form) -> Named<'a> {
         Named {
             via: None,
-            subject: Subject::Member { sql, form },
+            subject: Subject::Member {
+                sql,
+                form,
+                is_name: false,
+            },
             taking: Taking {
                 ctx: self.terms.ctx,
                 form,

@@ -2,6 +2,7 @@
 
 use super::{Form, Is, Subject, Test, Tree};
 use crate::kernel::ctx::Ctx;
+use crate::platform::records::query::in_order_of_names;
 use crate::platform::records::sql::{self, Bind, Intent, Sql};
 
 impl Tree {
@@ -46,7 +47,14 @@ impl Test {
 impl Subject {
     fn condition(&self, is: &Is, sql: &mut Sql) -> String {
         match self {
-            Subject::Member { sql: column, form } => is.condition(column, *form, sql),
+            Subject::Member {
+                sql: column,
+                form,
+                is_name: true,
+            } if is.is_exact() => is.condition(&in_order_of_names(column), *form, sql),
+            Subject::Member {
+                sql: column, form, ..
+            } => is.condition(column, *form, sql),
             Subject::Field {
                 resource,
                 key,
@@ -94,6 +102,11 @@ fn cast(form: Form) -> &'static str {
 }
 
 impl Is {
+    /// Whether one text is meant or another.
+    fn is_exact(&self) -> bool {
+        matches!(self, Is::Equal(_) | Is::Among(_))
+    }
+
     fn condition(&self, column: &str, form: Form, sql: &mut Sql) -> String {
         match self {
             Is::Equal(value) => format!("{column} = {}", sql.place(value.clone())),
