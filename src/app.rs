@@ -258,6 +258,7 @@ pub fn service(
         .app_data(platform)
         .app_data(web::Data::new(db))
         .app_data(web::Data::new(TimerHandlers(TIMERS)))
+        .app_data(web::Data::new(jobs::Registered(JOBS)))
         .app_data(web::Data::new(Owned(owned())))
         .app_data(web::Data::new(Links(links())))
         .app_data(web::Data::new(opportunity::SUBJECTS))

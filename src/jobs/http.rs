@@ -2,10 +2,12 @@
 
 use super::rows::{self, COLUMNS, ErrorRow, JobRow};
 use super::view::{JobErrorPage, JobPage, JobState, JobView};
+use super::{Kinds, Registered};
 use crate::event::window::{Cursors, read_limit, unknown_parameter};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::fault::Fault;
+use crate::kernel::nearest::nearest;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Db;
@@ -36,7 +38,7 @@ struct JobParameters {
     /// Only in this state.
     #[param(inline)]
     state: Option<JobState>,
-    /// Only of this kind.
+    /// Only of this kind; another than there are is refused, and the refusal names those.
     #[param(max_length = 100, example = "lead.import")]
     kind: Option<String>,
 }
@@ -67,7 +69,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(query: &str, known: &str) -> AppResult<Wanted> {
+    fn read(query: &str, known: &str, kinds: Kinds) -> AppResult<Wanted> {
         let mut faults = Vec::new();
         let mut wanted = Wanted {
             limit: DEFAULT_LIMIT,
@@ -84,7 +86,7 @@ impl Wanted {
                 "cursor" => wanted.cursor = Some(value),
                 _ => {
                     bound.push(format!("{name}={value}"));
-                    wanted.take(&name, value, &mut faults);
+                    wanted.take(&name, value, kinds, &mut faults);
                 }
             }
         }
@@ -97,8 +99,9 @@ impl Wanted {
         }
     }
 
-    fn take(&mut self, name: &str, value: String, faults: &mut Vec<Fault>) {
+    fn take(&mut self, name: &str, value: String, kinds: Kinds, faults: &mut Vec<Fault>) {
         if name == "kind" {
+            faults.extend(unknown_kind(kinds, &value));
             self.kinds.push(value);
         } else if STATES.contains(&value.as_str()) {
             self.states.push(value);
@@ -145,6 +148,28 @@ impl Wanted {
     }
 }
 
+/// The fault of a kind that there is not; it names those that there are, and the nearest one.
+fn unknown_kind(kinds: Kinds, kind: &str) -> Option<Fault> {
+    let known = kinds.iter().map(|known| known.name);
+    if known.clone().any(|known| known == kind) {
+        return None;
+    }
+    let near = nearest(kind, known.clone());
+    let known = known.collect::<Vec<_>>();
+    let (en, zh) = (known.join(", "), known.join("、"));
+    let message = match near {
+        Some(near) => say(
+            format!("is no kind of job; did you mean {near}? There are: {en}"),
+            format!("不是任务类型；您是否想用 {near}？可用类型：{zh}"),
+        ),
+        None => say(
+            format!("is no kind of job; there are: {en}"),
+            format!("不是任务类型；可用类型：{zh}"),
+        ),
+    };
+    Some(Fault::new("?kind", "unknown_value", message))
+}
+
 /// Cuts off what only shows that there is more.
 fn cut<T>(rows: &mut Vec<T>, limit: i64) -> bool {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -162,9 +187,10 @@ pub async fn list_jobs(
     request: HttpRequest,
     db: web::Data<Db>,
     shared: Shared,
+    kinds: web::Data<Registered>,
     ctx: Ctx,
 ) -> AppResult<Reply> {
-    let wanted = Wanted::read(request.query_string(), "limit, cursor, state, kind")?;
+    let wanted = Wanted::read(request.query_string(), "limit, cursor, state, kind", kinds.0)?;
     let cursors = Cursors {
         secrets: &shared.auth.secrets,
         ctx: &ctx,
@@ -209,7 +235,7 @@ pub async fn list_job_errors(
     ctx: Ctx,
     id: Id,
 ) -> AppResult<Reply> {
-    let wanted = Wanted::read(request.query_string(), "limit, cursor")?;
+    let wanted = Wanted::read(request.query_string(), "limit, cursor", &[])?;
     let cursors = Cursors {
         secrets: &shared.auth.secrets,
         ctx: &ctx,

@@ -54,6 +54,9 @@ pub struct JobKind {
 /// Every kind there is, as a worker knows them; it leaves others alone.
 pub type Kinds = &'static [&'static JobKind];
 
+/// Those of the service, as `app.rs` registers them.
+pub struct Registered(pub Kinds);
+
 /// A job as its step finds it.
 #[derive(Debug, Clone)]
 pub struct JobRun {

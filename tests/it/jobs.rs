@@ -5,6 +5,7 @@ use crate::support::make_events::Own;
 use crate::support::make_identity::behind_its_back;
 use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
+use penstock::app;
 use penstock::jobs::{self, JobKind, JobRun, Kinds, Progress, RowError, Step, worker};
 use penstock::kernel::ctx::Ctx;
 use penstock::kernel::error::{AppError, AppResult};
@@ -231,6 +232,33 @@ async fn a_server_that_slept_through_its_lease_undoes_its_own_chunk() {
 }
 
 #[tokio::test]
+async fn a_kind_of_job_that_there_is_not_is_refused_and_those_that_there_are_are_named() {
+    let company = company().await;
+    let admin = &company.administrator;
+    for (kind, nearest) in [
+        ("pipeline.migrat", Some("did you mean pipeline.migrate?")),
+        ("nonsense", None),
+    ] {
+        let refused = admin.get(&format!("/v1/jobs?kind={kind}")).await;
+        assert_eq!(refused.refused(400), "bad_parameter");
+        let unknown = ("?kind".to_owned(), "unknown_value".to_owned());
+        assert_eq!(refused.faults(), [unknown]);
+        let told = refused.body["errors"][0]["message"].as_str().unwrap();
+        assert!(nearest.is_none_or(|nearest| told.contains(nearest)), "{told}");
+        for known in app::JOBS {
+            assert!(told.contains(known.name), "{told}");
+        }
+    }
+    for known in app::JOBS {
+        let list = admin
+            .get(&format!("/v1/jobs?kind={}", known.name))
+            .await
+            .expect(200);
+        assert_eq!(list["data"], json!([]));
+    }
+}
+
+#[tokio::test]
 async fn a_job_is_seen_by_who_asked_for_it_and_by_nobody_else() {
     let company = company().await;
     let (asker, stranger) = (
@@ -256,7 +284,7 @@ async fn a_job_is_seen_by_who_asked_for_it_and_by_nobody_else() {
         (&json!("duplicate"), &json!("/row"))
     );
     assert_eq!(
-        asker.get("/v1/jobs?state=done&kind=test.count").await.expect(200)["data"][0]["id"],
+        asker.get("/v1/jobs?state=done").await.expect(200)["data"][0]["id"],
         job["id"]
     );
     for path in [path.clone(), format!("{path}/errors"), format!("{path}/events")] {
