@@ -2,7 +2,9 @@
 
 use crate::support::app::{Company, Person, account, company};
 use crate::support::cast::execute;
+use crate::support::make_deals::plain;
 use crate::support::make_events::Own;
+use crate::support::make_pipelines::published;
 use futures::future::join_all;
 use penstock::event::sequencer;
 use serde_json::{Value, json};
@@ -300,8 +302,9 @@ async fn a_timeline_is_there_for_those_who_see_the_record_and_hides_what_they_ma
     assert_eq!(refused.refused(404), "not_found");
 
     let own = account(&representative, "乙").await;
+    published(admin, plain()).await;
     admin
-        .post("/v1/contacts", json!({ "account_id": own, "name": "李雷" }))
+        .post("/v1/opportunities", json!({ "account_id": own, "name": "采购" }))
         .await
         .expect(201);
     let kinds = async |person: &Person| {
@@ -314,7 +317,7 @@ async fn a_timeline_is_there_for_those_who_see_the_record_and_hides_what_they_ma
             .map(|event| event["kind"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(kinds(admin).await, ["contact.created", "account.created"]);
+    assert_eq!(kinds(admin).await, ["opportunity.created", "account.created"]);
     assert_eq!(kinds(&representative).await, ["account.created"]);
 }
 
