@@ -35,7 +35,8 @@ pub const PRICES: Member = Member::json(
      `amount` that is not sent along, into the new currency by the rates of the day. Needed where a line has a price.",
     "\"keep\"",
 )
-.instruction();
+.instruction()
+.converting_money("convert");
 
 #[derive(QueryableByName)]
 struct Priced {
@@ -72,10 +73,11 @@ pub(super) async fn follow(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppRe
     }
 }
 
+/// Archived lines too: restored, they are read in the deal's currency.
 async fn priced(tx: &mut Tx, ctx: &Ctx, deal: Uuid) -> AppResult<Vec<Priced>> {
     let query = sql_query(
         "SELECT l.id, l.name, l.unit_price FROM opportunity_lines l WHERE l.tenant_id = $1 AND l.opportunity_id = $2 \
-         AND l.archived_at IS NULL AND l.unit_price <> 0 ORDER BY l.created_at, l.id",
+         AND l.unit_price <> 0 ORDER BY l.created_at, l.id",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<SqlUuid, _>(deal);
@@ -108,9 +110,11 @@ async fn convert(tx: &mut Tx, ctx: &Ctx, change: &mut Change, from: &str, to: &s
         .and_then(money::parse)
         .filter(|_| !change.was_sent("amount"));
     if let Some(amount) = amount {
-        let amount = converted(amount, of_old, of_new).ok_or_else(too_large)?;
-        let amount = money::to_text(amount, to);
-        change.after.insert("amount".to_owned(), json!(amount));
+        let places = money::minor_unit(to);
+        let amount = converted(amount, of_old, of_new, places).ok_or_else(too_large)?;
+        change
+            .after
+            .insert("amount".to_owned(), json!(money::to_text(amount, to)));
     }
     // What the request said of the deal's version is not said of the lines'.
     let ctx = &Ctx {
@@ -118,10 +122,12 @@ async fn convert(tx: &mut Tx, ctx: &Ctx, change: &mut Change, from: &str, to: &s
         ..ctx.clone()
     };
     for line in priced(tx, ctx, change.id).await? {
-        let price = converted(line.unit_price, of_old, of_new).ok_or_else(too_large)?;
-        let price = price.round_dp_with_strategy(PLACES, RoundingStrategy::MidpointAwayFromZero);
+        let price = converted(line.unit_price, of_old, of_new, PLACES).ok_or_else(too_large)?;
+        if price.is_zero() {
+            return Err(too_small(&line.name, to));
+        }
         let patch = Map::from_iter([("unit_price".to_owned(), json!(price.to_string()))]);
-        store::update(tx, ctx, &LINE, Some(change.id), line.id, patch).await?;
+        store::update_even_archived(tx, ctx, &LINE, Some(change.id), line.id, patch).await?;
     }
     Ok(())
 }
@@ -134,10 +140,19 @@ async fn rate(tx: &mut Tx, ctx: &Ctx, currency: &str) -> AppResult<Option<Decima
     exchange_rate(&mut &**tx, ctx.tenant, currency, ctx.today()).await
 }
 
-/// A number in the new currency; none where it has too many digits.
-fn converted(number: Decimal, of_old: Decimal, of_new: Decimal) -> Option<Decimal> {
+/// A number in the new currency, to so many places; none where it has too many digits.
+fn converted(number: Decimal, of_old: Decimal, of_new: Decimal, places: u32) -> Option<Decimal> {
     let number = number.checked_mul(of_old)?.checked_div(of_new)?;
+    let number = number.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
     Some(number).filter(|number| number.abs() < BEYOND)
+}
+
+fn too_small(line: &str, currency: &str) -> AppError {
+    let reason = say(
+        format!("would make nothing of the price of {line} in {currency}"),
+        format!("换算后“{line}”的 {currency} 单价将为零"),
+    );
+    AppError::invalid(vec![Fault::new(format!("/{NAME}"), "out_of_range", reason)])
 }
 
 fn too_large() -> AppError {
@@ -167,8 +182,10 @@ mod tests {
     #[case::into_the_companys_currency(dec!(100), dec!(7.2), dec!(1), Some(dec!(720)))]
     #[case::out_of_it(dec!(720), dec!(1), dec!(7.2), Some(dec!(100)))]
     #[case::between_two_foreign_ones(dec!(10), dec!(8), dec!(0.05), Some(dec!(1600)))]
-    #[case::the_largest_number(dec!(9999999999999999.9999), dec!(1), dec!(1), Some(dec!(9999999999999999.9999)))]
+    #[case::to_the_places_that_there_are(dec!(10), dec!(1), dec!(3), Some(dec!(3.33)))]
+    #[case::the_largest_number(dec!(9999999999999999.99), dec!(1), dec!(1), Some(dec!(9999999999999999.99)))]
     #[case::more_than_fits(dec!(9999999999999999), dec!(2), dec!(1), None)]
+    #[case::more_than_fits_once_rounded(dec!(3333333333333333.332), dec!(3), dec!(1), None)]
     #[case::more_than_can_be_counted(Decimal::MAX, dec!(7.2), dec!(1), None)]
     fn a_number_is_converted_through_the_companys_currency(
         #[case] number: Decimal,
@@ -176,6 +193,6 @@ mod tests {
         #[case] of_new: Decimal,
         #[case] expected: Option<Decimal>,
     ) {
-        assert_eq!(converted(number, of_old, of_new), expected);
+        assert_eq!(converted(number, of_old, of_new, 2), expected);
     }
 }

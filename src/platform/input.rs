@@ -426,7 +426,7 @@ pub(super) fn plain(value: &Value) -> String {
 }
 
 /// A member's name as a step of a JSON Pointer.
-pub(super) fn escaped(name: &str) -> String {
+pub fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 

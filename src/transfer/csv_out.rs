@@ -15,19 +15,31 @@ pub const MARK: &[u8] = b"\xEF\xBB\xBF";
 const PAGE: i64 = 500;
 
 /// With what a cell begins that a spreadsheet may take for a formula.
-pub const RISKY: [char; 10] = [
+const RISKY: [char; 10] = [
     '=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
-/// A cell that no spreadsheet takes for a formula. A plain number may begin with its sign.
+/// A cell that no spreadsheet takes for a formula. A plain number may begin with its sign; a cell that looks as if it had
+/// been made harmless gets a mark too, so that each comes in again as it was.
 pub fn harmless(cell: &str) -> String {
-    let is_risky = cell.starts_with(RISKY);
     let is_number = cell.parse::<rust_decimal::Decimal>().is_ok();
-    if is_risky && !is_number {
+    if is_risky(cell) && !is_number {
         format!("'{cell}")
     } else {
         cell.to_owned()
     }
+}
+
+/// A cell as it was before it was made harmless.
+pub fn as_meant(cell: String) -> String {
+    match cell.strip_prefix('\'') {
+        Some(meant) if is_risky(meant) => meant.to_owned(),
+        _ => cell,
+    }
+}
+
+fn is_risky(cell: &str) -> bool {
+    cell.trim_start_matches('\'').starts_with(RISKY)
 }
 
 /// One line.
@@ -128,8 +140,15 @@ mod tests {
         ] {
             assert!(harmless(cell).starts_with('\''), "{cell}");
         }
-        for cell in ["-12.50", "+3", "科技", "1=1", ""] {
+        for cell in ["-12.50", "+3", "科技", "1=1", "", "'quoted'"] {
             assert_eq!(harmless(cell), cell);
+        }
+    }
+
+    #[test]
+    fn a_cell_comes_in_again_as_it_was() {
+        for cell in ["=1", "'=1", "''=1", "-5", "'-5", "'", "'quoted'", "＝1", "科技"] {
+            assert_eq!(as_meant(harmless(cell)), cell);
         }
     }
 }

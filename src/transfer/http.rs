@@ -105,7 +105,7 @@ async fn look(tx: &mut Tx, ctx: &Ctx, options: ImportOptions) -> AppResult<Impor
     let conn = &mut &**tx;
     let subject = options.resource;
     let file = files::find(conn, ctx, "import", options.file_id).await?;
-    let layout = layout(&file);
+    let (layout, came_in) = (layout(&file), file.encoding.clone());
     let Headings { names, next, row } = headings(conn, ctx.tenant, &file, &layout).await?;
     let definitions = custom::definitions(conn, ctx.tenant, subject.resource().singular).await?;
     let fields = definitions
@@ -148,7 +148,7 @@ async fn look(tx: &mut Tx, ctx: &Ctx, options: ImportOptions) -> AppResult<Impor
             warnings: told(warnings),
         });
     Ok(ImportPreview {
-        encoding: layout.encoding.name().to_owned(),
+        encoding: came_in.unwrap_or_else(|| layout.encoding.name().to_owned()),
         columns: columns.collect(),
         rows: rows.collect(),
         faults: told(faults),

@@ -19,7 +19,7 @@ use crate::kernel::text::say;
 use crate::platform::db::Tx;
 use crate::platform::records::custom;
 use diesel_async::AsyncPgConnection;
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -129,7 +129,9 @@ pub fn layout(file: &File) -> Layout {
     let encoding = file
         .encoding
         .as_deref()
-        .and_then(|name| Encoding::for_label(name.as_bytes()));
+        .and_then(|name| Encoding::for_label(name.as_bytes()))
+        // What came so is kept as UTF-8.
+        .filter(|encoding| ![UTF_16LE, UTF_16BE].contains(encoding));
     Layout {
         is_csv: file.format == "csv",
         encoding: encoding.unwrap_or(UTF_8),

@@ -293,6 +293,9 @@ impl<'a> Taker<'a> {
                 return Err(too_large(most));
             }
             digest.update(&bytes);
+            if arrived == bytes.len() && self.sent != Sent::Workbook {
+                workbook::require_text(&bytes)?;
+            }
             match self.sent {
                 Sent::Workbook => book.extend_from_slice(&bytes),
                 Sent::Csv | Sent::Ndjson => self.take(&bytes, false).await?,
@@ -348,7 +351,7 @@ impl<'a> Taker<'a> {
         // What a workbook was turned into is known.
         let (encoding, delimiter) = match self.sent {
             Sent::Workbook => (UTF_8, b','),
-            Sent::Csv | Sent::Ndjson => (self.sniffer.encoding(), self.sniffer.delimiter()),
+            Sent::Csv | Sent::Ndjson => (self.sniffer.came_in(), self.sniffer.delimiter()),
         };
         let headings = match self.sent {
             Sent::Ndjson => Some(self.keys.finish()?),

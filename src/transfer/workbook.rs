@@ -30,6 +30,24 @@ fn unreadable() -> AppError {
     )
 }
 
+/// How an archive begins, and so a workbook.
+const ARCHIVE: &[u8] = b"PK\x03\x04";
+
+/// Refuses text that begins as a workbook does.
+///
+/// # Errors
+/// `invalid`.
+pub fn require_text(beginning: &[u8]) -> AppResult<()> {
+    if !beginning.starts_with(ARCHIVE) {
+        return Ok(());
+    }
+    Err(fault(
+        "wrong_format",
+        "is a workbook, or another archive; send a workbook with the content type of one",
+        "是工作簿或其他压缩文件；请以工作簿的内容类型发送",
+    ))
+}
+
 fn too_large() -> AppError {
     fault(
         "zip_bomb",
@@ -169,11 +187,17 @@ fn said<'a>(cell: &'a DataRef<'_>) -> Cow<'a, str> {
         }
         DataRef::SharedString(text) => Cow::Borrowed(text),
         DataRef::Int(number) => Cow::Owned(number.to_string()),
-        DataRef::Float(number) => Cow::Owned(number.to_string()),
+        DataRef::Float(number) => Cow::Owned(shown(*number)),
         DataRef::Bool(flag) => Cow::Owned(flag.to_string()),
         DataRef::DateTime(moment) => Cow::Owned(day_or_instant(moment)),
         DataRef::Error(error) => Cow::Owned(error.to_string()),
     }
+}
+
+/// A number as spreadsheets show it: to fifteen digits, so that 0.1 + 0.2 is 0.3.
+fn shown(number: f64) -> String {
+    let rounded = format!("{number:.14e}").parse::<f64>();
+    rounded.unwrap_or(number).to_string()
 }
 
 fn day_or_instant(moment: &calamine::ExcelDateTime) -> String {
@@ -234,6 +258,15 @@ mod tests {
             Ok(()) => Ok(String::from_utf8(text).unwrap()),
             Err(error) => Err(error.to_refusal().faults[0].code),
         }
+    }
+
+    #[test]
+    fn a_number_is_the_one_that_is_shown() {
+        let numbers = [0.1 + 0.2, 1e15, 220_000.0, -0.05, 13_900_139_000.0, 0.0];
+        assert_eq!(
+            numbers.map(shown),
+            ["0.3", "1000000000000000", "220000", "-0.05", "13900139000", "0"]
+        );
     }
 
     #[test]

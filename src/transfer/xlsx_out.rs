@@ -57,16 +57,27 @@ pub fn row(cells: &[String]) -> Vec<u8> {
 }
 
 fn escape(text: &str, xml: &mut String) {
-    for letter in text.chars() {
+    for (at, letter) in text.char_indices() {
         match letter {
             '&' => xml.push_str("&amp;"),
             '<' => xml.push_str("&lt;"),
             '>' => xml.push_str("&gt;"),
-            // What XML cannot hold.
-            '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {}
+            // What XML cannot hold, or would make a plain line end of; and what spreadsheets would take for it.
+            '\u{0}'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => xml.push_str(&coded(letter)),
+            '_' if is_code(&text[at..]) => xml.push_str(&coded(letter)),
             other => xml.push(other),
         }
     }
+}
+
+/// A letter as workbooks write what XML does not take.
+fn coded(letter: char) -> String {
+    format!("_x{:04X}_", u32::from(letter))
+}
+
+fn is_code(text: &str) -> bool {
+    let code = text.strip_prefix("_x").and_then(|rest| rest.split_once('_'));
+    code.is_some_and(|(hex, _)| hex.len() == 4 && hex.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// An archive in the making.
@@ -218,13 +229,21 @@ mod tests {
     fn what_streams_out_reads_back_in() {
         let mut archive = Archive::default();
         let mut book = archive.head();
-        for cells in [["客户名称", "金额"], ["甲<乙>&", "=1+1"], ["", "-5"]] {
+        for cells in [
+            ["客户名称", "金额"],
+            ["甲<乙>&", "=1+1"],
+            ["", "-5"],
+            ["一\r\n二\u{b}", "_x000D_ _x_"],
+        ] {
             let row = row(&cells.map(str::to_owned));
             book.extend(archive.rows(&row));
         }
         book.extend(archive.foot());
         assert!(book.len() < 2_400, "{} bytes are not packed", book.len());
         let text = crate::transfer::workbook::whole(&book).unwrap();
-        assert_eq!(text, "客户名称,金额\n甲<乙>&,'=1+1\n,-5\n");
+        assert_eq!(
+            text,
+            "客户名称,金额\n甲<乙>&,'=1+1\n,-5\n\"一\r\n二\u{b}\",_x000D_ _x_\n"
+        );
     }
 }

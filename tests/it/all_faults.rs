@@ -1,6 +1,7 @@
 //! Whatever is wrong with what was sent is told at once: by its form, by what it refers to, by the company's own fields.
 
 use crate::support::app::{Answer, account, company};
+use crate::support::make_crm::lead;
 use crate::support::make_deals::plain;
 use crate::support::make_pipelines::published;
 use crate::support::make_transfers::{CSV, errors, import};
@@ -97,6 +98,69 @@ async fn what_a_deal_s_own_rules_say_comes_with_everything_else() {
     assert_eq!(
         admin.get("/v1/opportunities").await.expect(200)["data"],
         json!([])
+    );
+}
+
+#[tokio::test]
+async fn what_is_sound_in_a_faulty_document_is_looked_at_too() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let faults = |refused: &Answer| {
+        let told = refused.faults().into_iter();
+        told.map(|(pointer, _)| pointer).collect::<Vec<_>>()
+    };
+    let tree =
+        json!({ "and": [{ "member": "bogus", "eq": 1 }, { "member": "status", "eq": "zz" }, { "x": 1 }] });
+    let refused = admin.post("/v1/leads/search", json!({ "filter": tree })).await;
+    assert_eq!(
+        faults(&refused),
+        ["/filter/and/0/member", "/filter/and/1/eq", "/filter/and/2/x"]
+    );
+
+    let items = json!([
+        { "method": "create", "body": { "name": "" } },
+        { "method": "update", "version": 99 },
+        { "method": "create", "body": { "name": "王芳" } }
+    ]);
+    let refused = admin
+        .post(
+            "/v1/leads/batch",
+            json!({ "mode": "all_or_nothing", "items": items }),
+        )
+        .await;
+    assert_eq!(faults(&refused), ["/items/0/body/name", "/items/1/version"]);
+
+    let mapping = json!({ "name": { "pointer": "/p" }, "bogus": { "pointer": "/x" }, "email": { "constant": 5 }, "phone": { "pointer": "/a~2" } });
+    let new = json!({ "key": "site", "name": "官网", "mapping": mapping, "required_members": ["nope"] });
+    let refused = admin.post("/v1/lead-sources", new).await;
+    assert_eq!(
+        faults(&refused),
+        [
+            "/mapping/bogus",
+            "/mapping/email/constant",
+            "/mapping/phone/pointer",
+            "/required_members/0"
+        ]
+    );
+
+    // What holds something faulty is not said to be absent.
+    let candidates = json!([{ "user_id": admin.id }, {}]);
+    let rule = json!({ "name": "q", "position": 5, "trigger": "created", "strategy": "weighted", "candidates": candidates });
+    let refused = admin.post("/v1/assignment-rules", rule).await;
+    assert_eq!(faults(&refused), ["/candidates/1"]);
+
+    let (one, other) = (lead(admin, "王芳").await, lead(admin, "李强").await);
+    let choices = json!({ "bogus": other, "custom.zz": other, "name": Uuid::now_v7() });
+    let merge = json!({ "loser_ids": [other, Uuid::now_v7()], "choices": choices });
+    let refused = admin.post(&format!("/v1/leads/{one}/merge"), merge).await;
+    assert_eq!(
+        faults(&refused),
+        [
+            "/choices/bogus",
+            "/choices/custom.zz",
+            "/choices/name",
+            "/loser_ids/1"
+        ]
     );
 }
 

@@ -209,4 +209,21 @@ async fn whoever_changes_the_currency_of_a_priced_deal_says_what_becomes_of_its_
         (&back["amount"], price().await),
         (&json!("7999.99"), json!("4000"))
     );
+
+    // What is archived comes back in the currency that the deal has then.
+    let line = path(&deal, &format!("lines/{}", id(&line)));
+    admin.delete(&line).await.expect(200);
+    admin.patch(&here, convert("JPY")).await.expect(200);
+    admin
+        .post(&format!("{line}/restore"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(price().await, "80000");
+    let tiny = json!({ "name": "短信", "quantity": "1", "unit_price": "0.0001" });
+    admin.post(&path(&deal, "lines"), tiny).await.expect(CREATED);
+    let nothing = admin.patch(&here, convert("EUR")).await;
+    assert_eq!(
+        nothing.faults(),
+        [("/prices".to_owned(), "out_of_range".to_owned())]
+    );
 }

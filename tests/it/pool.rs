@@ -370,9 +370,10 @@ async fn several_are_claimed_each_by_itself() {
             (404, Some("not_found")),
             (200, None),
             (409, Some("quota_reached")),
-            (200, None)
+            (409, Some("not_in_pool"))
         ]
     );
+    assert_eq!((&done["claimed"], &done["refused"]), (&json!(2), &json!(3)));
     let crossing = join_all((0..8).map(|_| {
         let mut ids = leads.clone();
         ids.reverse();

@@ -289,6 +289,7 @@ async fn what_is_no_table_is_refused_at_the_door() {
     let bomb = zipped("xl/worksheets/sheet1.xml", 300);
     assert!(bomb.len() < 1024 * 1024);
     let code = |answer: &crate::support::app::Answer| answer.faults()[0].1.clone();
+    assert_eq!(code(&send(rep, CSV, bomb.clone()).await), "wrong_format");
     assert_eq!(code(&send(rep, WORKBOOK, bomb).await), "zip_bomb");
     assert_eq!(code(&send(rep, WORKBOOK, "no zip").await), "unreadable_workbook");
     assert_eq!(

@@ -273,10 +273,16 @@ fn overridden(
 ) -> AppResult<String> {
     let told = change.after.get("override_duplicates");
     let Some(reason) = told.and_then(|told| told["reason"].as_str()) else {
-        let detail = say(
-            "It is there already; use that record, or send override_duplicates with a reason",
-            "记录已存在;请使用该记录,或附 override_duplicates 说明理由",
-        );
+        let detail = match change.act {
+            Act::Restore => say(
+                "Another record has its keys since it was archived; use that one, or take the keys from it or archive it first",
+                "归档后已有其他记录使用相同的关键信息；请使用该记录，或先从中移除这些信息，或先将其归档",
+            ),
+            Act::Create | Act::Update | Act::Archive => say(
+                "It is there already; use that record, or send override_duplicates with a reason",
+                "记录已存在;请使用该记录,或附 override_duplicates 说明理由",
+            ),
+        };
         return Err(blocked(resource, exact, lacking, detail));
     };
     ctx.require("duplicate.override")?;

@@ -239,11 +239,18 @@ fn hidden(ctx: &Ctx, of: KeysOf) -> String {
 fn names_arm(sql: &mut Sql, subject: &Subject, kinds: &str, own: &str) -> Option<String> {
     let company = &subject.profile.company;
     let (core, rare) = (company.core.clone()?, company.distinctive.clone()?);
+    let letters = likeness::letters(&core);
     let (core, rare) = (sql.place(Bind::Text(core)), sql.place(Bind::Text(rare)));
+    let near = format!(
+        "(SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM near_names($1, {kinds}, {core}, {rare}) n WHERE n.record_id <> {own})"
+    );
+    let Some(letters) = letters else {
+        return Some(near);
+    };
+    let letters = sql.place(Bind::Text(letters));
     Some(format!(
-        "(SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM near_names($1, {kinds}, {core}, {rare}) n WHERE n.record_id <> {own}) \
-         UNION ALL (SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM identity_names n \
-          WHERE n.tenant_id = $1 AND letters_of(n.core) = letters_of({core}) AND n.record_kind = ANY({kinds}) AND n.record_id <> {own} LIMIT 50)"
+        "{near} UNION ALL (SELECT n.record_kind, n.record_id, 'company_name' AS rule FROM identity_names n \
+         WHERE n.tenant_id = $1 AND letters_of(n.core) = {letters} AND n.record_kind = ANY({kinds}) AND n.record_id <> {own} LIMIT 50)"
     ))
 }
 

@@ -21,7 +21,7 @@ const OURS: [&str; 2] = ["owner_id", "source_id"];
 const CUSTOM: &str = "custom.";
 
 /// The form of a mapping.
-pub const SCHEMA_OF_MAPPING: &str = r#"{"type":"object","maxProperties":50,"additionalProperties":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"pointer":{"type":"string","maxLength":200,"pattern":"^(/[^/]*)+$"},"constant":{"type":"string","maxLength":500},"default":{"type":"string","maxLength":500}}}}"#;
+pub const SCHEMA_OF_MAPPING: &str = r#"{"type":"object","maxProperties":50,"additionalProperties":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"pointer":{"type":"string","maxLength":200,"pattern":"^(/([^/~]|~[01])*)+$"},"constant":{"type":"string","maxLength":500},"default":{"type":"string","maxLength":500}}}}"#;
 
 /// Where one member's value comes from.
 #[derive(Debug, Clone, Deserialize)]
@@ -202,7 +202,8 @@ pub fn origins(reading: &Reading, payload: &Value) -> Vec<MemberOrigin> {
 fn in_text(name: &str, value: Value) -> Value {
     let value = match value {
         Value::Number(number) => Value::String(number.to_string()),
-        Value::Bool(flag) => Value::String(flag.to_string()),
+        // Of a lead's own members none is a yes or a no; a field of the company's own may well be.
+        Value::Bool(flag) if name.starts_with(CUSTOM) => Value::String(flag.to_string()),
         other => other,
     };
     let is_tags = LEAD.member(name).is_some_and(|member| member.kind == Kind::Tags);
@@ -340,6 +341,15 @@ mod tests {
         );
         assert!(faults.is_empty());
         assert_eq!(lead["company"], "制造有限公司");
+    }
+
+    #[test]
+    fn a_yes_or_a_no_is_no_phone() {
+        let mapping = json!({ "name": { "pointer": "/n" }, "phone": { "pointer": "/t" }, "custom.vip": { "pointer": "/v" } });
+        let reading = reading(mapping, json!([]));
+        let (lead, faults) = interpret(&reading, json!({ "n": "王芳", "t": true, "v": true }));
+        assert_eq!(pointers(&faults), [("/phone", "wrong_type")]);
+        assert_eq!(lead["custom"]["vip"], "true");
     }
 
     #[test]

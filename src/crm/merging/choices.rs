@@ -4,6 +4,8 @@ use crate::crm::resources::{ACCOUNT, LEAD};
 use crate::crm::signals::rules::{self as signals, Signal};
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
+use crate::platform::input::escaped;
+use crate::platform::records::custom::Definition;
 use crate::platform::records::{Kind, Resource};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -28,14 +30,17 @@ pub struct Side {
 /// none, that of the first of the others that has one. Tags are united; the company's own fields are filled one by one.
 ///
 /// # Errors
-/// Choices that name no member that can be written, or no record of the merge.
+/// Choices that cannot be; those that [`unfit`] finds are known not to be among them.
 pub fn chosen(
     resource: &Resource,
     survivor: &Side,
     losers: &[Side],
     choices: &BTreeMap<String, Uuid>,
 ) -> Result<Map<String, Value>, Vec<Fault>> {
-    let faults = faults(resource, survivor, losers, choices);
+    let given_up = choices
+        .iter()
+        .filter(|(name, id)| is_given_up(resource, survivor, losers, name, **id));
+    let faults = given_up.map(|(name, _)| no_owner(name)).collect::<Vec<_>>();
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -98,38 +103,40 @@ fn unite_signals(
     after.insert("confirmations".to_owned(), known);
 }
 
-fn faults(
+/// The faults of choices that name no member whose value can be chosen, or none of the records of the merge. `own`: the
+/// company's own fields of such records.
+pub fn unfit(
     resource: &Resource,
-    survivor: &Side,
-    losers: &[Side],
+    records: &[Uuid],
     choices: &BTreeMap<String, Uuid>,
+    own: &[Definition],
 ) -> Vec<Fault> {
+    let can_be = |name: &str| match name.strip_prefix("custom.") {
+        Some(key) => own.iter().any(|field| field.key == key),
+        None => resource.kept().any(|member| {
+            member.name == name && !member.is_read_only && !matches!(member.kind, Kind::Custom | Kind::Tags)
+        }),
+    };
     let mut faults = Vec::new();
     for (name, id) in choices {
-        let pointer = format!("/choices/{name}");
-        let is_custom = name.starts_with("custom.") && resource.member("custom").is_some();
-        let can_be = |name: &str| {
-            resource.kept().any(|member| {
-                member.name == name
-                    && !member.is_read_only
-                    && !matches!(member.kind, Kind::Custom | Kind::Tags)
-            })
-        };
-        if !is_custom && !can_be(name) {
+        let pointer = format!("/choices/{}", escaped(name));
+        if !can_be(name) {
             let message = say("is no member whose value can be chosen", "不是可选择取值的成员");
             faults.push(Fault::new(pointer, "unknown_field", message));
-        } else if survivor.id != *id && losers.iter().all(|loser| loser.id != *id) {
+        } else if !records.contains(id) {
             let message = say("is not a record of this merge", "不是本次合并的记录");
             faults.push(Fault::new(pointer, "unknown_value", message));
-        } else if is_given_up(resource, survivor, losers, name, *id) {
-            let message = say(
-                "has no owner; release the account to the pool instead",
-                "没有负责人；请将客户释放到公海",
-            );
-            faults.push(Fault::new(pointer, "invalid", message));
         }
     }
     faults
+}
+
+fn no_owner(name: &str) -> Fault {
+    let message = say(
+        "has no owner; release the account to the pool instead",
+        "没有负责人；请将客户释放到公海",
+    );
+    Fault::new(format!("/choices/{name}"), "invalid", message)
 }
 
 /// An account with an owner comes into the pool by a release, which asks about its open deals, not by a choice.
@@ -283,15 +290,22 @@ mod tests {
 
     #[test]
     fn a_choice_names_a_member_and_a_record_of_the_merge() {
-        let (survivor, loser) = (side(json!({ "name": "甲" })), side(json!({ "name": "乙" })));
+        let records = [Uuid::now_v7(), Uuid::now_v7()];
         let choices = BTreeMap::from([
-            ("version".to_owned(), loser.id),
+            ("version".to_owned(), records[1]),
+            ("custom.nothing".to_owned(), records[1]),
             ("name".to_owned(), Uuid::now_v7()),
+            ("region".to_owned(), records[0]),
         ]);
-        let faults = chosen(&ACCOUNT, &survivor, &[loser], &choices).unwrap_err();
+        let faults = unfit(&ACCOUNT, &records, &choices, &[]);
+        let told = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code));
         assert_eq!(
-            faults.iter().map(|fault| fault.code).collect::<Vec<_>>(),
-            ["unknown_value", "unknown_field"]
+            told.collect::<Vec<_>>(),
+            [
+                ("/choices/custom.nothing", "unknown_field"),
+                ("/choices/name", "unknown_value"),
+                ("/choices/version", "unknown_field"),
+            ]
         );
     }
 }

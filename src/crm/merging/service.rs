@@ -15,6 +15,7 @@ use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
 use crate::platform::events::Event;
 use crate::platform::merging::{Link, Merging, repoint};
+use crate::platform::records::custom;
 use crate::platform::records::store::{self, For, Locked};
 use crate::platform::records::{Resource, entry};
 use diesel::sql_query;
@@ -68,13 +69,18 @@ pub async fn merge(
     survivor: Uuid,
     input: &MergeInput,
 ) -> AppResult<Merged> {
-    checked(survivor, input)?;
     let mut ids = input.loser_ids.clone();
     ids.push(survivor);
+    let own_fields = match input.choices.keys().any(|name| name.starts_with("custom.")) {
+        true => custom::definitions(&mut &**tx, ctx.tenant, resource.singular).await?,
+        false => Vec::new(),
+    };
+    let mut faults = repeated(survivor, input);
+    faults.extend(choices::unfit(resource, &ids, &input.choices, &own_fields));
     lock_rows(tx, ctx, resource, ids).await?;
     let permission = permission(resource);
     let locked = store::lock(tx, ctx, resource, survivor, For::Action(&permission)).await?;
-    let losers = lock_losers(tx, ctx, resource, &input.loser_ids).await?;
+    let losers = lock_losers(tx, ctx, resource, &input.loser_ids, faults).await?;
     let own = Side {
         id: survivor,
         record: locked.record()?,
@@ -120,7 +126,7 @@ pub async fn merge(
     })
 }
 
-fn checked(survivor: Uuid, input: &MergeInput) -> AppResult<()> {
+fn repeated(survivor: Uuid, input: &MergeInput) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (index, id) in input.loser_ids.iter().enumerate() {
         let pointer = format!("/loser_ids/{index}");
@@ -138,11 +144,7 @@ fn checked(survivor: Uuid, input: &MergeInput) -> AppResult<()> {
             ));
         }
     }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(AppError::invalid(faults))
-    }
+    faults
 }
 
 /// Locks rows in the order of their ids, whatever their state.
@@ -157,11 +159,13 @@ pub(super) async fn lock_rows(tx: &mut Tx, ctx: &Ctx, resource: &Resource, ids: 
     Ok(())
 }
 
+/// Locks the records that end. `faults`: what is wrong with the request otherwise, told with those that are not there.
 async fn lock_losers(
     tx: &mut Tx,
     ctx: &Ctx,
     resource: &'static Resource,
     ids: &[Uuid],
+    mut faults: Vec<Fault>,
 ) -> AppResult<Vec<Side>> {
     // If-Match speaks of the record that goes on.
     let terms = Ctx {
@@ -169,7 +173,6 @@ async fn lock_losers(
         ..ctx.clone()
     };
     let mut losers = Vec::new();
-    let mut faults = Vec::new();
     for (index, id) in ids.iter().enumerate() {
         match store::lock(tx, &terms, resource, *id, For::Action(&permission(resource))).await {
             Ok(locked) => losers.push(Side {

@@ -16,7 +16,6 @@ use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -142,18 +141,14 @@ pub(super) async fn claim_many(db: &Db, ctx: &Ctx, kind: Kind, ids: &[Uuid]) -> 
             request_id: ctx.request_id.clone(),
             lang: ctx.lang,
         };
-        let mut outcomes = BTreeMap::new();
         let mut results = Vec::with_capacity(ids.len());
         for id in ids {
-            if !outcomes.contains_key(id) {
-                let outcome = tx.apart(async |tx| take(tx, ctx, kind, *id).await).await?;
-                outcomes.insert(*id, outcome.err());
-            }
-            let refusal = outcomes.get(id).and_then(Option::as_deref);
+            let outcome = tx.apart(async |tx| take(tx, ctx, kind, *id).await).await?;
+            let refusal = outcome.err();
             results.push(ClaimOutcome {
                 id: *id,
-                status: refusal.map_or(200, |refusal| refusal.code.status()),
-                problem: refusal.map(|refusal| problem::document(refusal, &asked)),
+                status: refusal.as_ref().map_or(200, |refusal| refusal.code.status()),
+                problem: refusal.map(|refusal| problem::document(&refusal, &asked)),
             });
         }
         let claimed = results.iter().filter(|result| result.problem.is_none()).count();

@@ -79,6 +79,7 @@ struct BudgetConfirmation {
 /// What is confirmed; at least one.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "need": { "method": "phone_call", "note": "王总电话确认" } }))]
 struct ConfirmSignals {
     /// The need, as `need` says it.
     #[serde(default)]

@@ -173,7 +173,7 @@ fn distinctive(core: &str) -> String {
 /// The Chinese characters of a core in the order of their code points, where they are four at least, and then its other
 /// letters as they stand: written without spaces, words in another order make another name of the same letters. The database
 /// looks such names up by its function `letters_of`, which is the same.
-pub(super) fn letters(core: &str) -> Option<Vec<char>> {
+pub fn letters(core: &str) -> Option<String> {
     let (mut han, others): (Vec<char>, Vec<char>) = core
         .chars()
         .filter(|letter| *letter != ' ')
@@ -182,8 +182,7 @@ pub(super) fn letters(core: &str) -> Option<Vec<char>> {
         return None;
     }
     han.sort_unstable();
-    han.extend(others);
-    Some(han)
+    Some(han.into_iter().chain(others).collect())
 }
 
 fn is_han(letter: char) -> bool {

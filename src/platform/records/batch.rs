@@ -11,7 +11,7 @@ use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::contract::Contract;
 use crate::platform::db::{Db, Tx};
-use crate::platform::gatekeeper::{Command, Shared};
+use crate::platform::gatekeeper::{Sent, Shared};
 use crate::platform::reply::{Reply, add_warnings};
 use crate::platform::{input, problem};
 use actix_web::{HttpRequest, web};
@@ -86,14 +86,19 @@ pub(super) async fn batch(
     request: HttpRequest,
     db: web::Data<Db>,
     shared: Shared,
-    command: Command<Batch>,
+    sent: Sent,
 ) -> AppResult<Reply> {
     let parent = http::parent_id(resource, &request)?;
-    let Command { ctx, input } = command;
+    let Sent { ctx, input, faults } = sent;
     refuse_if_match(&ctx)?;
-    http::require_parent(&db, &ctx, resource, parent).await?;
     let collection = request.path().trim_end_matches("/batch");
     let form = Form::of(resource, &shared.contract, collection)?;
+    if !faults.is_empty() {
+        let more = form.faults_of_others(&input, &faults);
+        return Err(AppError::invalid(store::joined(&faults, more)));
+    }
+    http::require_parent(&db, &ctx, resource, parent).await?;
+    let input: Batch = serde_json::from_value(Value::Object(input)).map_err(AppError::internal)?;
     let faults = input.items.iter().map(|item| form.faults(item));
     let faults = faults.collect::<Vec<_>>();
     let job = Job {
@@ -132,6 +137,25 @@ impl<'a> Form<'a> {
             create: validator("POST", collection)?.filter(|_| resource.verbs.create),
             update: validator("PATCH", &one)?.filter(|_| resource.verbs.update),
         })
+    }
+
+    /// What is wrong with those items of a faulty batch that are items at all.
+    fn faults_of_others(&self, batch: &Map<String, Value>, faults: &[Fault]) -> Vec<Fault> {
+        let items = batch.get("items").and_then(Value::as_array);
+        let mut found = Vec::new();
+        for (index, item) in items.into_iter().flatten().enumerate().take(MOST_ITEMS) {
+            let at = format!("/items/{index}");
+            let within = format!("{at}/");
+            let is_faulty = |fault: &Fault| fault.pointer == at || fault.pointer.starts_with(&within);
+            let item = (!faults.iter().any(is_faulty)).then(|| serde_json::from_value::<Item>(item.clone()));
+            if let Some(Ok(item)) = item {
+                let Faulty { item, body } = self.faults(&item);
+                found.extend(item.into_iter().map(|fault| under(fault, &at)));
+                found.extend(body.into_iter().map(|fault| under(fault, &format!("{at}/body"))));
+            }
+        }
+        found.truncate(MOST_FAULTS);
+        found
     }
 
     fn faults(&self, item: &Item) -> Faulty {

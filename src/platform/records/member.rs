@@ -1,6 +1,7 @@
 //! What a member of a resource is, and the kinds there are of them.
 
 use super::Resource;
+use serde_json::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -90,6 +91,8 @@ pub struct Member {
     pub schema: Option<&'static str>,
     /// Sent with a write for the hooks to read; never stored, never shown.
     pub is_instruction: bool,
+    /// Of an instruction: the value with which the resource's hooks take the amounts that stay into a new currency.
+    pub converts_money: Option<&'static str>,
 }
 
 const BLANK: Member = Member {
@@ -118,6 +121,7 @@ const BLANK: Member = Member {
     is_asked_only: false,
     schema: None,
     is_instruction: false,
+    converts_money: None,
 };
 
 impl Member {
@@ -353,6 +357,22 @@ impl Member {
             doc,
             example,
             ..BLANK
+        }
+    }
+
+    /// Whether it is JSON that maps names of the caller's choice.
+    pub fn is_map(&self) -> bool {
+        let schema = self
+            .schema
+            .and_then(|schema| serde_json::from_str::<Value>(schema).ok());
+        schema.is_some_and(|schema| schema["additionalProperties"].is_object())
+    }
+
+    /// Of an instruction: with this value, amounts that stay are taken into a new currency.
+    pub const fn converting_money(self, value: &'static str) -> Member {
+        Member {
+            converts_money: Some(value),
+            ..self
         }
     }
 

@@ -91,8 +91,13 @@ pub fn normalise(
     let mut faults = Vec::new();
     default_currency(resource, ctx, after);
     let currency = currency_of(ctx, after).to_owned();
-    // An amount that stays is rounded to its currency when it is shown; in another one it could become another amount.
-    let is_same_money = currency == currency_of(ctx, before);
+    // An amount that stays is rounded to its currency when it is shown; in another one it could become another amount, unless
+    // it is converted.
+    let keeps_amounts = currency == currency_of(ctx, before)
+        || resource.instructions().any(|told| {
+            let said = after.get(told.name).and_then(Value::as_str);
+            told.converts_money.is_some() && said == told.converts_money
+        });
     for member in resource.kept().filter(|member| !member.is_read_only) {
         let Some(value) = after.get(member.name).cloned().filter(|value| !value.is_null()) else {
             clear_derived(resource, member, after);
@@ -114,7 +119,7 @@ pub fn normalise(
             }
             Kind::Phone if is_new => phone(resource, ctx, member, &value, after, &mut faults, warnings),
             Kind::Money
-                if (is_new || !is_same_money)
+                if (is_new || !keeps_amounts)
                     && money::is_too_precise(value.as_str().unwrap_or_default(), &currency) =>
             {
                 faults.push(money::too_precise(pointer, &currency));
@@ -192,18 +197,17 @@ fn phone(
 ) {
     let e164 = e164(value.as_str().unwrap_or_default());
     if e164.is_none() {
-        let unreadable = Fault::new(
-            format!("/{}", member.name),
-            "phone_not_readable",
-            say(
+        let unreadable = |said| Fault::new(format!("/{}", member.name), "phone_not_readable", said);
+        if ctx.principal.company.is_phone_strict {
+            faults.push(unreadable(say(
+                "is no complete phone number",
+                "不是完整的电话号码",
+            )));
+        } else {
+            warnings.push(unreadable(say(
                 "is kept as typed: it is no complete phone number",
                 "按原样保存:不是完整的电话号码",
-            ),
-        );
-        if ctx.principal.company.is_phone_strict {
-            faults.push(unreadable)
-        } else {
-            warnings.push(unreadable)
+            )));
         }
     }
     let normal = format!("{}_e164", member.name);

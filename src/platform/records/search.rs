@@ -4,6 +4,7 @@ use super::fields::Fields;
 use super::http::{self, Place};
 use super::query::{self, DEFAULT_LIMIT, ListRequest};
 use super::spec::Resource;
+use super::store;
 use super::tree::{self, Mode, Terms};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -11,11 +12,11 @@ use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
 use crate::platform::db::Db;
 use crate::platform::events;
-use crate::platform::gatekeeper::{Command, Shared};
+use crate::platform::gatekeeper::{Sent, Shared};
 use crate::platform::reply::Reply;
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What a search asks for.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -35,10 +36,14 @@ pub(super) async fn search(
     request: HttpRequest,
     db: web::Data<Db>,
     shared: Shared,
-    command: Command<Search>,
+    sent: Sent,
 ) -> AppResult<Reply> {
     let parent = http::parent_id(resource, &request)?;
-    let Command { ctx, input } = command;
+    let Sent { ctx, input, faults } = sent;
+    if !faults.is_empty() {
+        return Err(refused(resource, &db, &ctx, &input, &faults).await);
+    }
+    let input: Search = serde_json::from_value(Value::Object(input)).map_err(AppError::internal)?;
     let fields = fields_of(&db, &ctx, resource, &input.filter).await?;
     let asked = read(resource, &ctx, &fields, &input)?;
     let secrets = &shared.auth.secrets;
@@ -49,6 +54,31 @@ pub(super) async fn search(
     };
     let listed = http::listed(resource, &db, &shared, &ctx, place, &asked, position).await?;
     http::page_of(&request, listed.records, listed.next, listed.total).map(Reply::without_link)
+}
+
+/// The refusal of a search that is faulty by its form, with what else is wrong with its filter.
+async fn refused(
+    resource: &'static Resource,
+    db: &Db,
+    ctx: &Ctx,
+    input: &Map<String, Value>,
+    faults: &[Fault],
+) -> AppError {
+    let Some(filter) = input.get("filter").filter(|filter| filter.is_object()) else {
+        return AppError::invalid(faults.to_vec());
+    };
+    let fields = match fields_of(db, ctx, resource, filter).await {
+        Ok(fields) => fields,
+        Err(error) => return error,
+    };
+    let terms = Terms {
+        ctx,
+        fields: &fields,
+        mode: Mode::Asked,
+    };
+    let mut more = Vec::new();
+    tree::read(&terms, resource, filter, "/filter", &mut more);
+    AppError::invalid(store::joined(faults, more))
 }
 
 /// The company's own fields that a tree may name.

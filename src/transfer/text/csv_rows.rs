@@ -5,7 +5,7 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
-use crate::transfer::csv_out::RISKY;
+use crate::transfer::csv_out::as_meant;
 use crate::transfer::files::Window;
 use csv::ByteRecord;
 use serde_json::{Map, Value};
@@ -80,13 +80,23 @@ impl<'a> Reader<'a> {
         position + usize::from(is_halved)
     }
 
+    /// Whether a record runs on to the end over several lines, in quotes that nobody closes.
+    fn is_unclosed(&self, standing: &Standing) -> bool {
+        let record = self.bytes.get(standing.start..standing.end).unwrap_or_default();
+        let quotes = record.iter().filter(|byte| **byte == b'"').count();
+        let lines = record.trim_ascii_end().contains(&b'\n');
+        standing.end >= self.bytes.len() && quotes % 2 == 1 && lines
+    }
+
     /// The cells as text, and the fault of those that are none.
     pub(super) fn texts(&self) -> (Vec<String>, Option<Fault>) {
         let mut fault = None;
         let cells = self.record.iter().take(MOST_COLUMNS + 1).map(|cell| {
             let (text, had_errors) = self.layout.encoding.decode_without_bom_handling(cell);
-            if had_errors || text.contains('\0') {
+            if had_errors {
                 fault = Some(bad_encoding(self.layout.encoding));
+            } else if text.contains('\0') {
+                fault = Some(Fault::invalid("", "holds a NUL character", "包含 NUL 字符"));
             }
             text.replace('\0', "")
         });
@@ -148,7 +158,16 @@ fn row(reader: &Reader<'_>, headings: &[String], standing: &Standing, start: i64
         cells.insert(heading, Value::String(text));
     }
     let (has, wants) = (reader.record.len(), headings.len());
-    if has != wants {
+    if reader.is_unclosed(standing) {
+        fault = Some(Fault::new(
+            "",
+            "unclosed_quote",
+            say(
+                "begins with a quote that is never closed: everything behind it is taken for one cell",
+                "有未闭合的引号，其后的全部内容都被视为同一单元格",
+            ),
+        ));
+    } else if has != wants {
         fault = Some(Fault::new(
             "",
             "ragged_row",
@@ -164,14 +183,6 @@ fn row(reader: &Reader<'_>, headings: &[String], standing: &Standing, start: i64
         length: place(standing.end - standing.start),
         cells,
         fault,
-    }
-}
-
-/// A text without the mark that keeps spreadsheets from taking it for a formula, as exports set it.
-fn as_meant(text: String) -> String {
-    match text.strip_prefix('\'') {
-        Some(meant) if meant.starts_with(RISKY) => meant.to_owned(),
-        _ => text,
     }
 }
 

@@ -109,6 +109,14 @@ impl Sniffer {
         }
     }
 
+    /// In which encoding it came.
+    pub fn came_in(&self) -> &'static Encoding {
+        self.wide
+            .as_ref()
+            .map_or_else(|| self.encoding(), Decoder::encoding)
+    }
+
+    /// In which encoding it is kept.
     pub fn encoding(&self) -> &'static Encoding {
         if let Some(named) = self.named.filter(|_| !self.is_marked) {
             return named;

@@ -3,13 +3,18 @@
 use super::*;
 use encoding_rs::UTF_8;
 
-fn read(bytes: &[u8]) -> (Layout, Vec<u8>) {
+fn sniffed(bytes: &[u8]) -> (Sniffer, Vec<u8>) {
     let mut sniffer = Sniffer::default();
     let mut kept = Vec::new();
     for piece in bytes.chunks(2) {
         sniffer.take(piece, false, &mut kept);
     }
     sniffer.take(&[], true, &mut kept);
+    (sniffer, kept)
+}
+
+fn read(bytes: &[u8]) -> (Layout, Vec<u8>) {
+    let (sniffer, kept) = sniffed(bytes);
     let layout = Layout {
         is_csv: true,
         encoding: sniffer.encoding(),
@@ -55,7 +60,9 @@ fn the_same_table_reads_the_same_in_every_encoding() {
         utf16(true),
         utf16(false),
     ];
-    for bytes in spellings {
+    let names = ["UTF-8", "UTF-8", "gb18030", "UTF-16BE", "UTF-16LE"];
+    for (bytes, name) in spellings.into_iter().zip(names) {
+        assert_eq!(sniffed(&bytes).0.came_in().name(), name);
         let (headings, rows) = table(&bytes);
         assert_eq!(headings, ["客户名称", "联系人"]);
         assert_eq!(rows.len(), 3);
@@ -66,6 +73,19 @@ fn the_same_table_reads_the_same_in_every_encoding() {
         );
         assert!(rows.iter().all(|row| row.fault.is_none()));
     }
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_told_and_no_other() {
+    let codes = |text: &str| {
+        let (_, rows) = table(text.as_bytes());
+        let codes = rows.iter().map(|row| row.fault.as_ref().map(|fault| fault.code));
+        codes.collect::<Vec<_>>()
+    };
+    assert_eq!(codes("a,b\n1,2\n\"x,3\n4,5\n"), [None, Some("unclosed_quote")]);
+    assert_eq!(codes("a,b\n1,2\n\"x\n\",3\n"), [None, None]);
+    assert_eq!(codes("a,b\n1,5\" pipe\n"), [None]);
+    assert_eq!(codes("a,b\n1,n\0l\n"), [Some("invalid")]);
 }
 
 #[test]

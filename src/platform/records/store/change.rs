@@ -92,6 +92,23 @@ pub async fn update(
     apply(tx, ctx, resource, change, locked.version, forbidden).await
 }
 
+/// Like [`update`], of one that may be archived, for what a command has to follow up in all records of its kind.
+///
+/// # Errors
+/// As `update`.
+pub async fn update_even_archived(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &'static Resource,
+    parent: Option<Uuid>,
+    id: Uuid,
+    patch: Map<String, Value>,
+) -> AppResult<Written> {
+    let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Write).await?;
+    let change = patch_of(locked.record()?, &patch, parent, id);
+    apply(tx, ctx, resource, change, locked.version, Vec::new()).await
+}
+
 /// A record with a merge patch applied, on its way.
 pub(super) fn patch_of(
     before: Map<String, Value>,

@@ -88,21 +88,34 @@ async fn change(
     Ok(patch_of(locked.record()?, &sent, parent, id))
 }
 
-/// The members of which nothing bad is known. The company's own fields stay: each is looked at for itself.
+/// The members of which nothing bad is known. Of one that maps names, those stay of which nothing bad is known; the company's
+/// own fields stay: each is looked at for itself.
 fn sound(resource: &Resource, sent: &Map<String, Value>, faults: &[Fault]) -> Map<String, Value> {
     let mut sent = sent.clone();
     sent.retain(|name, value| {
-        let is_kept = resource.member(name).is_some() && !is_faulty(name, faults);
-        is_kept || (name == "custom" && value.is_object())
+        let Some(member) = resource.member(name) else {
+            return false;
+        };
+        let place = escaped(name);
+        if !is_faulty(&place, faults) {
+            return true;
+        }
+        let Some(entries) = value.as_object_mut() else {
+            return false;
+        };
+        if member.is_map() {
+            entries.retain(|entry, _| !is_faulty(&format!("{place}/{}", escaped(entry)), faults));
+        }
+        name == "custom" || (member.is_map() && !entries.is_empty())
     });
     sent
 }
 
-fn is_faulty(name: &str, faults: &[Fault]) -> bool {
-    let name = escaped(name);
+/// Whether something is wrong there: at a member's name, or its and its entry's, or in it.
+fn is_faulty(place: &str, faults: &[Fault]) -> bool {
     faults.iter().any(|fault| {
         let rest = fault.pointer.strip_prefix('/');
-        let rest = rest.and_then(|rest| rest.strip_prefix(name.as_str()));
+        let rest = rest.and_then(|rest| rest.strip_prefix(place));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }
@@ -115,8 +128,9 @@ fn telling(mut found: Vec<Fault>, faults: &[Fault]) -> Vec<Fault> {
     found
 }
 
-/// Both, each member's fault once: what the company's definitions say of a value tells more than the form that all have.
-pub(super) fn joined(by_form: &[Fault], more: Vec<Fault>) -> Vec<Fault> {
+/// Both, each member's fault once: what the company's definitions say of a value tells more than the form that all have. Of
+/// what holds something faulty nothing else is said, since it was looked at without that.
+pub fn joined(by_form: &[Fault], more: Vec<Fault>) -> Vec<Fault> {
     let has = |faults: &[Fault], pointer: &str| faults.iter().any(|fault| fault.pointer == pointer);
     let is_own = |fault: &Fault| fault.pointer.starts_with("/custom/");
     let told = by_form
@@ -124,7 +138,13 @@ pub(super) fn joined(by_form: &[Fault], more: Vec<Fault>) -> Vec<Fault> {
         .filter(|fault| !(is_own(fault) && has(&more, &fault.pointer)))
         .cloned();
     let mut told = told.collect::<Vec<_>>();
-    let by_store = more.into_iter().filter(|fault| !has(&told, &fault.pointer));
+    let holds_faults = |fault: &Fault| {
+        let within = format!("{}/", fault.pointer);
+        by_form.iter().any(|known| known.pointer.starts_with(&within))
+    };
+    let by_store = more
+        .into_iter()
+        .filter(|fault| !has(&told, &fault.pointer) && !holds_faults(fault));
     let by_store = by_store.collect::<Vec<_>>();
     told.extend(by_store);
     told
@@ -140,11 +160,13 @@ mod tests {
             Fault::required("/name"),
             Fault::invalid("/custom/size", "form", "form"),
             Fault::invalid("/custom", "form", "form"),
+            Fault::invalid("/candidates/2", "form", "form"),
         ];
         let more = vec![
             Fault::invalid("/name", "store", "store"),
             Fault::invalid("/custom/size", "store", "store"),
             Fault::required("/custom/city"),
+            Fault::required("/candidates"),
         ];
         let told = joined(&by_form, more);
         let told = told
@@ -153,6 +175,7 @@ mod tests {
         let expected = [
             ("/name", "is required"),
             ("/custom", "form"),
+            ("/candidates/2", "form"),
             ("/custom/size", "store"),
             ("/custom/city", "is required"),
         ];
@@ -166,7 +189,7 @@ mod tests {
             Fault::required("/name"),
             Fault::required("/a~1b"),
         ];
-        let faulty = ["tags", "name", "a/b", "nam", "na", "tag"].map(|name| is_faulty(name, &faults));
+        let faulty = ["tags", "name", "a~1b", "nam", "na", "tag"].map(|name| is_faulty(name, &faults));
         assert_eq!(faulty, [true, true, true, false, false, false]);
     }
 }
