@@ -229,7 +229,7 @@ pub async fn list_events(
     };
     let sql = asked.sql(&ctx, after, until);
     let mut rows: Vec<EventRow> = db
-        .read(async |conn| Ok(sql.clone().query().load(conn).await?))
+        .read_at_length(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > limit;

@@ -174,7 +174,7 @@ pub async fn answer(
         .await?;
     let sql = statement(&ctx, resource, id, &window);
     let mut rows: Vec<Row> = db
-        .read(async |conn| Ok(sql.clone().query().load(conn).await?))
+        .read_at_length(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
     let next = window.cut(&mut rows, &cursors, |row| row.id.to_string());
     let data = rows.into_iter().map(Row::view).collect::<Vec<_>>();

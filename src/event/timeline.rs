@@ -83,7 +83,7 @@ pub async fn page(
     let ids = [vec![id], absorbed].concat();
     let sql = statement(ctx, &owned.0, resource, &ids, &window);
     let mut rows: Vec<EventRow> = db
-        .read(async |conn| Ok(sql.clone().query().load(conn).await?))
+        .read_at_length(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
     let next = window.cut(&mut rows, &cursors, |row| row.id.to_string());
     Ok(Page {

@@ -199,7 +199,7 @@ pub async fn list_jobs(
     };
     let sql = wanted.jobs(&ctx, wanted.after(&cursors)?);
     let mut rows: Vec<JobRow> = db
-        .read(async |conn| Ok(sql.clone().query().load(conn).await?))
+        .read_at_length(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
     let has_more = cut(&mut rows, wanted.limit);
     let last = rows.last().filter(|_| has_more);

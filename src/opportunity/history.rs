@@ -79,7 +79,7 @@ async fn page<T: DeserializeOwned + Serialize>(
     let cursors = Cursors::of(request, &shared.auth.secrets, ctx);
     let window = Window::<i32>::read(request, &cursors)?;
     let mut rows: Vec<Listed> = db
-        .read(async |conn| {
+        .read_at_length(async |conn| {
             store::require_visible(conn, ctx, &OPPORTUNITY, id).await?;
             Ok(statement(counted, ctx, id, &window).query().load(conn).await?)
         })

@@ -68,7 +68,7 @@ async fn evidence(db: &Db, ctx: &Ctx, deal: Uuid, events: &[EventView]) -> AppRe
          AND evidence IS NOT NULL"
     ));
     let stood: Vec<Stood> = db
-        .read(async |conn| Ok(sql.clone().query().load(conn).await?))
+        .read_at_length(async |conn| Ok(sql.clone().query().load(conn).await?))
         .await?;
     Ok(stood
         .into_iter()

@@ -7,7 +7,7 @@ use super::idempotency;
 use super::metrics::Connections;
 use super::reader::Reader;
 use super::records::sql::{DocRow, Sql};
-use super::records::together::Together;
+use super::records::together::{Page, Together};
 use super::reply::Reply;
 use super::tokens::Secrets;
 use crate::kernel::ctx::Ctx;
@@ -61,6 +61,8 @@ impl<Q: Query> Query for Cached<Q> {
 pub struct Db {
     pool: Pool<AsyncPgConnection>,
     reader: Rc<Reader>,
+    /// For what takes longer than a row by its key.
+    lister: Rc<Reader>,
     together: Together,
     secrets: Option<Arc<Secrets>>,
 }
@@ -81,7 +83,8 @@ impl Db {
             .build()?;
         Ok(Db {
             pool,
-            reader: Rc::new(Reader::new(target)),
+            reader: Rc::new(Reader::new(target.clone())),
+            lister: Rc::new(Reader::new(target)),
             together: Together::default(),
             secrets: None,
         })
@@ -120,6 +123,18 @@ impl Db {
         self.reader.read(work).await
     }
 
+    /// Like [`Db::read`], for a statement that may take longer than rows by their keys do: on a shared connection of such
+    /// ones, so that those never wait behind it.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn read_at_length<T>(
+        &self,
+        work: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
+    ) -> AppResult<T> {
+        self.lister.read(work).await
+    }
+
     /// Reads one row by its id, together with whoever else asks the same of other ids at this moment: see
     /// [`Together::find`] for what the statement looks like.
     ///
@@ -127,6 +142,14 @@ impl Db {
     /// Database errors, and outages.
     pub async fn find(&self, statement: Sql, id: Uuid) -> AppResult<Option<DocRow>> {
         self.together.find(&self.reader, statement, id).await
+    }
+
+    /// Runs a list's statement, once for all who ask wholly the same at this moment; see [`Db::read_at_length`].
+    ///
+    /// # Errors
+    /// Database errors, and outages.
+    pub async fn page(&self, statement: Sql) -> AppResult<Page> {
+        self.together.page(&self.lister, statement).await
     }
 
     /// Runs several reads that must agree, in one repeatable-read transaction.

@@ -89,7 +89,9 @@ struct SearchHits {
 #[get("/v1/search")]
 pub async fn search_records(request: HttpRequest, db: web::Data<Db>, ctx: Ctx) -> AppResult<Reply> {
     let asked = read(request.query_string())?;
-    let mut rows = db.read(async |conn| found(conn, &ctx, &asked).await).await?;
+    let mut rows = db
+        .read_at_length(async |conn| found(conn, &ctx, &asked).await)
+        .await?;
     if rows.len() < FEW && asked.forgives() {
         let more = db.snapshot(async |conn| alike(conn, &ctx, &asked).await).await?;
         let is_new = |id| !rows.iter().any(|known| known.id == id);

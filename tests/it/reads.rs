@@ -102,6 +102,24 @@ async fn a_statement_that_runs_out_of_time_runs_once_and_disturbs_nobody_else() 
 }
 
 #[tokio::test]
+async fn whoever_reads_a_record_waits_for_no_list() {
+    let db = Db::new(&server().await.url, 1).unwrap();
+    number(&db, BACKEND).await.unwrap();
+    let is_listed = Cell::new(false);
+    let list = async {
+        let listed =
+            db.read_at_length(async |conn| Ok(sql_query("SELECT pg_sleep(1)").execute(conn).await?));
+        assert!(listed.await.is_ok());
+        is_listed.set(true);
+    };
+    let record = async {
+        number(&db, BACKEND).await.unwrap();
+        assert!(!is_listed.get());
+    };
+    futures::join!(list, record);
+}
+
+#[tokio::test]
 async fn reads_behind_slow_ones_of_others_wait_for_their_turn() {
     let db = Db::new(&server().await.url, 1).unwrap();
     let before = number(&db, BACKEND).await.unwrap();

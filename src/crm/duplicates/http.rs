@@ -86,7 +86,7 @@ async fn answer(
     subject: &Subject,
 ) -> AppResult<Reply> {
     let hits = db
-        .read(async |conn| lookup::hits(conn, ctx, resource, id, subject).await)
+        .read_at_length(async |conn| lookup::hits(conn, ctx, resource, id, subject).await)
         .await?;
     let shown = hits.iter().filter(|hit| hit.shown.is_some());
     let data = shown.map(lookup::Hit::to_json).collect::<Vec<_>>();

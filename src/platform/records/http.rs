@@ -8,12 +8,13 @@ use super::query::{self, ListRequest};
 use super::spec::{Access, Act, Resource};
 use super::sql::{self, Sql};
 use super::store::{self, Target, Written};
+use super::together::Page;
 use super::tree::{Mode, Terms};
 use super::{batch, search};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::Db;
-use crate::platform::gatekeeper::{Platform, Sent, Shared, path_id};
+use crate::platform::gatekeeper::{Command, Platform, Sent, Shared, path_id};
 use crate::platform::reply::{Reply, add_warnings};
 use actix_web::{HttpRequest, guard, web};
 use diesel::QueryableByName;
@@ -68,11 +69,14 @@ pub fn routes(resource: &'static Resource, config: &mut web::ServiceConfig) {
         );
     }
     if resource.has_archive() {
-        config.service(web::resource(format!("{one}/restore")).route(
-            web::post().to(move |request, db, shared, ctx| {
-                archive(resource, Act::Restore, request, db, shared, ctx)
-            }),
-        ));
+        let route = if resource.is_restore_told() {
+            web::post()
+                .to(move |request, db, shared, command| restore(resource, request, db, shared, command))
+        } else {
+            web::post()
+                .to(move |request, db, shared, ctx| archive(resource, Act::Restore, request, db, shared, ctx))
+        };
+        config.service(web::resource(format!("{one}/restore")).route(route));
     }
     let mut single = web::resource(one)
         .route(web::get().to(move |request, db, shared, ctx| get(resource, request, db, shared, ctx)));
@@ -267,10 +271,12 @@ async fn read_page(
 ) -> AppResult<Listed> {
     let parent = place.parent;
     let page = query::page(resource, ctx, asked, position.as_deref(), parent);
-    let mut rows: Vec<PageRow> = load(db, page, asked).await?;
+    let found = load_page(db, page, asked).await?;
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
+    let (rows, has_more) = match found.rows().get(..limit) {
+        Some(rows) => (rows, found.rows().len() > limit),
+        None => (found.rows(), false),
+    };
     let last = rows.last().filter(|_| has_more);
     let last = last.map(PageRow::position).transpose()?;
     let next = last.map(|last| query::make_cursor(&shared.auth.secrets, ctx, place.path, asked, &last));
@@ -286,15 +292,27 @@ async fn read_page(
     Ok(Listed { records, next, total })
 }
 
-/// Runs a list's statement; one whose form the caller's tree shaped, or whose text decides how it is best run, is prepared
-/// for this one time.
+/// Whether a list's statement is one of few; else the caller's tree shaped it, or its text decides how it is best run, and it
+/// is prepared for this one time.
+fn is_common(asked: &ListRequest) -> bool {
+    asked.trees.is_empty() && !asked.is_searched
+}
+
+/// Runs a list's statement; a common one once for all who ask it at this moment.
+async fn load_page(db: &Db, sql: Sql, asked: &ListRequest) -> AppResult<Page> {
+    if is_common(asked) {
+        return db.page(sql).await;
+    }
+    Ok(Page::of(load(db, sql, asked).await?))
+}
+
 async fn load<T>(db: &Db, sql: Sql, asked: &ListRequest) -> AppResult<Vec<T>>
 where
     T: QueryableByName<Pg> + Send + 'static,
 {
-    db.read(async |conn| {
+    db.read_at_length(async |conn| {
         let sql = sql.clone();
-        Ok(match asked.trees.is_empty() && !asked.is_searched {
+        Ok(match is_common(asked) {
             true => sql.query().load(conn).await?,
             false => sql.once().load(conn).await?,
         })
@@ -308,9 +326,9 @@ async fn documents(
     db: &Db,
     ctx: &Ctx,
     asked: &ListRequest,
-    rows: Vec<PageRow>,
+    rows: &[PageRow],
 ) -> AppResult<Records> {
-    let records = Records::of_rows(&rows);
+    let records = Records::of_rows(rows);
     if asked.expand.is_empty() {
         return Ok(records);
     }
@@ -499,10 +517,44 @@ async fn archive(
     shared: Shared,
     ctx: Ctx,
 ) -> AppResult<Reply> {
+    let told = Map::new();
+    archive_told(resource, act, request, db, shared, Command { ctx, input: told }).await
+}
+
+/// Restores a record of a kind whose restoring may be told something.
+async fn restore(
+    resource: &'static Resource,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    command: Command<Option<Map<String, Value>>>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
+    let input = input.unwrap_or_default();
+    archive_told(
+        resource,
+        Act::Restore,
+        request,
+        db,
+        shared,
+        Command { ctx, input },
+    )
+    .await
+}
+
+async fn archive_told(
+    resource: &'static Resource,
+    act: Act,
+    request: HttpRequest,
+    db: web::Data<Db>,
+    shared: Shared,
+    command: Command<Map<String, Value>>,
+) -> AppResult<Reply> {
+    let Command { ctx, input } = command;
     let (parent, id) = ids(resource, &request)?;
     let reply = db
         .write(&ctx, async |tx| {
-            let written = store::archive(tx, &ctx, resource, parent, id, act).await?;
+            let written = store::archive(tx, &ctx, resource, parent, id, act, input.clone()).await?;
             written_reply(resource, &ctx, 200, written)
         })
         .await?;

@@ -1,6 +1,9 @@
-//! Rows that are asked for by id at the same moment, by the same statement on the same terms, are fetched together: under
-//! load one statement answers many requests, and alone a request waits for nobody.
+//! What several ask for at the same moment is read together: rows by their ids, by the same statement on the same terms, and
+//! pages of lists that are wholly the same. A worker sends only as many such statements at a time as keep the database
+//! busy, and whoever comes while they are under way boards the next one: under load one statement answers many requests,
+//! and alone a request waits for nobody.
 
+use super::paging::PageRow;
 use super::sql::{DocRow, Sql};
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::reader::Reader;
@@ -8,14 +11,23 @@ use diesel::QueryableByName;
 use diesel::sql_types::{Integer, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use futures::FutureExt;
-use futures::future::{LocalBoxFuture, Shared};
-use std::cell::RefCell;
+use futures::future::{LocalBoxFuture, Shared, WeakShared};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 /// Most ids of one statement.
 const MOST: usize = 100;
+/// Most statements of a kind that a worker has under way while it does not know how far the database is.
+const MOST_UNDER_WAY: usize = 32;
+/// Fewest: one is worked on, the next is there when it is done.
+const LEAST_UNDER_WAY: usize = 2;
+/// The work of a small statement. As many more may be under way as the database could do of these within the shortest time
+/// that an answer took; beyond that they would only wait for each other there, where nobody can board them.
+const SMALL: Duration = Duration::from_micros(50);
 
 /// The SQL of "is one of these ids". They come as the rows of a subquery, of which the planner expects always the same
 /// number: seeing few in an array it would plan every statement anew, at several times the price of the rows.
@@ -34,18 +46,123 @@ struct Row {
 }
 
 type Rows = HashMap<Uuid, DocRow>;
-type Flight = Shared<LocalBoxFuture<'static, Rc<AppResult<Rows>>>>;
+type Flight<T> = Shared<LocalBoxFuture<'static, Rc<AppResult<T>>>>;
 
-/// Requests that wait for one statement which is not sent yet.
-struct Group {
+/// Requests that wait for one statement which is not sent yet. They keep it alive: when all of them have given up, it is
+/// not sent.
+struct Group<T> {
     statement: Sql,
+    /// What is asked for by id.
     ids: Rc<RefCell<Vec<Uuid>>>,
-    flight: Flight,
+    flight: WeakShared<LocalBoxFuture<'static, Rc<AppResult<T>>>>,
 }
 
-/// The groups of one worker that still take somebody in.
+/// The statements of a kind that still take somebody in, and those that may be sent.
+struct Gate<T> {
+    waiting: Rc<RefCell<Vec<Group<T>>>>,
+    slots: Rc<Slots>,
+}
+
+impl<T> Default for Gate<T> {
+    fn default() -> Gate<T> {
+        Gate::of(MOST_UNDER_WAY)
+    }
+}
+
+/// How many statements may be under way.
+struct Slots {
+    free: Semaphore,
+    most: Cell<usize>,
+    /// The shortest time that an answer took.
+    shortest: Cell<Duration>,
+}
+
+impl Slots {
+    async fn take(&self) -> AppResult<SemaphorePermit<'_>> {
+        self.free.acquire().await.map_err(AppError::internal)
+    }
+
+    /// Gives a slot back after an answer that took so long, unless there are too many.
+    fn give_back(&self, slot: SemaphorePermit<'_>, took: Duration) {
+        let shortest = self.shortest.get().min(took);
+        self.shortest.set(shortest);
+        let more = shortest.as_micros() / SMALL.as_micros();
+        let enough = LEAST_UNDER_WAY.saturating_add(usize::try_from(more).unwrap_or(usize::MAX));
+        if self.most.get() > enough {
+            self.most.set(self.most.get() - 1);
+            slot.forget();
+        }
+    }
+}
+
+impl<T> Gate<T> {
+    fn of(most: usize) -> Gate<T> {
+        Gate {
+            waiting: Rc::default(),
+            slots: Rc::new(Slots {
+                free: Semaphore::new(most),
+                most: Cell::new(most),
+                shortest: Cell::new(Duration::MAX),
+            }),
+        }
+    }
+}
+
+impl<T: 'static> Gate<T> {
+    /// Boards the statement that waits on the same terms, or one of its own. `ids`: what of it is asked for.
+    fn board(
+        &self,
+        statement: Sql,
+        id: Option<Uuid>,
+        read: impl AsyncFnOnce(Sql, Vec<Uuid>) -> AppResult<T> + 'static,
+    ) -> Flight<T> {
+        let mut waiting = self.waiting.borrow_mut();
+        let open = waiting.iter().find_map(|group| {
+            let is_open = group.statement == statement && group.ids.borrow().len() < MOST;
+            let flight = group.flight.upgrade().filter(|_| is_open)?;
+            group.ids.borrow_mut().extend(id);
+            Some(flight)
+        });
+        if let Some(flight) = open {
+            return flight;
+        }
+        let ids = Rc::new(RefCell::new(id.into_iter().collect::<Vec<_>>()));
+        let (listed, slots) = (Rc::downgrade(&self.waiting), Rc::clone(&self.slots));
+        let (sent, asked) = (statement.clone(), Rc::clone(&ids));
+        let flight = async move {
+            let slot = slots.take().await?;
+            // Whoever else asks in this turn of the worker comes along.
+            tokio::task::yield_now().await;
+            leave(&listed, &asked);
+            let begun = Instant::now();
+            let found = read(sent, asked.take()).await?;
+            slots.give_back(slot, begun.elapsed());
+            Ok(found)
+        };
+        let flight = flight.map(Rc::new).boxed_local().shared();
+        waiting.retain(|group| group.flight.upgrade().is_some());
+        waiting.extend(flight.downgrade().map(|flight| Group {
+            statement,
+            ids,
+            flight,
+        }));
+        flight
+    }
+}
+
+/// Takes the group of these ids off the list, so that nobody else boards it.
+fn leave<T>(waiting: &Weak<RefCell<Vec<Group<T>>>>, ids: &Rc<RefCell<Vec<Uuid>>>) {
+    if let Some(waiting) = waiting.upgrade() {
+        waiting.borrow_mut().retain(|group| !Rc::ptr_eq(&group.ids, ids));
+    }
+}
+
+/// The statements of one worker that still take somebody in.
 #[derive(Default)]
-pub struct Together(Rc<RefCell<Vec<Group>>>);
+pub struct Together {
+    rows: Gate<Rows>,
+    pages: Gate<Vec<PageRow>>,
+}
 
 impl Together {
     /// The row of an id, by a statement whose last placeholder takes the ids, and whose columns are `id`, `doc` and
@@ -54,56 +171,200 @@ impl Together {
     /// # Errors
     /// Database errors, to each of the group.
     pub async fn find(&self, reader: &Rc<Reader>, statement: Sql, id: Uuid) -> AppResult<Option<DocRow>> {
-        let outcome = self.board(reader, statement, id).await;
-        match &*outcome {
-            Ok(rows) => Ok(rows.get(&id).cloned()),
-            Err(AppError::Refused(refusal)) => Err(AppError::Refused(refusal.clone())),
-            Err(AppError::Internal(error)) => Err(AppError::internal(error.to_string())),
-        }
+        let reader = Rc::clone(reader);
+        let read = async move |statement: Sql, ids| {
+            let statement = statement.with_last(ids);
+            let rows: Vec<Row> = reader
+                .read(async |conn| Ok(statement.clone().query().load(conn).await?))
+                .await?;
+            let rows = rows.into_iter().map(|row| {
+                let Row { id, doc, version } = row;
+                (id, DocRow { doc, version })
+            });
+            Ok(rows.collect())
+        };
+        let outcome = self.rows.board(statement, Some(id), read).await;
+        shared(&outcome).map(|rows: &Rows| rows.get(&id).cloned())
     }
 
-    fn board(&self, reader: &Rc<Reader>, statement: Sql, id: Uuid) -> Flight {
-        let mut groups = self.0.borrow_mut();
-        let open = groups.iter().find(|group| group.statement == statement);
-        if let Some(group) = open.filter(|group| group.ids.borrow().len() < MOST) {
-            group.ids.borrow_mut().push(id);
-            return group.flight.clone();
-        }
-        let ids = Rc::new(RefCell::new(vec![id]));
-        let flight = fly(
-            Rc::clone(reader),
-            Rc::downgrade(&self.0),
-            statement.clone(),
-            Rc::clone(&ids),
-        );
-        let flight = flight.map(Rc::new).boxed_local().shared();
-        groups.push(Group {
-            statement,
-            ids,
-            flight: flight.clone(),
-        });
-        flight
+    /// The rows of a list's page, to all who ask for it while it waits.
+    ///
+    /// # Errors
+    /// Database errors, to each of them.
+    pub async fn page(&self, reader: &Rc<Reader>, statement: Sql) -> AppResult<Page> {
+        let reader = Rc::clone(reader);
+        let read = async move |statement: Sql, _| {
+            reader
+                .read(async |conn| Ok(statement.clone().query().load(conn).await?))
+                .await
+        };
+        let outcome = self.pages.board(statement, None, read).await;
+        shared(&outcome)?;
+        Ok(Page(outcome))
     }
 }
 
-async fn fly(
-    reader: Rc<Reader>,
-    groups: Weak<RefCell<Vec<Group>>>,
-    statement: Sql,
-    ids: Rc<RefCell<Vec<Uuid>>>,
-) -> AppResult<Rows> {
-    // Whoever else asks in this turn of the worker comes along.
-    tokio::task::yield_now().await;
-    if let Some(groups) = groups.upgrade() {
-        groups.borrow_mut().retain(|group| !Rc::ptr_eq(&group.ids, &ids));
+/// A page that others may look at too.
+pub struct Page(Rc<AppResult<Vec<PageRow>>>);
+
+impl Page {
+    pub(super) fn of(rows: Vec<PageRow>) -> Page {
+        Page(Rc::new(Ok(rows)))
     }
-    let statement = statement.with_last(ids.take());
-    let rows: Vec<Row> = reader
-        .read(async |conn| Ok(statement.clone().query().load(conn).await?))
-        .await?;
-    let rows = rows.into_iter().map(|row| {
-        let Row { id, doc, version } = row;
-        (id, DocRow { doc, version })
-    });
-    Ok(rows.collect())
+
+    pub(super) fn rows(&self) -> &[PageRow] {
+        (*self.0).as_deref().unwrap_or_default()
+    }
+}
+
+/// What each of a group is told.
+fn shared<T>(outcome: &AppResult<T>) -> AppResult<&T> {
+    match outcome {
+        Ok(found) => Ok(found),
+        Err(AppError::Refused(refusal)) => Err(AppError::Refused(refusal.clone())),
+        Err(AppError::Internal(error)) => Err(AppError::internal(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::join_all;
+    use std::cell::Cell;
+    use tokio::sync::Semaphore;
+
+    /// A database that answers as often as it is let.
+    struct Database {
+        sent: Cell<usize>,
+        answers: Semaphore,
+    }
+
+    impl Database {
+        fn new() -> Rc<Database> {
+            Rc::new(Database {
+                sent: Cell::new(0),
+                answers: Semaphore::new(0),
+            })
+        }
+
+        /// Asks for these ids; answered are those of the whole group.
+        fn ask(self: &Rc<Database>, gate: &Gate<Vec<Uuid>>, statement: &Sql, id: Uuid) -> Flight<Vec<Uuid>> {
+            let database = Rc::clone(self);
+            let read = async move |_, ids| {
+                database.sent.set(database.sent.get() + 1);
+                database
+                    .answers
+                    .acquire()
+                    .await
+                    .map_err(AppError::internal)?
+                    .forget();
+                Ok(ids)
+            };
+            gate.board(statement.clone(), Some(id), read)
+        }
+    }
+
+    fn statement(text: &str) -> Sql {
+        let mut sql = Sql::of(Uuid::nil());
+        sql.push(text);
+        sql
+    }
+
+    /// So long that everything that can go on has gone on.
+    async fn settle() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn found(outcome: &AppResult<Vec<Uuid>>) -> usize {
+        outcome.as_ref().map_or(0, Vec::len)
+    }
+
+    #[tokio::test]
+    async fn who_asks_in_one_turn_is_answered_by_one_statement_on_the_same_terms() {
+        let (database, gate) = (Database::new(), Gate::of(2));
+        let (one, other) = (statement("one"), statement("other"));
+        database.answers.add_permits(2);
+        let same = (0..3).map(|_| database.ask(&gate, &one, Uuid::now_v7()));
+        let same = same.collect::<Vec<_>>();
+        let apart = database.ask(&gate, &other, Uuid::now_v7());
+        let (same, apart) = futures::join!(join_all(same), apart);
+        assert!(same.iter().all(|outcome| found(outcome) == 3));
+        assert_eq!((found(&apart), database.sent.get()), (1, 2));
+        assert!(gate.waiting.borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_enough_are_under_way_boards_the_next() {
+        let (database, gate) = (Database::new(), Gate::of(2));
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let of = |text: &str| database.ask(&gate, &statement(text), Uuid::now_v7());
+                let first = [of("a"), of("b")].map(tokio::task::spawn_local);
+                settle().await;
+                assert_eq!(database.sent.get(), 2);
+                let late = (0..10).map(|_| {
+                    let flight = of("a");
+                    tokio::task::spawn_local(async move { found(&*flight.await) })
+                });
+                let late = late.collect::<Vec<_>>();
+                settle().await;
+                assert_eq!(database.sent.get(), 2);
+                database.answers.add_permits(3);
+                for answered in join_all(late).await {
+                    assert_eq!(answered.unwrap(), 10);
+                }
+                assert!(join_all(first).await.into_iter().all(|first| first.is_ok()));
+                assert_eq!(database.sent.get(), 3);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn what_all_have_given_up_is_not_sent_and_keeps_nobody_waiting() {
+        let (database, gate) = (Database::new(), Gate::of(2));
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let of = |text: &str| database.ask(&gate, &statement(text), Uuid::now_v7());
+                let first = [of("a"), of("b")].map(tokio::task::spawn_local);
+                settle().await;
+                let waiting = tokio::task::spawn_local(of("c"));
+                settle().await;
+                waiting.abort();
+                settle().await;
+                let next = tokio::task::spawn_local(of("c"));
+                let last = tokio::task::spawn_local(of("d"));
+                database.answers.add_permits(4);
+                let asked = next.await.map(|outcome| found(&outcome));
+                assert_eq!(asked.unwrap(), 1, "only who still waits is asked for");
+                assert!(last.await.is_ok());
+                assert!(join_all(first).await.into_iter().all(|first| first.is_ok()));
+                assert_eq!(database.sent.get(), 4);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn as_many_are_under_way_as_keep_a_database_of_that_distance_busy() {
+        let slots_after = async |took: Duration, answers: usize| {
+            let gate = Gate::<()>::of(MOST_UNDER_WAY);
+            for _ in 0..answers {
+                let slot = gate.slots.take().await.unwrap();
+                gate.slots.give_back(slot, took);
+            }
+            assert_eq!(gate.slots.free.available_permits(), gate.slots.most.get());
+            gate.slots.most.get()
+        };
+        assert_eq!(slots_after(Duration::from_micros(60), 100).await, 3);
+        assert_eq!(slots_after(Duration::from_micros(500), 100).await, 12);
+        assert_eq!(slots_after(Duration::from_secs(1), 100).await, MOST_UNDER_WAY);
+        assert_eq!(
+            slots_after(Duration::ZERO, 1).await,
+            MOST_UNDER_WAY - 1,
+            "one at a time"
+        );
+    }
 }
