@@ -32,6 +32,8 @@ const USER: u32 = 1;
 const TEAM: u32 = 2;
 const ACCOUNT: u32 = 3;
 const OPPORTUNITY: u32 = 4;
+/// Accounts that are added to measure how it is with very many.
+pub const LARGE: u32 = 5;
 /// The transition of ordinal 1; the next ordinals follow.
 const TRANSITION: u32 = 16;
 /// The event that tells of a record of a kind: its number is that kind's and this.
@@ -44,7 +46,7 @@ fn id(kind: u32, n: i64) -> Uuid {
 }
 
 /// The same in SQL; `kind` and `n` are SQL too.
-fn id_sql(kind: &str, n: &str) -> String {
+pub fn id_sql(kind: &str, n: &str) -> String {
     format!(
         "('018f0000-' || lpad(to_hex({kind}), 4, '0') || '-7000-8000-' || lpad(to_hex({n}), 12, '0'))::uuid"
     )
@@ -293,13 +295,7 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
              s.version_id, s.stage_id, s.probability, s.expected_dwell_seconds FROM version_stages s JOIN pipelines p ON p.tenant_id = s.tenant_id AND p.published_version_id = s.version_id \
              WHERE s.tenant_id = '{tenant}'"
         ),
-        format!(
-            "INSERT INTO accounts (tenant_id, id, name, industry, employees, region, owner_id, created_at, updated_at) \
-             SELECT '{tenant}', {}, '客户' || n || '有限公司', (ARRAY['信息技术', '制造业', '医疗', '教育', '零售'])[n % 5 + 1], 10 + n % 5000, \
-             (ARRAY['华东', '华南', '华北'])[n % 3 + 1], {}, now() - interval '90 days', now() - interval '90 days' FROM generate_series(0, {ACCOUNTS} - 1) n",
-            account("n"),
-            user(&format!("n % {USERS}"))
-        ),
+        accounts(tenant, ACCOUNT, "'客户' || n || '有限公司'", ACCOUNTS),
         format!(
             "INSERT INTO opportunities (tenant_id, id, name, account_id, owner_id, pipeline_id, pipeline_version_id, stage_id, visit_id, stage_entered_at, stage_due_at, \
              amount, currency, expected_close_on, probability_default, next_step, version, created_at, updated_at) \
@@ -348,6 +344,17 @@ pub async fn mass(client: &Client, tenant: Uuid) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Makes accounts, of ids of a kind and names in SQL over `n`; everybody owns some.
+pub fn accounts(tenant: Uuid, kind: u32, name: &str, count: i64) -> String {
+    format!(
+        "INSERT INTO accounts (tenant_id, id, name, industry, employees, region, owner_id, created_at, updated_at) \
+         SELECT '{tenant}', {}, {name}, (ARRAY['信息技术', '制造业', '医疗', '教育', '零售'])[n % 5 + 1], 10 + n % 5000, \
+         (ARRAY['华东', '华南', '华北'])[n % 3 + 1], {}, now() - interval '90 days', now() - interval '90 days' FROM generate_series(0, {count} - 1) n",
+        id_sql(&kind.to_string(), "n"),
+        id_sql(&USER.to_string(), &format!("n % {USERS}"))
+    )
+}
+
 /// Tells of every record of a table, as if it had been brought in from elsewhere; `also`: whose timeline it belongs on
 /// besides. The server's sequencer gives the events their places.
 fn events(tenant: Uuid, kind: u32, singular: &str, table: &str, also: Option<(&str, &str)>) -> String {
@@ -391,7 +398,7 @@ pub async fn placed(client: &Client) -> Result<(), Failure> {
          OR (SELECT count(*) FROM search_entries) < (SELECT (SELECT count(*) FROM accounts) + (SELECT count(*) FROM opportunities)) \
          OR (SELECT count(*) FROM identity_names) < (SELECT count(*) FROM accounts)";
     while client.query_one(waiting, &[]).await?.get::<_, bool>(0) {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
     client.batch_execute("VACUUM ANALYZE").await?;
     Ok(client.batch_execute("CHECKPOINT").await?)

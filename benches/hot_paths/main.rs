@@ -5,6 +5,7 @@ mod data;
 mod database;
 mod http;
 mod import;
+mod large;
 mod load;
 mod machine;
 mod operations;
@@ -33,13 +34,15 @@ const WARMING: usize = 50;
 const MOST_MOVES: i64 = 6000;
 
 /// From the environment: `BENCH_SECONDS` of each run, `BENCH_RUNS` whose median counts, `BENCH_CONNECTIONS` such as
-/// `1,8,32`, `BENCH_ONLY` such as `read,list`, `BENCH_IMPORT` rows that are imported (0: none); `DATABASE_URL` (with `BENCH_POSTGRES_LOG`) instead of a private Postgres.
+/// `1,8,32`, `BENCH_ONLY` such as `read,list`, `BENCH_IMPORT` rows that are imported (0: none),
+/// `BENCH_LARGE` accounts that are added, to search among them (0: none); `DATABASE_URL` (with `BENCH_POSTGRES_LOG`) instead of a private Postgres.
 struct Settings {
     seconds: u64,
     runs: usize,
     connections: Vec<usize>,
     operations: Vec<Operation>,
     import_rows: usize,
+    large: i64,
 }
 
 fn setting(name: &str, default: &str) -> String {
@@ -60,6 +63,7 @@ impl Settings {
             runs: setting("BENCH_RUNS", "5").parse::<usize>()?.max(1),
             connections: connections.collect::<Result<_, _>>()?,
             import_rows: setting("BENCH_IMPORT", "100000").parse()?,
+            large: setting("BENCH_LARGE", "0").parse()?,
             operations: Operation::ALL.into_iter().filter(is_chosen).collect(),
         })
     }
@@ -103,6 +107,12 @@ async fn benchmark(settings: &Settings, databases: &Databases) -> Result<(), Fai
     server.stop().await?;
     report.check = databases.check().await;
     println!("{report}");
+    if settings.large > 0 {
+        eprintln!("{} accounts …", settings.large);
+        let place = (databases.url.as_str(), databases.postmaster());
+        let measured = large::measure(place, &bench.data, settings.large, settings.seconds);
+        println!("{}", measured.await?);
+    }
     Ok(())
 }
 

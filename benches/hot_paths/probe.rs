@@ -232,10 +232,16 @@ fn varying(text: &str, ids: &mut Ids<'_>, of_type: Option<&str>) -> String {
     if !has_ids {
         // A text of its own, such as the id of a delivery, stays different; figures may repeat.
         let is_text = matches!(kind, Some("text") | None) && text.parse::<f64>().is_err();
-        return match is_text {
+        return match (is_text, numbered(text)) {
+            // A name is another one by its number, as in the requests: with more to it, all would be like all.
+            (true, Some((before, after))) => format!(
+                "{} || ((:run::bigint + :i::bigint * 7919 + :client_id::bigint * 104729) % 10000)::text || {}",
+                literal(before),
+                literal(after)
+            ),
             // Not the counter itself, whose zeros would make every name like every other.
-            true => format!("{} || '-' || left(md5({}), 12)", literal(text), counter()),
-            false => literal(text),
+            (true, None) => format!("{} || '-' || left(md5({}), 12)", literal(text), counter()),
+            (false, _) => literal(text),
         };
     }
     let sql = parts.iter().map(|part| match part {
@@ -243,6 +249,19 @@ fn varying(text: &str, ids: &mut Ids<'_>, of_type: Option<&str>) -> String {
         Part::Id(id) => ids.sql(*id),
     });
     sql.collect::<Vec<_>>().join(" || ")
+}
+
+/// What stands before and behind the number in a name that is not all ASCII.
+fn numbered(text: &str) -> Option<(&str, &str)> {
+    if text.is_ascii() {
+        return None;
+    }
+    let from = text.find(|letter: char| letter.is_ascii_digit())?;
+    let (before, rest) = text.split_at(from);
+    Some((
+        before,
+        rest.trim_start_matches(|letter: char| letter.is_ascii_digit()),
+    ))
 }
 
 enum Part<'a> {
