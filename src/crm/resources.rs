@@ -16,7 +16,8 @@ const OVERRIDE_DUPLICATES: Member = Member::json(
     "Enters the record although another has the same phone, e-mail or tax number; needs `duplicate.override`. Kept with the event.",
     r#"{"reason":"两人共用一部手机"}"#,
 )
-.instruction();
+.instruction()
+.for_restore();
 
 /// Lets a lead go to somebody who is full.
 const OVERRIDE_CAPACITY: Member = Member::json(

@@ -34,6 +34,10 @@ pub fn assemble(annotated: OpenApi, resources: &[&Resource], tags: &[Tag]) -> Va
         }
     }
     schemas.values_mut().for_each(lift_array_examples);
+    schemas
+        .values_mut()
+        .chain(paths.values_mut())
+        .for_each(list_choices);
     if let Some(feed) = paths.get_mut("/v1/events").and_then(|item| item.get_mut("get")) {
         let about = feed["description"].as_str().unwrap_or_default();
         let kinds = event_kinds::listed(resources);
@@ -123,6 +127,40 @@ fn lift_array_examples(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(lift_array_examples),
         _ => {}
     }
+}
+
+/// The annotations can say the words that a text may be by a pattern alone; what has choices says so.
+fn list_choices(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(choices) = choices_of(members) {
+                members.shift_remove("pattern");
+                members.insert("enum".to_owned(), Value::Array(choices));
+            }
+            members.values_mut().for_each(list_choices);
+        }
+        Value::Array(items) => items.iter_mut().for_each(list_choices),
+        _ => {}
+    }
+}
+
+/// The words of a pattern that lists some, and null where that is allowed too.
+fn choices_of(schema: &Map<String, Value>) -> Option<Vec<Value>> {
+    let pattern = schema.get("pattern")?.as_str()?;
+    let words = pattern.strip_prefix("^(")?.strip_suffix(")$")?.split('|');
+    let is_word = |word: &str| {
+        let mut letters = word.bytes();
+        letters.all(|letter| letter.is_ascii_alphanumeric() || b"_-".contains(&letter))
+    };
+    if !words.clone().all(is_word) {
+        return None;
+    }
+    let mut choices = words.map(|word| json!(word)).collect::<Vec<_>>();
+    let kinds = schema.get("type").and_then(Value::as_array);
+    if kinds.is_some_and(|kinds| kinds.contains(&json!("null"))) {
+        choices.push(Value::Null);
+    }
+    Some(choices)
 }
 
 fn sort(members: &mut Map<String, Value>) {

@@ -49,6 +49,9 @@ pub struct ImportPreviewColumn {
     /// What it says; null: it is left out.
     #[schema(example = "industry")]
     pub target: Option<String>,
+    /// What else it could say: name the heading in `mapping` where that is meant.
+    #[schema(example = json!([]))]
+    pub alternatives: Vec<String>,
 }
 
 /// A row of a file as it would be.
@@ -137,6 +140,7 @@ async fn look(tx: &mut Tx, ctx: &Ctx, options: ImportOptions) -> AppResult<Impor
     let columns = names.iter().map(|heading| ImportPreviewColumn {
         heading: heading.clone(),
         target: plan.target(heading).map(str::to_owned),
+        alternatives: plan.alternatives(heading),
     });
     let rows = drafts
         .iter()

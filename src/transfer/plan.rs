@@ -2,7 +2,7 @@
 
 use super::options::{ImportMode, ImportOptions};
 use super::targets::EXTERNAL_ID;
-use super::words::{OwnField, recognise};
+use super::words::{OwnField, meaning, recognise};
 use crate::kernel::fault::Fault;
 use crate::kernel::text::say;
 use crate::platform::records::custom::Definition;
@@ -150,6 +150,19 @@ impl Plan {
     pub fn target(&self, heading: &str) -> Option<&str> {
         let column = self.columns.iter().find(|column| column.heading == heading);
         column.map(|column| column.target.as_str())
+    }
+
+    /// What else a heading could say that no mapping names.
+    pub fn alternatives(&self, heading: &str) -> Vec<String> {
+        if self.options.mapping.contains_key(heading) {
+            return Vec::new();
+        }
+        let fields = OwnField::all(&self.definitions);
+        let meaning = meaning(self.options.resource, heading, &fields);
+        let others = meaning.target.into_iter().chain(meaning.alternatives);
+        others
+            .filter(|other| self.target(heading) != Some(other.as_str()))
+            .collect()
     }
 
     /// Headings that say nothing, though nobody left them out: the first hundred, each shortened.

@@ -306,6 +306,10 @@ pub struct OwnField {
 }
 
 impl OwnField {
+    fn target(&self) -> String {
+        format!("custom.{}", self.key)
+    }
+
     pub fn all(definitions: &[Definition]) -> Vec<OwnField> {
         let fields = definitions.iter().map(|field| OwnField {
             key: field.key.clone(),
@@ -318,40 +322,66 @@ impl OwnField {
 /// The target that a heading names, if it is known: the member's own name, as exports write it, key or label of a field of
 /// the company's own, or one of the member's words.
 pub fn recognise(subject: TransferSubject, heading: &str, fields: &[OwnField]) -> Option<String> {
+    meaning(subject, heading, fields).target
+}
+
+/// What a heading says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Meaning {
+    /// None where it is not known, or two fields of the company's own bear it as their label: a guess could be wrong.
+    pub target: Option<String>,
+    /// What else it could say.
+    pub alternatives: Vec<String>,
+}
+
+/// What a heading says, and what else it could: what names a target goes before a label, a label before a word.
+pub fn meaning(subject: TransferSubject, heading: &str, fields: &[OwnField]) -> Meaning {
     let heading = plain(heading);
     if heading.is_empty() {
-        return None;
+        return Meaning::default();
     }
-    let is_own = |field: &&OwnField| {
-        let key = &field.key;
-        plain(key) == heading || plain(&format!("custom.{key}")) == heading
-    };
-    if let Some(field) = fields.iter().find(is_own) {
-        return Some(format!("custom.{}", field.key));
+    let named = named(subject, &heading, fields);
+    let labels = fields.iter().filter(|field| plain(&field.label) == heading);
+    let labels = labels.map(OwnField::target).collect::<Vec<_>>();
+    let is_ambiguous = named.is_none() && labels.len() > 1;
+    let mut found = Vec::new();
+    for target in named.into_iter().chain(labels).chain(worded(subject, &heading)) {
+        if !found.contains(&target) {
+            found.push(target);
+        }
     }
-    let targets = subject.targets();
-    let named = targets.iter().find(|target| plain(target) == heading);
-    let labelled = || fields.iter().find(|field| plain(&field.label) == heading);
-    if named.is_none()
-        && let Some(field) = labelled()
-    {
-        return Some(format!("custom.{}", field.key));
+    let mut found = found.into_iter();
+    let target = if is_ambiguous { None } else { found.next() };
+    Meaning {
+        target,
+        alternatives: found.collect(),
     }
-    let overridden = PLAIN_OVERRIDES
-        .iter()
-        .find(|(of, _, words)| *of == subject && words.contains(&heading));
-    if let Some((_, target, _)) = overridden {
+}
+
+/// The target whose own name it is.
+fn named(subject: TransferSubject, heading: &str, fields: &[OwnField]) -> Option<String> {
+    let is_key = |field: &&OwnField| plain(&field.key) == heading || plain(&field.target()) == heading;
+    let own = fields.iter().find(is_key).map(OwnField::target);
+    own.or_else(|| {
+        let mut targets = subject.targets().into_iter();
+        targets.find(|target| plain(target) == heading).map(str::to_owned)
+    })
+}
+
+/// The target that it is commonly a word for.
+fn worded(subject: TransferSubject, heading: &str) -> Option<String> {
+    let mut overrides = PLAIN_OVERRIDES.iter();
+    let is_word = |words: &[String]| words.iter().any(|word| word == heading);
+    if let Some((_, target, _)) = overrides.find(|(of, _, words)| *of == subject && is_word(words)) {
         return Some((*target).to_owned());
     }
-    let by_word = || {
-        let known = |target: &&&str| {
-            let mut words = PLAIN_WORDS.iter();
-            words.any(|(of, words)| *of == **target && words.contains(&heading))
-        };
-        targets.iter().find(known)
+    let is_meant = |target: &&str| {
+        let mut words = PLAIN_WORDS.iter();
+        words.any(|(of, words)| of == target && is_word(words))
     };
-    let found = named.or_else(by_word).map(|target| (*target).to_owned());
-    found.or_else(|| referred(subject, &heading))
+    let mut targets = subject.targets().into_iter();
+    let common = targets.find(is_meant).map(str::to_owned);
+    common.or_else(|| referred(subject, heading))
 }
 
 /// The member that a column of what it refers to stands for, as exports write it: `owner.email`.
@@ -505,5 +535,24 @@ mod tests {
         assert_eq!(found("城市", "城市").as_deref(), Some("custom.delivery_city"));
         assert_eq!(found("region", "Region").as_deref(), Some("region"));
         assert_eq!(recognise(TransferSubject::Lead, "whatever", &[]), None);
+    }
+
+    #[test]
+    fn what_else_a_heading_could_say_is_told_and_two_equal_labels_are_no_guess() {
+        let own = |key: &str| OwnField {
+            key: key.to_owned(),
+            label: "手机".to_owned(),
+        };
+        let one = meaning(TransferSubject::Lead, "手机", &[own("private")]);
+        assert_eq!(one.target.as_deref(), Some("custom.private"));
+        assert_eq!(one.alternatives, ["phone"]);
+        let two = meaning(TransferSubject::Lead, "手机", &[own("private"), own("office")]);
+        assert_eq!(two.target, None);
+        assert_eq!(two.alternatives, ["custom.private", "custom.office", "phone"]);
+        let none = meaning(TransferSubject::Lead, "phone", &[own("private")]);
+        assert_eq!(
+            (none.target.as_deref(), none.alternatives.len()),
+            (Some("phone"), 0)
+        );
     }
 }

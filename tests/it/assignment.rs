@@ -430,6 +430,18 @@ async fn a_rule_that_cannot_work_is_refused_with_everything_that_is_wrong() {
         .patch("/v1/assignment-settings", json!({ "lead_capacity": 1 }))
         .await;
     assert_eq!(write.refused(403), "forbidden");
+    let faulty = json!({ "when_missed": "zz", "response_minutes": 10, "warning_minutes": 20 });
+    let refused = company
+        .administrator
+        .patch("/v1/assignment-settings", faulty)
+        .await;
+    assert_eq!(
+        refused.faults(),
+        [
+            ("/warning_minutes".to_owned(), "out_of_range".to_owned()),
+            ("/when_missed".to_owned(), "unknown_value".to_owned()),
+        ]
+    );
 }
 
 #[tokio::test]

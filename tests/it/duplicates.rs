@@ -223,7 +223,7 @@ async fn the_setting_blocks_what_is_there_and_an_override_needs_a_reason(
     )
     .await;
     let path = format!("/v1/{resource}");
-    let there = id(&admin.post(&path, first).await.expect(201));
+    let there = id(&li.post(&path, first).await.expect(201));
     let refused = admin.post(&path, second.clone()).await;
     assert_eq!(refused.refused(409), "duplicate");
     assert_eq!(refused.faults(), [(pointer.to_owned(), "duplicate".to_owned())]);
@@ -246,8 +246,37 @@ async fn the_setting_blocks_what_is_there_and_an_override_needs_a_reason(
     assert_eq!(told["data"]["overridden_duplicates"]["reason"], "两人共用");
     // Archived, the first gives its key up; restoring it meets the second.
     admin.delete(&format!("{path}/{there}")).await.expect(200);
-    let back = admin.post(&format!("{path}/{there}/restore"), json!({})).await;
-    assert_eq!(back.refused(409), "duplicate");
+    let restore = format!("{path}/{there}/restore");
+    for nothing in [json!({}), Value::Null] {
+        assert_eq!(admin.post(&restore, nothing).await.refused(409), "duplicate");
+    }
+    let unknown = admin.post(&restore, json!({ "override": {} })).await;
+    assert_eq!(
+        unknown.faults(),
+        [("/override".to_owned(), "unknown_field".to_owned())]
+    );
+    // In a batch the same: without a reason nothing, with one it is there again.
+    let batch = async |body: Value| {
+        let items = json!({ "mode": "each", "items": [{ "method": "restore", "id": there, "body": body }] });
+        let done = admin.post(&format!("{path}/batch"), items).await.expect(200);
+        done["results"][0].clone()
+    };
+    assert_eq!(batch(json!({})).await["problem"]["code"], "duplicate");
+    let faulty = batch(json!({ "override": {} })).await;
+    assert_eq!(
+        faulty["problem"]["errors"][0]["pointer"],
+        "/items/0/body/override"
+    );
+    let reason = json!({ "override_duplicates": { "reason": "归档有误" } });
+    assert_eq!(li.post(&restore, reason.clone()).await.refused(403), "forbidden");
+    let back = admin.post(&restore, reason.clone()).await.expect(200);
+    assert!(back["archived_at"].is_null() && back.get("override_duplicates").is_none());
+    let timeline = admin.get(&format!("{path}/{there}/timeline")).await.expect(200);
+    let told = &timeline["data"][0];
+    assert!(told["kind"].as_str().unwrap().ends_with(".restored"), "{told}");
+    assert_eq!(told["data"]["overridden_duplicates"]["reason"], "归档有误");
+    admin.delete(&format!("{path}/{there}")).await.expect(200);
+    assert_eq!(batch(reason).await["status"], 200);
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn the_customer_information_sheet_is_imported_as_it_stands() {
     assert_eq!(preview["faults"], json!([]), "{preview}");
     assert_eq!(
         preview["columns"][2],
-        json!({ "heading": "企业规模(员工人数/年营收)", "target": "size_note" })
+        json!({ "heading": "企业规模(员工人数/年营收)", "target": "size_note", "alternatives": [] })
     );
     assert_eq!(preview["rows"][0]["members"]["contact.name"], "张*", "{preview}");
     assert_eq!(preview["rows"][0]["members"]["owner_id"], json!(rep.id));
@@ -601,5 +601,44 @@ async fn headings_in_traditional_characters_are_recognised_for_leads_too() {
     assert_eq!(
         targets.collect::<Value>(),
         json!(["company", "name", "phone", "industry", "need", null])
+    );
+}
+
+#[tokio::test]
+async fn what_else_a_heading_could_say_stands_beside_it_and_a_label_of_two_fields_needs_the_mapping() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let define = async |key: &str, label: &str| {
+        let field = json!({ "resource": "lead", "key": key, "label": label, "kind": "text" });
+        admin.post("/v1/field-definitions", field).await.expect(201);
+    };
+    define("private", "手机").await;
+    define("first_tier", "级别").await;
+    define("second_tier", "级别").await;
+    let file = sent(admin, CSV, "name,手机,级别\n王芳,13900139000,A\n").await;
+    let looked = async |mapping: Value| {
+        let options = json!({ "file_id": file, "resource": "lead", "mapping": mapping });
+        admin.post("/v1/imports/preview", options).await.expect(200)["columns"].clone()
+    };
+    let column = |heading: &str, target: Value, alternatives: Value| json!({ "heading": heading, "target": target, "alternatives": alternatives });
+    assert_eq!(
+        looked(json!({})).await,
+        json!([
+            column("name", json!("name"), json!([])),
+            column("手机", json!("custom.private"), json!(["phone"])),
+            column(
+                "级别",
+                Value::Null,
+                json!(["custom.first_tier", "custom.second_tier"])
+            ),
+        ])
+    );
+    assert_eq!(
+        looked(json!({ "手机": "phone", "级别": "custom.second_tier" })).await,
+        json!([
+            column("name", json!("name"), json!([])),
+            column("手机", json!("phone"), json!([])),
+            column("级别", json!("custom.second_tier"), json!([])),
+        ])
     );
 }

@@ -5,7 +5,8 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
-use crate::platform::gatekeeper::Command;
+use crate::platform::gatekeeper::Sent;
+use crate::platform::records::store::joined;
 use crate::platform::reply::Reply;
 use actix_web::{get, patch, web};
 use chrono::{DateTime, Utc};
@@ -159,15 +160,12 @@ pub async fn get_assignment_settings(db: web::Data<Db>, ctx: Ctx) -> AppResult<R
 #[utoipa::path(tag = "assignment", operation_id = "update_assignment_settings", security(("bearer" = ["assignment.write"])), request_body = AssignmentSettingsPatch,
     responses((status = 200, description = "The settings", body = AssignmentSettings)))]
 #[patch("/v1/assignment-settings")]
-pub async fn update_assignment_settings(
-    db: web::Data<Db>,
-    command: Command<Map<String, Value>>,
-) -> AppResult<Reply> {
-    let Command { ctx, input } = command;
+pub async fn update_assignment_settings(db: web::Data<Db>, sent: Sent) -> AppResult<Reply> {
+    let Sent { ctx, input, faults } = sent;
     db.write(&ctx, async |tx| {
         let before = lock(tx, &ctx).await?;
         ctx.if_match(before.version)?;
-        reply(&store(tx, &ctx, &before, &input).await?)
+        reply(&store(tx, &ctx, &before, &input, &faults).await?)
     })
     .await
 }
@@ -177,6 +175,7 @@ async fn store(
     ctx: &Ctx,
     before: &AssignmentSettings,
     patch: &Map<String, Value>,
+    faults: &[Fault],
 ) -> AppResult<AssignmentSettings> {
     let before = serde_json::to_value(before).map_err(AppError::internal)?;
     let mut after = before.as_object().cloned().unwrap_or_default();
@@ -186,7 +185,11 @@ async fn store(
         after.insert("warning_minutes".to_owned(), Value::Null);
     }
     let number = |member: &str| after.get(member).and_then(Value::as_i64);
-    check(number("response_minutes"), number("warning_minutes"))?;
+    let own = warning_fault(number("response_minutes"), number("warning_minutes"));
+    let faults = joined(faults, own.into_iter().collect());
+    if !faults.is_empty() {
+        return Err(AppError::invalid(faults));
+    }
     let changes = patch
         .iter()
         .filter(|(name, value)| before.get(name.as_str()) != Some(*value))

@@ -275,8 +275,8 @@ fn overridden(
     let Some(reason) = told.and_then(|told| told["reason"].as_str()) else {
         let detail = match change.act {
             Act::Restore => say(
-                "Another record has its keys since it was archived; use that one, or take the keys from it or archive it first",
-                "归档后已有其他记录使用相同的关键信息；请使用该记录，或先从中移除这些信息，或先将其归档",
+                "Another record has its keys since it was archived; use that one, or send override_duplicates with a reason",
+                "归档后已有其他记录使用相同的关键信息;请使用该记录,或附 override_duplicates 说明理由",
             ),
             Act::Create | Act::Update | Act::Archive => say(
                 "It is there already; use that record, or send override_duplicates with a reason",

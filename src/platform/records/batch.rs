@@ -123,6 +123,7 @@ struct Form<'a> {
     resource: &'static Resource,
     create: Option<&'a jsonschema::Validator>,
     update: Option<&'a jsonschema::Validator>,
+    restore: Option<&'a jsonschema::Validator>,
 }
 
 impl<'a> Form<'a> {
@@ -136,6 +137,10 @@ impl<'a> Form<'a> {
             resource,
             create: validator("POST", collection)?.filter(|_| resource.verbs.create),
             update: validator("PATCH", &one)?.filter(|_| resource.verbs.update),
+            restore: match resource.is_restore_told() {
+                true => validator("POST", &format!("{one}/restore"))?,
+                false => None,
+            },
         })
     }
 
@@ -163,7 +168,8 @@ impl<'a> Form<'a> {
         let (is_offered, takes_id, schema) = match item.method {
             Method::Create => (verbs.create, false, self.create),
             Method::Update => (verbs.update, true, self.update),
-            Method::Archive | Method::Restore => (verbs.archive, true, None),
+            Method::Archive => (verbs.archive, true, None),
+            Method::Restore => (verbs.archive, true, self.restore),
         };
         if !is_offered {
             let message = say("these do not have this method", "此类记录不支持该操作");
@@ -182,12 +188,12 @@ impl<'a> Form<'a> {
             faulty.item.push(Fault::unknown_field("/if_match"));
         }
         match (schema, &item.body) {
-            (Some(_), None) => faulty.item.push(Fault::required("/body")),
+            (Some(_), None) if item.method != Method::Restore => faulty.item.push(Fault::required("/body")),
             (None, Some(_)) => faulty.item.push(Fault::unknown_field("/body")),
             (Some(schema), Some(body)) => {
                 faulty.body = input::faults(schema, &Value::Object(body.clone()));
             }
-            (None, None) => {}
+            (_, None) => {}
         }
         faulty
     }
@@ -301,8 +307,8 @@ impl Job<'_> {
         }
         let id = item.id.or_not_found()?;
         let written = match item.method {
-            Method::Archive => store::archive(tx, ctx, resource, parent, id, Act::Archive).await?,
-            Method::Restore => store::archive(tx, ctx, resource, parent, id, Act::Restore).await?,
+            Method::Archive => store::archive(tx, ctx, resource, parent, id, Act::Archive, body()).await?,
+            Method::Restore => store::archive(tx, ctx, resource, parent, id, Act::Restore, body()).await?,
             _ => store::update(tx, ctx, resource, parent, id, body()).await?,
         };
         Ok((200, written))

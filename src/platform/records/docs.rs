@@ -96,6 +96,9 @@ pub fn schemas(resource: &Resource) -> Vec<(String, Value)> {
     if resource.verbs.update {
         schemas.push((format!("{name}Patch"), input(resource, true)));
     }
+    if resource.is_restore_told() {
+        schemas.push((format!("{name}Restore"), restore(resource)));
+    }
     schemas
 }
 
@@ -179,6 +182,17 @@ fn input(resource: &Resource, is_patch: bool) -> Value {
         schema["required"] = json!(required);
     }
     schema
+}
+
+fn restore(resource: &Resource) -> Value {
+    let told = resource.restore_instructions();
+    let properties = told.map(|member| (member.name.to_owned(), property(member, true)));
+    json!({
+        "type": ["object", "null"],
+        "description": "What the restoring may be told.",
+        "properties": properties.collect::<Map<_, _>>(),
+        "additionalProperties": false
+    })
 }
 
 /// Paths of a resource's operations.
@@ -285,7 +299,7 @@ pub fn paths(resource: &Resource) -> Vec<(String, Value)> {
             "200",
             &view,
         );
-        let restore = operation(
+        let mut restore = operation(
             "restore",
             snake,
             format!("Restore a {word}"),
@@ -294,6 +308,10 @@ pub fn paths(resource: &Resource) -> Vec<(String, Value)> {
             "200",
             &view,
         );
+        if resource.is_restore_told() {
+            restore["requestBody"] = body(&format!("{name}Restore"));
+            restore["requestBody"]["required"] = json!(false);
+        }
         paths.push((format!("{one}/restore"), json!({ "post": restore })));
     }
     paths.extend(many_docs::operations(resource, &prefix, &page));

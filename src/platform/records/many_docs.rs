@@ -116,7 +116,7 @@ fn batch_item() -> Value {
         "properties": {
             "method": { "type": "string", "enum": ["create", "update", "archive", "restore"], "description": "What to do; only what the collection offers singly.", "examples": ["archive"] },
             "id": { "type": "string", "format": "uuid", "minLength": 36, "maxLength": 36, "description": "The record; not for `create`.", "examples": [EXAMPLE_ID] },
-            "body": { "type": "object", "description": "For `create` what the collection's POST takes, for `update` what PATCH takes." },
+            "body": { "type": "object", "description": "For `create` what the collection's POST takes, for `update` what PATCH takes, for `restore` what restoring one takes, if anything." },
             "if_match": { "type": "integer", "minimum": 1, "maximum": 2_147_483_647, "description": "The version that you read; another one is refused as stale." }
         }
     })

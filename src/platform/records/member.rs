@@ -91,6 +91,8 @@ pub struct Member {
     pub schema: Option<&'static str>,
     /// Sent with a write for the hooks to read; never stored, never shown.
     pub is_instruction: bool,
+    /// Of an instruction: whether the restoring of a record takes it too.
+    pub is_for_restore: bool,
     /// Of an instruction: the value with which the resource's hooks take the amounts that stay into a new currency.
     pub converts_money: Option<&'static str>,
 }
@@ -121,6 +123,7 @@ const BLANK: Member = Member {
     is_asked_only: false,
     schema: None,
     is_instruction: false,
+    is_for_restore: false,
     converts_money: None,
 };
 
@@ -381,6 +384,14 @@ impl Member {
         Member {
             is_instruction: true,
             default: None,
+            ..self
+        }
+    }
+
+    /// Of an instruction: the restoring of a record takes it too.
+    pub const fn for_restore(self) -> Member {
+        Member {
+            is_for_restore: true,
             ..self
         }
     }

@@ -228,6 +228,16 @@ impl Resource {
         self.members.iter().filter(|member| member.is_instruction)
     }
 
+    /// What the restoring of a record may be told.
+    pub fn restore_instructions(&self) -> impl Iterator<Item = &'static Member> + use<> {
+        self.instructions().filter(|member| member.is_for_restore)
+    }
+
+    /// Whether restoring a record takes a body.
+    pub fn is_restore_told(&self) -> bool {
+        self.restore_instructions().next().is_some()
+    }
+
     /// As what `expand` embeds its list in its parent.
     pub fn embedded_name(&self) -> String {
         self.plural.replace('-', "_")

@@ -199,7 +199,8 @@ fn is_idle(resource: &Resource, change: &Change) -> bool {
     is_plain && !is_told && rules::is_unchanged(resource, &change.before, &change.after)
 }
 
-/// Archives (`DELETE`) or restores a record: by the scope of the right to change it, not by taking part in it.
+/// Archives (`DELETE`) or restores a record: by the scope of the right to change it, not by taking part in it. `told`:
+/// instructions, beside what the record is.
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `stale`, `archived`, `not_archived`.
@@ -210,6 +211,7 @@ pub async fn archive(
     parent: Option<Uuid>,
     id: Uuid,
     act: Act,
+    told: Map<String, Value>,
 ) -> AppResult<Written> {
     lock_parent(tx, ctx, resource, parent).await?;
     let locked = lock_even_archived(&mut &**tx, ctx, resource, id, parent, For::Archive).await?;
@@ -229,13 +231,16 @@ pub async fn archive(
         _ => {}
     }
     let before = locked.record()?;
+    let mut after = before.clone();
+    let sent = told.keys().cloned().collect();
+    after.extend(told);
     let mut change = Change {
         act,
         verb: None,
         id,
         parent,
-        sent: Vec::new(),
-        after: before.clone(),
+        sent,
+        after,
         before,
         warnings: Vec::new(),
         also: Vec::new(),
