@@ -8,7 +8,7 @@ use crate::kernel::error::AppResult;
 use crate::platform::db::{Db, Tx};
 use crate::platform::document::{self, Tag};
 use crate::platform::gatekeeper::{MOST_BODY, Platform, front_door, preflights};
-use crate::platform::hand_over::HandOver;
+use crate::platform::hand_over::{HandOver, Ship};
 use crate::platform::merging::{Link, Links};
 use crate::platform::records::{self, Resource};
 use crate::platform::{pages, problem};
@@ -185,6 +185,9 @@ pub fn links() -> Vec<&'static Link> {
     let areas = [crm::merging::links::LINKS, opportunity::merging::LINKS];
     areas.iter().flat_map(|area| area.iter()).collect()
 }
+
+/// What the areas put into a new company.
+pub const SHIPS: &[Ship] = &[catalog::shipped::loss_reasons];
 
 /// What happens to the undecided seats of somebody who leaves or hands over.
 pub fn leave_seats<'a>(

@@ -319,7 +319,7 @@ pub async fn bootstrap(config: &Config, new: Bootstrap) -> Result<(), Failure> {
     let database = Database::open(config, false).await?;
     migrate_as_owner(config, &database.url).await?;
     let db = Db::new(&database.url, 1)?;
-    let made = make_company(&db, &company).await.map_err(in_words)?;
+    let made = make_company(&db, &company, app::SHIPS).await.map_err(in_words)?;
     println!(
         "made company {} with administrator {}",
         made.tenant, made.administrator

@@ -75,6 +75,7 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
         sign_ins: SignIns::default(),
         hand_overs: app::hand_overs(),
         leave_seats: app::leave_seats,
+        ships: app::SHIPS.to_vec(),
         metrics: Metrics::new()?,
         stopping: AtomicBool::new(false),
         import_max_bytes: config.import_max_bytes,

@@ -153,7 +153,10 @@ pub async fn people(url: &str) -> Result<Uuid, Failure> {
         },
     };
     let told = |error: penstock::kernel::error::AppError| format!("{error:?}");
-    let tenant = bootstrap::make_company(&db, &new).await.map_err(told)?.tenant;
+    let tenant = bootstrap::make_company(&db, &new, penstock::app::SHIPS)
+        .await
+        .map_err(told)?
+        .tenant;
     let company = load_company(&db, tenant)
         .await
         .map_err(told)?

@@ -45,7 +45,7 @@ pub struct ProcessDocument {
     /// The members of the subject that are approved: a change to one of them lapses the approval, a change
     /// elsewhere does not. `lines.quantity` names one member of each line. When not given: `amount`, `currency`,
     /// `account_id` and `lines` of an opportunity; `company`, `need`, `budget_amount` and `currency` of a lead; `agreed_on`,
-    /// `terms`, `amount` and `currency` of a result sheet.
+    /// `terms`, `amount` and `currency` of a result sheet. Whoever names an amount or lines names `currency` too: it is added.
     #[serde(default)]
     #[schema(example = json!(["amount", "currency", "account_id", "lines"]), max_items = 100)]
     pub content: Vec<String>,
@@ -90,7 +90,34 @@ impl From<Written> for ProcessDocument {
     }
 }
 
+impl ProcessDocument {
+    /// With the currency, where amounts are approved: without it they say nothing.
+    #[must_use]
+    pub fn with_currency(&self) -> ProcessDocument {
+        let mut document = self.clone();
+        let amounts = self.subject_kind.amounts();
+        let names = |path: &String| {
+            let head = path.split('.').next().unwrap_or_default();
+            amounts.contains(&head)
+        };
+        let currency = String::from("currency");
+        if self.content.iter().any(names) && !self.content.contains(&currency) {
+            document.content.push(currency);
+        }
+        document
+    }
+}
+
 impl SubjectKind {
+    /// The members that are sums in the subject's currency, or hold such.
+    fn amounts(self) -> &'static [&'static str] {
+        match self {
+            SubjectKind::Opportunity => &["amount", "lines"],
+            SubjectKind::Lead => &["budget_amount"],
+            SubjectKind::ResultSheet => &["amount"],
+        }
+    }
+
     /// The members that are approved when a process does not say which.
     fn default_content(self) -> Vec<String> {
         let members = match self {

@@ -244,6 +244,9 @@ async fn preview_approval_process(
     .await
 }
 
+/// What a record says beside its members: it may be given as it was read.
+const BOOKKEEPING: [&str; 5] = ["id", "version", "created_at", "updated_at", "archived_at"];
+
 async fn chain(
     tx: &mut Tx,
     ctx: &Ctx,
@@ -267,8 +270,17 @@ async fn chain(
         .filter(|(_, id)| id.is_some_and(|id| staff.get(id).is_none()))
         .map(|(pointer, _)| Fault::not_found(*pointer))
         .collect::<Vec<_>>();
-    if !strangers.is_empty() {
-        return Err(AppError::invalid(strangers));
+    let subject = subjects.get(document.subject_kind)?;
+    let vocabulary = subject.vocabulary(tx, ctx).await?;
+    let members = subject.members(tx, ctx).await?;
+    let is_known = |name: &str| {
+        vocabulary.get(name).is_some() || members.contains_key(name) || BOOKKEEPING.contains(&name)
+    };
+    let unknown = input.facts.keys().filter(|name| !is_known(name));
+    let unknown = unknown.map(|name| Fault::unknown_field(format!("/facts/{name}")));
+    let faults = strangers.into_iter().chain(unknown).collect::<Vec<_>>();
+    if !faults.is_empty() {
+        return Err(AppError::invalid(faults));
     }
     let amount = frozen(tx, ctx, input).await?;
     let company = &ctx.principal.company;
@@ -280,7 +292,6 @@ async fn chain(
         ctx.now,
         company.time_zone,
     );
-    let vocabulary = subjects.get(document.subject_kind)?.vocabulary(tx, ctx).await?;
     let conditions = Conditions {
         vocabulary: &vocabulary,
         facts: &facts,

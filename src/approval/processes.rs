@@ -81,7 +81,7 @@ async fn insert_version(
     number: i32,
     document: &ProcessDocument,
 ) -> AppResult<VersionRow> {
-    let stored = serde_json::to_value(document).map_err(AppError::internal)?;
+    let stored = serde_json::to_value(document.with_currency()).map_err(AppError::internal)?;
     let row = diesel::insert_into(approval_process_versions::table)
         .values((
             approval_process_versions::tenant_id.eq(ctx.tenant),
@@ -239,7 +239,7 @@ pub async fn edit(
     let before = draft(tx, ctx, process, number).await?;
     ctx.if_match(before.version)?;
     stays(&head, document)?;
-    let stored = serde_json::to_value(document).map_err(AppError::internal)?;
+    let stored = serde_json::to_value(document.with_currency()).map_err(AppError::internal)?;
     let row = diesel::update(approval_process_versions::table.find((ctx.tenant, before.id)))
         .set((
             approval_process_versions::document.eq(stored),
@@ -409,7 +409,7 @@ async fn known(tx: &mut Tx, ctx: &Ctx, subjects: Subjects, kind: SubjectKind) ->
         staffed_roles: staffed.cloned().collect(),
         roles: role_keys.into_iter().collect(),
         teams: team_ids.into_iter().collect(),
-        members: subject.members(),
+        members: subject.members(tx, ctx).await?,
         vocabulary: subject.vocabulary(tx, ctx).await?,
     })
 }

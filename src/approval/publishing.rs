@@ -5,7 +5,7 @@ use super::definition::{Approver, Escalation, FALLBACK_STEP, Mode, ProcessDocume
 use crate::kernel::expression::{Expression, Vocabulary, is_name};
 use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::text::say;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 const MAX_KEY: usize = 63;
@@ -19,6 +19,15 @@ const MOST_MINUTES: i64 = 525_600;
 /// Most working days of a deadline.
 const MOST_DAYS: i64 = 365;
 
+/// What can be named within a member of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Within {
+    Nothing,
+    /// Of a document whose form is its own affair.
+    Anything,
+    Members(BTreeSet<String>),
+}
+
 /// What a process may refer to.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -30,8 +39,8 @@ pub struct Known {
     pub staffed_roles: BTreeSet<String>,
     /// The teams that are not archived.
     pub teams: BTreeSet<Uuid>,
-    /// The members of the subject's JSON that `content` may name.
-    pub members: BTreeSet<String>,
+    /// The members of the subject's JSON that `content` may name, each with what it may name within.
+    pub members: BTreeMap<String, Within>,
     /// The names that conditions may read.
     pub vocabulary: Vocabulary,
 }
@@ -135,9 +144,7 @@ fn check_content(faults: &mut Vec<Fault>, process: &ProcessDocument, known: &Kno
     let mut seen = BTreeSet::new();
     for (index, path) in process.content.iter().enumerate() {
         let at = format!("/content/{index}");
-        let is_well_formed = path.split('.').all(is_name);
-        let head = path.split('.').next().unwrap_or_default();
-        if !is_well_formed || !known.members.contains(head) {
+        if !path.split('.').all(is_name) || !is_member(path, &known.members) {
             faults.push(unknown(
                 &at,
                 path,
@@ -147,6 +154,17 @@ fn check_content(faults: &mut Vec<Fault>, process: &ProcessDocument, known: &Kno
         } else if !seen.insert(path) {
             faults.push(twice(&at));
         }
+    }
+}
+
+fn is_member(path: &str, members: &BTreeMap<String, Within>) -> bool {
+    let (head, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(head, rest)| (head, Some(rest)));
+    match (members.get(head), rest) {
+        (None, _) | (Some(Within::Nothing), Some(_)) => false,
+        (Some(Within::Members(known)), Some(rest)) => known.contains(rest),
+        (Some(Within::Anything), Some(_)) | (Some(_), None) => true,
     }
 }
 

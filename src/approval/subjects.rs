@@ -2,18 +2,19 @@
 //! The list is given by `app.rs`, so that this room depends on none of the later ones.
 
 use super::definition::SubjectKind;
+use super::publishing::Within;
 use super::state::RequestState;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::expression::{Kind as FactKind, Vocabulary};
 use crate::platform::db::Tx;
-use crate::platform::records::{Access, Resource, custom, vocabulary};
+use crate::platform::records::{Access, Kind, Resource, custom, vocabulary};
 use diesel::sql_query;
 use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A request that has just ended by what somebody did in it.
@@ -86,15 +87,30 @@ impl Subject {
         Ok(())
     }
 
-    /// The members that a process may name as its content.
-    #[must_use]
-    pub fn members(&self) -> BTreeSet<String> {
-        let own = self.resource.members.iter().map(|member| member.name);
-        let parts = self.parts.iter().map(|(name, _)| *name);
-        own.chain(parts)
-            .chain(["amount", "currency"])
-            .map(str::to_owned)
-            .collect()
+    /// The members that a process may name as its content, the company's own fields among them.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn members(&self, tx: &mut Tx, ctx: &Ctx) -> AppResult<BTreeMap<String, Within>> {
+        let fields = match self.resource.member("custom") {
+            Some(_) => custom::definitions(&mut &**tx, ctx.tenant, self.resource.singular).await?,
+            None => Vec::new(),
+        };
+        let own = self.resource.members.iter().map(|member| {
+            let within = match member.kind {
+                Kind::Custom => Within::Members(fields.iter().map(|field| field.key.clone()).collect()),
+                Kind::Json => Within::Anything,
+                _ => Within::Nothing,
+            };
+            (member.name, within)
+        });
+        let parts = self.parts.iter().map(|(name, part)| {
+            let members = part.members.iter().map(|member| member.name.to_owned());
+            (*name, Within::Members(members.chain(["id".to_owned()]).collect()))
+        });
+        let sums = ["amount", "currency"].map(|name| (name, Within::Nothing));
+        let members = sums.into_iter().chain(own).chain(parts);
+        Ok(members.map(|(name, within)| (name.to_owned(), within)).collect())
     }
 
     /// What conditions may read, with the company's own fields.

@@ -1,6 +1,7 @@
 //! What deals are made of and judged by: products, competitors, loss reasons, exchange rates.
 
 pub mod resources;
+pub mod shipped;
 
 use crate::platform::records::Resource;
 

@@ -5,6 +5,7 @@ mod client;
 mod sales;
 mod worked_example;
 
+use crate::app;
 use crate::identity::bootstrap::{NewCompany, NewPerson, make_company};
 use crate::platform::db::Db;
 use crate::platform::tokens;
@@ -102,7 +103,7 @@ async fn company(
         sandbox_now: now.map(str::parse).transpose()?,
         administrator: administrator.clone(),
     };
-    make_company(db, &new).await?;
+    make_company(db, &new, app::SHIPS).await?;
     Ok(Made {
         name: name.to_owned(),
         slug: slug.to_owned(),

@@ -27,15 +27,6 @@ const TEMPLATES: &[&str] = &[
     "six_phase",
 ];
 
-const LOSS_REASONS: &[(&str, &str)] = &[
-    ("price_too_high", "价格过高"),
-    ("competitor_won", "选择了竞争对手"),
-    ("misleading_information", "信息有误导"),
-    ("no_fit", "与需求不符"),
-    ("change_not_feasible", "变更不可行"),
-    ("no_budget", "没有预算"),
-];
-
 const CUSTOMERS: &[(&str, &str, &str)] = &[
     ("华东精密机械有限公司", "制造业", "华东"),
     ("北方云图信息技术有限公司", "信息技术", "华北"),
@@ -68,15 +59,6 @@ fn direct_sales() -> Value {
                 "gate": { "kind": "all", "of": [ { "kind": "approval", "key": "contract_approved", "label": "合同审批已通过", "process": "contract_approval" } ] }
             }
         ]
-    })
-}
-
-/// The process by which quotes are approved: the owner's team leader.
-fn quote_approval() -> Value {
-    json!({
-        "key": "quote_approval", "name": "报价审批", "subject_kind": "opportunity",
-        "content": ["amount", "currency", "lines"], "may_requester_decide": false, "may_owner_decide": false,
-        "steps": [{ "key": "manager", "name": "销售经理审核", "position": 1, "mode": "any", "approvers": [{ "kind": "leader", "of": "owner", "levels_up": 1 }] }]
     })
 }
 
@@ -116,10 +98,8 @@ pub async fn people(admin: &Caller, slug: &str, cast: &[Cast]) -> Result<Vec<Val
 /// # Errors
 /// When an entry is refused.
 pub async fn pipelines(admin: &Caller, templates: &[&str]) -> Result<Vec<String>, Failure> {
-    for process in [
-        json!({ "template": "contract_approval" }),
-        json!({ "document": quote_approval() }),
-    ] {
+    for template in ["contract_approval", "quote_approval"] {
+        let process = json!({ "template": template });
         let id = admin.make("/v1/approval-processes", process).await?;
         admin
             .post(
@@ -223,11 +203,6 @@ pub fn administrator(made: &Made) -> Value {
 }
 
 async fn catalog(admin: &Caller) -> Result<(), Failure> {
-    for (key, name) in LOSS_REASONS {
-        admin
-            .make("/v1/loss-reasons", json!({ "key": key, "name": name }))
-            .await?;
-    }
     admin
         .make(
             "/v1/competitors",

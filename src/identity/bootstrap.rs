@@ -8,6 +8,7 @@ use crate::kernel::permission::{ADMINISTRATOR, SHIPPED_ROLES};
 use crate::platform::clock;
 use crate::platform::db::{Db, Tx};
 use crate::platform::events::Event;
+use crate::platform::hand_over::Ship;
 use crate::platform::reply::Reply;
 use crate::schema::{company_slugs, roles, tenants, user_roles, users};
 use chrono::{DateTime, Utc};
@@ -62,12 +63,13 @@ impl Made {
 ///
 /// # Errors
 /// `invalid` when a setting cannot be used, `duplicate` when the short name is taken.
-pub async fn make_company(db: &Db, new: &NewCompany) -> AppResult<Made> {
+pub async fn make_company(db: &Db, new: &NewCompany, ships: &[Ship]) -> AppResult<Made> {
     let hash = passwords::hash(&new.administrator.password).await?;
     let made = Made::fresh();
     let ctx = terms(new, made)?;
     db.write(&ctx, async |tx| {
         insert_company(tx, &ctx, new, made, &hash).await?;
+        ship(tx, &ctx, new, ships).await?;
         Ok(Reply::no_content())
     })
     .await?;
@@ -79,10 +81,24 @@ pub async fn make_company(db: &Db, new: &NewCompany) -> AppResult<Made> {
 ///
 /// # Errors
 /// As [`make_company`].
-pub async fn make_company_in(tx: &mut Tx, new: &NewCompany, made: Made, hash: &str) -> AppResult<()> {
+pub async fn make_company_in(
+    tx: &mut Tx,
+    new: &NewCompany,
+    made: Made,
+    hash: &str,
+    ships: &[Ship],
+) -> AppResult<()> {
     let ctx = terms(new, made)?;
     insert_company(tx, &ctx, new, made, hash).await?;
+    ship(tx, &ctx, new, ships).await?;
     tx.flush_events(&ctx).await
+}
+
+async fn ship(tx: &mut Tx, ctx: &Ctx, new: &NewCompany, ships: &[Ship]) -> AppResult<()> {
+    for ship in ships {
+        ship(tx, ctx, &new.locale).await?;
+    }
+    Ok(())
 }
 
 /// The terms under which the system sets a company up.

@@ -13,7 +13,7 @@ use crate::kernel::text::say;
 use crate::platform::contract;
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
-use crate::platform::gatekeeper::Command;
+use crate::platform::gatekeeper::{Command, Shared};
 use crate::platform::input;
 use crate::platform::reply::Reply;
 use actix_web::{post, web};
@@ -133,7 +133,11 @@ pub struct SandboxView {
 /// Its administrator signs in there.
 #[utoipa::path(tag = "identity", operation_id = "create_sandbox", security(("bearer" = ["sandbox.write"])), request_body = NewSandbox, responses((status = 201, body = SandboxView)))]
 #[post("/v1/sandboxes")]
-pub async fn create_sandbox(db: web::Data<Db>, command: Command<NewSandbox>) -> AppResult<Reply> {
+pub async fn create_sandbox(
+    db: web::Data<Db>,
+    shared: Shared,
+    command: Command<NewSandbox>,
+) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     let administrator = &input.administrator;
     let mut about = vec![&*administrator.email, &administrator.name, &input.name];
@@ -142,7 +146,7 @@ pub async fn create_sandbox(db: web::Data<Db>, command: Command<NewSandbox>) -> 
     db.write(&ctx, async |tx| {
         let new = company_of(tx, &ctx, &input).await?;
         let made = Made::fresh();
-        bootstrap::make_company_in(tx, &new, made, &hash).await?;
+        bootstrap::make_company_in(tx, &new, made, &hash, &shared.ships).await?;
         tx.record(Event::new(
             "company.sandbox_made",
             "company",

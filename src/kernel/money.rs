@@ -36,6 +36,9 @@ fn places(currency: &str) -> Option<u32> {
     CURRENCIES.get(found.ok()?).map(|(_, places)| *places)
 }
 
+/// Above every amount and price: they have at most fifteen digits before the point.
+pub const BEYOND: Decimal = Decimal::from_parts(2_764_472_320, 232_830, 0, false, 0);
+
 /// Whether it is an active currency of ISO 4217.
 pub fn is_currency(code: &str) -> bool {
     places(code).is_some()

@@ -4,16 +4,17 @@
 use super::RESOURCES;
 use super::standing::Head;
 use crate::crm::resources::ACCOUNT;
-use crate::kernel::ctx::Ctx;
+use crate::kernel::ctx::{Ctx, Reach};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::pipeline::gate::{Answer, Needs, Person};
 use crate::platform::db::Db;
-use crate::platform::records::sql::{self, Bind, DocRow, Sql};
+use crate::platform::records::sql::{self, Bind, DocRow, Intent, Sql};
 use crate::platform::records::together;
 use chrono::{DateTime, Utc};
-use diesel::OptionalExtension;
+use diesel::sql_types::Bool;
+use diesel::{OptionalExtension, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub(super) struct Facts {
     pub(super) visit_id: Uuid,
     pub(super) is_under_lock: bool,
     pub(super) account: Value,
+    /// Whether the caller sees it, where conditions read it.
+    pub(super) sees_account: bool,
     /// What one unit of the deal's currency is worth in the company's today, where conditions read the amount.
     pub(super) rate: Option<String>,
     pub(super) answers: Vec<GivenAnswer>,
@@ -85,6 +88,10 @@ pub(super) async fn find_facts(db: &Db, ctx: &Ctx, id: Uuid, needs: &Needs) -> A
 fn facts_sql(ctx: &Ctx, needs: &Needs) -> Sql {
     let mut sql = Sql::of(ctx.tenant);
     let rate = rate_sql(&mut sql, ctx, needs);
+    let sees_account = match needs.reads_account {
+        true => sees_account_sql(&mut sql, ctx),
+        false => String::from("TRUE"),
+    };
     let ids = sql.place(Bind::Ids(Vec::new()));
     let sought = together::one_of("o.id", &ids);
     let account = match needs.reads_account {
@@ -97,11 +104,41 @@ fn facts_sql(ctx: &Ctx, needs: &Needs) -> Sql {
     let answers = if needs.answers { ANSWERS } else { "'[]'::json" };
     let records = records_sql(needs);
     sql.push(&format!(
-        "SELECT o.id, json_build_object('visit_id', o.visit_id, 'is_under_lock', {IS_UNDER_LOCK}, 'account', {account}, 'rate', {rate}, \
+        "SELECT o.id, json_build_object('visit_id', o.visit_id, 'is_under_lock', {IS_UNDER_LOCK}, 'account', {account}, 'sees_account', {sees_account}, 'rate', {rate}, \
          'answers', {answers}, 'records', {records})::text AS doc, o.version \
          FROM opportunities o WHERE o.tenant_id = $1 AND {sought}"
     ));
     sql
+}
+
+/// SQL of whether the caller sees the account of the deal `o`.
+pub(super) fn sees_account_sql(sql: &mut Sql, ctx: &Ctx) -> String {
+    if ctx.reach(&ACCOUNT.read_permission()) == Reach::All {
+        return String::from("TRUE");
+    }
+    let scope = sql::scope(sql, &ACCOUNT, "v", ctx, Intent::Read);
+    format!("EXISTS (SELECT 1 FROM accounts v WHERE v.tenant_id = $1 AND v.id = o.account_id AND {scope})")
+}
+
+/// Whether the caller sees the account of a deal.
+pub(super) async fn sees_account(conn: &mut &AsyncPgConnection, ctx: &Ctx, deal: Uuid) -> AppResult<bool> {
+    if ctx.reach(&ACCOUNT.read_permission()) == Reach::All {
+        return Ok(true);
+    }
+    let mut sql = Sql::of(ctx.tenant);
+    let sees = sees_account_sql(&mut sql, ctx);
+    sql.push(&format!(
+        "SELECT {sees} AS is_so FROM opportunities o WHERE o.tenant_id = $1 AND o.id = "
+    ))
+    .bind(Bind::Id(deal));
+    let found: Option<Seen> = sql.query().get_result(conn).await.optional()?;
+    Ok(found.is_some_and(|found| found.is_so))
+}
+
+#[derive(QueryableByName)]
+struct Seen {
+    #[diesel(sql_type = Bool)]
+    is_so: bool,
 }
 
 /// SQL of the rate of the day into the company's currency for the deal `o`, as text; null where no gate reads an amount,

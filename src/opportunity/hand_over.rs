@@ -1,6 +1,7 @@
 //! What somebody drives, for handing it over. Closed opportunities are history and stay with who closed them.
 
 use super::lapse;
+use crate::approval::staffing;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::platform::db::Tx;
@@ -27,7 +28,8 @@ pub fn hand_over<'a>(
     Box::pin(async move {
         let given = give(tx, ctx, &OPEN, from, to).await?;
         lapse::changed(tx, ctx, &given).await?;
-        lapse::owner_changed(tx, ctx, &given, Some(to)).await?;
+        let told = lapse::owner_changed(tx, ctx, &given, Some(to)).await?;
+        staffing::separate(tx, ctx, super::APPROVAL_SUBJECTS, &told).await?;
         Ok(vec![(OPEN.plural, counted(&given))])
     })
 }

@@ -1,11 +1,13 @@
 //! What a deal went through: its moves and its cycles.
 
 use super::cycles::{CYCLE, CycleView};
+use super::facts::sees_account;
 use super::moves::{TRANSITION, TransitionView};
 use super::resources::OPPORTUNITY;
 use crate::event::window::{Cursors, Window, WindowParameters};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
+use crate::pipeline::gate::hide_account;
 use crate::platform::db::Db;
 use crate::platform::gatekeeper::{Id, Shared};
 use crate::platform::records::http::page_reply;
@@ -69,24 +71,30 @@ const CYCLES: Counted = Counted {
     document: CYCLE,
 };
 
-/// The asked-for page of a visible deal's rows.
+/// The asked-for page of a visible deal's rows. `without_account`: takes out what whoever does not see its account may not
+/// know.
 async fn page<T: DeserializeOwned + Serialize>(
     counted: &Counted,
     request: &HttpRequest,
     (db, shared, ctx): (&Db, &Shared, &Ctx),
     id: Uuid,
+    without_account: fn(&mut T),
 ) -> AppResult<Reply> {
     let cursors = Cursors::of(request, &shared.auth.secrets, ctx);
     let window = Window::<i32>::read(request, &cursors)?;
-    let mut rows: Vec<Listed> = db
+    let (mut rows, sees_account): (Vec<Listed>, bool) = db
         .read_at_length(async |conn| {
             store::require_visible(conn, ctx, &OPPORTUNITY, id).await?;
-            Ok(statement(counted, ctx, id, &window).query().load(conn).await?)
+            let rows = statement(counted, ctx, id, &window).query().load(conn).await?;
+            Ok((rows, sees_account(conn, ctx, id).await?))
         })
         .await?;
     let next = window.cut(&mut rows, &cursors, |row| row.place.to_string());
     let data = rows.iter().map(|row| serde_json::from_str(&row.doc));
-    let data = data.collect::<Result<Vec<T>, _>>().map_err(AppError::internal)?;
+    let mut data = data.collect::<Result<Vec<T>, _>>().map_err(AppError::internal)?;
+    if !sees_account {
+        data.iter_mut().for_each(without_account);
+    }
     Ok(page_reply(request, data, next, None)?.with_weak_tag())
 }
 
@@ -120,7 +128,15 @@ pub async fn list_opportunity_transitions(
     id: Id,
     ctx: Ctx,
 ) -> AppResult<Reply> {
-    page::<TransitionView>(&TRANSITIONS, &request, (&db, &shared, &ctx), id.0).await
+    let without_account = |moved: &mut TransitionView| moved.evidence.iter_mut().for_each(hide_account);
+    page(
+        &TRANSITIONS,
+        &request,
+        (&db, &shared, &ctx),
+        id.0,
+        without_account,
+    )
+    .await
 }
 
 /// List the cycles of an opportunity
@@ -136,5 +152,12 @@ pub async fn list_opportunity_cycles(
     id: Id,
     ctx: Ctx,
 ) -> AppResult<Reply> {
-    page::<CycleView>(&CYCLES, &request, (&db, &shared, &ctx), id.0).await
+    page(
+        &CYCLES,
+        &request,
+        (&db, &shared, &ctx),
+        id.0,
+        |_: &mut CycleView| (),
+    )
+    .await
 }

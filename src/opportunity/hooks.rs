@@ -55,7 +55,7 @@ fn before<'a>(tx: &'a mut Tx, ctx: &'a Ctx, change: &'a mut Change) -> LocalBoxF
                 }
                 let repriced = match change.changed("currency") {
                     true => repricing::follow(tx, ctx, change).await,
-                    false => Ok(()),
+                    false => repricing::refuse_idle(change),
                 };
                 AppError::of_both(repriced, probability(ctx, change))
             }
@@ -257,7 +257,7 @@ fn probability(ctx: &Ctx, change: &mut Change) -> AppResult<()> {
             .after
             .get("probability_reason")
             .is_some_and(|reason| !reason.is_null());
-        if has_reason && change.act == Act::Create {
+        if has_reason && (change.act == Act::Create || change.was_sent("probability_reason")) {
             return Err(AppError::invalid(vec![Fault::required("/probability_by_hand")]));
         }
         change.after.insert("probability_reason".to_owned(), Value::Null);

@@ -52,15 +52,27 @@ fn refuse_if(faults: Vec<Fault>) -> AppResult<()> {
     }
 }
 
-/// A line is of some quantity.
+/// A line is of some quantity, and comes to a sum that can be written.
 fn line<'a>(_: &'a mut Tx, _: &'a Ctx, change: &'a mut Change) -> Outcome<'a> {
-    Box::pin(async move {
-        let quantity = change.text("quantity").and_then(money::parse);
-        if quantity.is_none_or(|quantity| quantity > Decimal::ZERO) {
-            return Ok(());
-        }
-        let fault = Fault::out_of_range("/quantity", "must be above 0", "必须大于 0");
-        Err(AppError::invalid(vec![fault]))
+    Box::pin(async move { refuse_if(line_faults(change).into_iter().collect()) })
+}
+
+fn line_faults(change: &Change) -> Option<Fault> {
+    let number = |member: &str| change.text(member).and_then(money::parse);
+    let quantity = number("quantity")?;
+    if quantity <= Decimal::ZERO {
+        return Some(Fault::out_of_range("/quantity", "must be above 0", "必须大于 0"));
+    }
+    let kept = Decimal::ONE - number("discount").unwrap_or_default();
+    let price = number("unit_price")?.checked_mul(kept);
+    let amount = price.and_then(|price| price.checked_mul(quantity));
+    let fits = amount.is_some_and(|amount| amount.abs() < money::BEYOND);
+    (!fits).then(|| {
+        Fault::out_of_range(
+            "/quantity",
+            "times the price has too many digits",
+            "与单价相乘后位数过多",
+        )
     })
 }
 

@@ -5,7 +5,7 @@ use super::parts::LINE;
 use crate::approval::queries::exchange_rate;
 use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
-use crate::kernel::fault::Fault;
+use crate::kernel::fault::{Fault, Warning};
 use crate::kernel::money;
 use crate::kernel::text::say;
 use crate::platform::db::{Cached, Tx};
@@ -21,8 +21,8 @@ use uuid::Uuid;
 const NAME: &str = "prices";
 /// Places of a unit price.
 const PLACES: u32 = 4;
-/// Above every number that a price or an amount may be: `NUMERIC(20,4)`.
-const BEYOND: Decimal = Decimal::from_parts(1_874_919_424, 2_328_306, 0, false, 0);
+/// By how much of it a small price may change when it is rounded, without a word.
+const NOTABLE: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 /// Most lines that a refusal names.
 const NAMED: usize = 10;
 
@@ -71,6 +71,17 @@ pub(super) async fn follow(tx: &mut Tx, ctx: &Ctx, change: &mut Change) -> AppRe
             }
         }
     }
+}
+
+/// Refuses to be told what becomes of the prices where no other currency is named.
+///
+/// # Errors
+/// A fault at `/currency`.
+pub(super) fn refuse_idle(change: &Change) -> AppResult<()> {
+    if change.was_sent(NAME) && !change.was_sent("currency") {
+        return Err(AppError::invalid(vec![Fault::required("/currency")]));
+    }
+    Ok(())
 }
 
 /// Archived lines too: restored, they are read in the deal's currency.
@@ -126,6 +137,9 @@ async fn convert(tx: &mut Tx, ctx: &Ctx, change: &mut Change, from: &str, to: &s
         if price.is_zero() {
             return Err(too_small(&line.name, to));
         }
+        if is_notable((price, of_new), (line.unit_price, of_old)) {
+            change.warnings.push(rounded(&line.name, price, to));
+        }
         let patch = Map::from_iter([("unit_price".to_owned(), json!(price.to_string()))]);
         store::update_even_archived(tx, ctx, &LINE, Some(change.id), line.id, patch).await?;
     }
@@ -144,7 +158,23 @@ async fn rate(tx: &mut Tx, ctx: &Ctx, currency: &str) -> AppResult<Option<Decima
 fn converted(number: Decimal, of_old: Decimal, of_new: Decimal, places: u32) -> Option<Decimal> {
     let number = number.checked_mul(of_old)?.checked_div(of_new)?;
     let number = number.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
-    Some(number).filter(|number| number.abs() < BEYOND)
+    Some(number).filter(|number| number.abs() < money::BEYOND)
+}
+
+/// Whether a price at a rate is notably another one than it was.
+fn is_notable((now, of_new): (Decimal, Decimal), (before, of_old): (Decimal, Decimal)) -> bool {
+    let values = now.checked_mul(of_new).zip(before.checked_mul(of_old));
+    values.is_some_and(|(now, before)| (now - before).abs() > before.abs() * NOTABLE)
+}
+
+fn rounded(line: &str, price: Decimal, currency: &str) -> Warning {
+    let message = say(
+        format!(
+            "the price of {line} became {currency} {price}: rounding changed it by more than a hundredth"
+        ),
+        format!("“{line}”的单价变为 {currency} {price}：四舍五入造成的变化超过百分之一"),
+    );
+    Warning::new(format!("/{NAME}"), "rounded", message)
 }
 
 fn too_small(line: &str, currency: &str) -> AppError {
@@ -179,13 +209,27 @@ mod tests {
     use rust_decimal_macros::dec;
 
     #[rstest]
+    #[case::rounded_away(dec!(0.0001), dec!(7.1), dec!(0.0004), true)]
+    #[case::to_the_fourth_place(dec!(0.0141), dec!(7.1), dec!(0.1), false)]
+    #[case::exact(dec!(100), dec!(7.2), dec!(720), false)]
+    #[case::beyond_counting(Decimal::MAX, dec!(7.2), dec!(1), false)]
+    fn a_small_price_that_rounding_changes_is_told(
+        #[case] now: Decimal,
+        #[case] of_new: Decimal,
+        #[case] before: Decimal,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(is_notable((now, of_new), (before, Decimal::ONE)), expected);
+    }
+
+    #[rstest]
     #[case::into_the_companys_currency(dec!(100), dec!(7.2), dec!(1), Some(dec!(720)))]
     #[case::out_of_it(dec!(720), dec!(1), dec!(7.2), Some(dec!(100)))]
     #[case::between_two_foreign_ones(dec!(10), dec!(8), dec!(0.05), Some(dec!(1600)))]
     #[case::to_the_places_that_there_are(dec!(10), dec!(1), dec!(3), Some(dec!(3.33)))]
-    #[case::the_largest_number(dec!(9999999999999999.99), dec!(1), dec!(1), Some(dec!(9999999999999999.99)))]
-    #[case::more_than_fits(dec!(9999999999999999), dec!(2), dec!(1), None)]
-    #[case::more_than_fits_once_rounded(dec!(3333333333333333.332), dec!(3), dec!(1), None)]
+    #[case::the_largest_number(dec!(999999999999999.99), dec!(1), dec!(1), Some(dec!(999999999999999.99)))]
+    #[case::more_than_fits(dec!(999999999999999), dec!(2), dec!(1), None)]
+    #[case::more_than_fits_once_rounded(dec!(333333333333333.332), dec!(3), dec!(1), None)]
     #[case::more_than_can_be_counted(Decimal::MAX, dec!(7.2), dec!(1), None)]
     fn a_number_is_converted_through_the_companys_currency(
         #[case] number: Decimal,

@@ -3,6 +3,7 @@
 use super::SUBJECTS;
 use super::advance::rules::{Deal, Status};
 use super::facts::{Facts, GivenAnswer, LINES, expect_needs, find_facts, likely, of_visit, read_facts};
+use super::moves::Moved;
 use super::resources::OPPORTUNITY;
 use crate::approval::definition::SubjectKind;
 use crate::approval::facts::FrozenAmount;
@@ -11,7 +12,9 @@ use crate::approval::state::RequestState;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::money;
-use crate::pipeline::gate::{Approval, ApprovalState, ForeignAmount, Gate, Needs, Person, Standing, Verdict};
+use crate::pipeline::gate::{
+    Approval, ApprovalState, ForeignAmount, Gate, Needs, Person, Standing, Verdict, hide_account,
+};
 use crate::pipeline::service::{Definition, definition};
 use crate::platform::db::{Db, Tx};
 use crate::platform::records::store::{self, For, Locked};
@@ -242,6 +245,7 @@ impl Present {
         let standing = Standing {
             opportunity_id: head.id,
             account_id: Some(head.account_id),
+            hides_account: !facts.sees_account,
             facts: members(
                 ctx,
                 head.stage_id,
@@ -263,6 +267,13 @@ impl Present {
             definition,
             gate,
             standing,
+        }
+    }
+
+    /// Keeps from the caller what the evidence of a move says of an account that they do not see.
+    pub fn hide(&self, moved: &mut Moved) {
+        if self.standing.hides_account {
+            moved.transition.evidence.iter_mut().for_each(hide_account);
         }
     }
 

@@ -1,11 +1,13 @@
 //! The timeline of an opportunity: its events, each move with the gate as it stood.
 
+use super::facts::sees_account;
 use super::resources::OPPORTUNITY;
 use crate::event::timeline::page;
 use crate::event::view::EventView;
 use crate::event::window::WindowParameters;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
+use crate::pipeline::gate::hide_account;
 use crate::platform::db::Db;
 use crate::platform::gatekeeper::{Id, Shared};
 use crate::platform::records::http::page_reply;
@@ -90,6 +92,9 @@ pub async fn list_opportunity_timeline(
 ) -> AppResult<Reply> {
     let page = page(&request, &db, &shared, &ctx, &OPPORTUNITY, id.0).await?;
     let mut stood = evidence(&db, &ctx, id.0, &page.events).await?;
+    if !stood.is_empty() && !db.read(async |conn| sees_account(conn, &ctx, id.0).await).await? {
+        stood.values_mut().for_each(hide_account);
+    }
     let entries = page.events.into_iter().map(|event| TimelineEntry {
         evidence: transition_of(&event).and_then(|id| stood.remove(&id)),
         event,

@@ -6,7 +6,7 @@ use super::auth::{self, Auth};
 use super::clock;
 use super::contract::{Contract, Operation};
 use super::db::Db;
-use super::hand_over::{HandOver, LeaveSeats};
+use super::hand_over::{HandOver, LeaveSeats, Ship};
 use super::limits::{Allowance, Limits, SignIns};
 use super::metrics::Metrics;
 use super::problem::{Asked, Bare, render_refusal};
@@ -48,6 +48,8 @@ pub struct Platform {
     /// What each area does when somebody hands everything over.
     pub hand_overs: Vec<HandOver>,
     pub leave_seats: LeaveSeats,
+    /// What the areas put into a new company.
+    pub ships: Vec<Ship>,
     pub metrics: Metrics,
     pub stopping: AtomicBool,
     /// Largest file that is taken in for an import, in bytes.
@@ -321,10 +323,12 @@ async fn admit_to(
     Ok(())
 }
 
+/// A preference may have a value (RFC 7240), which says nothing here: whoever names this one wants nothing to be written.
 fn prefers_dry_run(prefer: &str) -> bool {
     prefer
         .split([',', ';'])
-        .any(|preference| preference.trim().eq_ignore_ascii_case("dry-run"))
+        .filter_map(|preference| preference.split('=').next())
+        .any(|name| name.trim().eq_ignore_ascii_case("dry-run"))
 }
 
 /// A condition that cannot be read is refused: ignoring it could overwrite what the caller has not seen.

@@ -100,3 +100,6 @@ pub async fn give_all(
     }
     Ok(counts)
 }
+
+/// Puts what an area ships into a company that is being made, in this language.
+pub type Ship = for<'a> fn(&'a mut Tx, &'a Ctx, &'a str) -> LocalBoxFuture<'a, AppResult<()>>;

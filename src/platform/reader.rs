@@ -5,7 +5,7 @@ use super::connect::Target;
 use super::db::unavailable;
 use crate::kernel::error::AppResult;
 use crate::kernel::problem::Code;
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use std::cell::{Cell, RefCell};
@@ -22,6 +22,9 @@ const CONNECTING: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How often, and how long each time, it is waited for the end of a connection whose server took leave.
 const LEAVE_TAKING: (u32, Duration) = (10, Duration::from_millis(5));
+
+/// How often it is measured how far the server is.
+const PINGS: usize = 3;
 
 /// A worker's shared connection, which opens when it is first needed and again when it is lost.
 pub struct Reader {
@@ -42,6 +45,8 @@ enum State {
 struct Line {
     connection: AsyncPgConnection,
     driver: Driver,
+    /// How long an answer takes for which there is nothing to do.
+    distance: Duration,
     /// When it last gave anybody an answer.
     answered: Cell<Instant>,
 }
@@ -91,6 +96,14 @@ impl Reader {
                 self.leave(line);
                 Err(unavailable("the connection fell silent".into()))
             }
+        }
+    }
+
+    /// How long an answer takes for which the server has nothing to do; none while there is no connection.
+    pub fn distance(&self) -> Option<Duration> {
+        match &*self.state.borrow() {
+            State::Open(line) => Some(line.distance),
+            State::Closed | State::Opening(_) => None,
         }
     }
 
@@ -152,11 +165,25 @@ async fn connect(target: &Target) -> Result<Line, Box<dyn std::error::Error + Se
             tracing::warn!(%error, "the connection for reads was lost");
         }
     }));
+    let mut connection = AsyncPgConnection::try_from(client).await?;
+    let distance = distance(&mut connection).await?;
     Ok(Line {
-        connection: AsyncPgConnection::try_from(client).await?,
+        connection,
         driver,
+        distance,
         answered: Cell::new(Instant::now()),
     })
+}
+
+/// The shortest of a few answers to nothing.
+async fn distance(connection: &mut AsyncPgConnection) -> diesel::QueryResult<Duration> {
+    let mut shortest = Duration::MAX;
+    for _ in 0..PINGS {
+        let begun = Instant::now();
+        connection.batch_execute("").await?;
+        shortest = shortest.min(begun.elapsed());
+    }
+    Ok(shortest)
 }
 
 impl Line {

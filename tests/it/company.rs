@@ -102,3 +102,19 @@ async fn a_sandbox_is_a_company_of_its_own_whose_clock_stands_where_it_was_told(
         "/administrator/password"
     );
 }
+
+#[tokio::test]
+async fn a_new_company_can_lose_a_deal_for_a_shipped_reason_in_its_own_language() {
+    let company = company().await;
+    let reasons = company.administrator.get("/v1/loss-reasons").await.expect(200);
+    let reasons = reasons["data"].as_array().unwrap().iter();
+    let mut names = reasons
+        .map(|reason| (text(reason, "key"), text(reason, "name")))
+        .collect::<Vec<_>>();
+    names.sort();
+    assert_eq!(names.len(), 6);
+    assert!(names.contains(&(
+        "misleading_information".to_owned(),
+        "Misleading information".to_owned()
+    )));
+}

@@ -71,7 +71,7 @@ async fn a_server_under_its_own_role_serves_and_cannot_rewrite_history() {
     let made = {
         let db = Db::new(&url, 1).unwrap();
         tokio::task::LocalSet::new()
-            .run_until(bootstrap::make_company(&db, &company()))
+            .run_until(bootstrap::make_company(&db, &company(), penstock::app::SHIPS))
             .await
             .unwrap()
     };

@@ -460,6 +460,50 @@ async fn whoever_comes_to_own_a_deal_gives_up_their_seat_in_the_same_step() {
 }
 
 #[actix_web::test]
+async fn whoever_takes_over_a_deal_with_all_else_gives_up_their_seat_in_the_same_step() {
+    let cast = cast().await;
+    let admin = &cast.company.administrator;
+    let pipeline = published(admin, approved("boss_approval")).await;
+    let deal = deal(&cast.seller, &pipeline, Some("1.00")).await;
+    let asked = cast
+        .seller
+        .post(&path(&deal, "approvals"), json!({ "criterion": "boss" }))
+        .await;
+    let request = asked.header("location").to_owned();
+    asked.expect(CREATED);
+    assert_eq!(waiting(&admin.get(&request).await.expect(200)), [cast.boss.id]);
+    let taker = json!({ "to_user_id": cast.boss.id });
+    let hand_over = format!("/v1/users/{}/hand-over", cast.seller.id);
+    admin.post(&hand_over, taker).await.expect(200);
+    assert_eq!(waiting(&admin.get(&request).await.expect(200)), [admin.id]);
+    admin
+        .post(&format!("{request}/approve"), json!({}))
+        .await
+        .expect(200);
+}
+
+#[actix_web::test]
+async fn an_approved_amount_is_one_of_its_currency() {
+    let cast = cast().await;
+    bound_to(&cast, &["amount"]).await;
+    let admin = &cast.company.administrator;
+    let pipeline = published(admin, approved("boss_approval")).await;
+    let deal = deal(&cast.seller, &pipeline, Some("1000.00")).await;
+    let asked = cast
+        .seller
+        .post(&path(&deal, "approvals"), json!({ "criterion": "boss" }))
+        .await;
+    let request = asked.header("location").to_owned();
+    asked.expect(CREATED);
+    let approve = format!("{request}/approve");
+    cast.boss.post(&approve, json!({})).await.expect(200);
+    let here = format!("/v1/opportunities/{}", id(&deal));
+    let dollars = json!({ "currency": "USD" });
+    cast.seller.patch(&here, dollars).await.expect(200);
+    assert_eq!(admin.get(&request).await.expect(200)["state"], "lapsed");
+}
+
+#[actix_web::test]
 async fn whoever_sits_in_two_steps_at_once_is_waited_for_once() {
     let cast = cast().await;
     let admin = &cast.company.administrator;

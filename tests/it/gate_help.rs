@@ -2,7 +2,7 @@
 
 use crate::support::app::{CREATED, Person, account, company, id};
 use crate::support::make_deals::{
-    advance, approved, criterion, deal, deal_in, gate, path as on, plain, process, read,
+    advance, approved, criterion, deal, deal_in, gate, invite, path as on, plain, process, read,
 };
 use crate::support::make_pipelines::published;
 use serde_json::{Value, json};
@@ -248,4 +248,41 @@ async fn refusals_say_what_is_the_matter() {
     admin.delete(&pipeline).await.expect(200);
     let again = admin.post(&on(&deal, "restart"), json!({})).await;
     assert_eq!((again.refused(409), again.faults().len()), ("conflict", 0));
+}
+
+#[actix_web::test]
+async fn what_a_gate_reads_of_an_account_is_kept_from_whoever_does_not_see_it() {
+    let company = company().await;
+    let owner = company.member("王芳", "sales_representative").await;
+    let guest = company.member("李强", "sales_representative").await;
+    let document = json!({ "key": "nosy", "name": "客户条件", "stages": [
+        { "key": "a", "name": "甲", "probability": "0.5", "gate": { "kind": "field", "key": "known", "label": "客户", "expression": "account.name != \"x\" && name != \"x\"" } },
+        { "key": "b", "name": "乙", "probability": "0.9", "gate": { "kind": "field", "key": "trade", "label": "行业", "expression": "account.name == \"x\"" } }
+    ] });
+    let deal = deal_in(&company, &owner, document).await;
+    invite(&company, &deal, &guest, "edit").await;
+    let shown = |answer: &Value| answer.to_string().contains("示例科技");
+    for (person, sees) in [(&owner, true), (&guest, false)] {
+        let gate = gate(person, &deal).await;
+        assert_eq!(gate["gate"]["state"], "open");
+        assert_eq!(shown(&gate), sees, "{gate}");
+        assert!(
+            gate.to_string().contains("采购"),
+            "of the deal itself everything is shown"
+        );
+        let read = person
+            .get(&format!("/v1/opportunities/{}?expand=gate", id(&deal)))
+            .await;
+        assert_eq!(shown(&read.expect(200)["gate"]), sees);
+    }
+    let moved = advance(&owner, &deal).await.expect(200);
+    assert!(shown(&moved["transition"]), "{moved}");
+    for list in ["transitions", "timeline"] {
+        for (person, sees) in [(&owner, true), (&guest, false)] {
+            let told = person.get(&on(&deal, list)).await.expect(200);
+            let evidence = told["data"].as_array().unwrap().iter();
+            let evidence = evidence.map(|entry| entry["evidence"].clone()).collect::<Value>();
+            assert_eq!(shown(&evidence), sees, "{list}: {evidence}");
+        }
+    }
 }

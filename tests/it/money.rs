@@ -226,4 +226,39 @@ async fn whoever_changes_the_currency_of_a_priced_deal_says_what_becomes_of_its_
         nothing.faults(),
         [("/prices".to_owned(), "out_of_range".to_owned())]
     );
+    let idle = admin.patch(&here, json!({ "prices": "keep" })).await;
+    assert_eq!(idle.faults(), [("/currency".to_owned(), "required".to_owned())]);
+}
+
+#[actix_web::test]
+async fn no_conversion_and_no_line_comes_to_more_digits_than_can_be_written() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let pipeline = published(admin, plain()).await;
+    let deal = deal(admin, &pipeline, Some("99999999999999")).await;
+    let here = format!("/v1/opportunities/{}", id(&deal));
+    for (currency, rate) in [("JPY", "0.05"), ("USD", "7.1")] {
+        let rate = json!({ "currency": currency, "rate_on": "2020-01-01", "rate": rate });
+        admin.post("/v1/exchange-rates", rate).await.expect(CREATED);
+    }
+    let convert = |currency: &str| json!({ "currency": currency, "prices": "convert" });
+    let too_large = admin.patch(&here, convert("JPY")).await;
+    assert_eq!(
+        too_large.faults(),
+        [("/prices".to_owned(), "out_of_range".to_owned())]
+    );
+    let line =
+        |quantity: &str, price: &str| json!({ "name": "短信", "quantity": quantity, "unit_price": price });
+    let huge = admin
+        .post(&path(&deal, "lines"), line("99999999999999", "99999999999999"))
+        .await;
+    assert_eq!(
+        huge.faults(),
+        [("/quantity".to_owned(), "out_of_range".to_owned())]
+    );
+    // A small price that rounding changes much is told of.
+    let small = line("1000000", "0.0004");
+    admin.post(&path(&deal, "lines"), small).await.expect(CREATED);
+    let dollars = admin.patch(&here, convert("USD")).await.expect(200);
+    assert_eq!(dollars["warnings"][0]["code"], "rounded");
 }

@@ -62,6 +62,11 @@ async fn a_probability_by_hand_needs_a_reason_and_the_permission() {
         without.faults(),
         [("/probability_reason".to_owned(), "required".to_owned())]
     );
+    let reason_alone = admin.patch(&here, json!({ "probability_reason": "熟客" })).await;
+    assert_eq!(
+        reason_alone.faults(),
+        [("/probability_by_hand".to_owned(), "required".to_owned())]
+    );
     let set = admin.patch(&here, by_hand).await.expect(200);
     assert_eq!(
         (&set["probability"], &set["probability_default"]),

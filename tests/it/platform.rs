@@ -250,7 +250,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
             password: "correct horse battery".to_owned(),
         },
     };
-    let made = bootstrap::make_company(&Db::new(&url, 1).unwrap(), &new)
+    let made = bootstrap::make_company(&Db::new(&url, 1).unwrap(), &new, penstock::app::SHIPS)
         .await
         .unwrap();
     let admin = person(made.tenant, made.administrator, new.administrator.email).await;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::approval::publishing::{Known, faults, reservations};
+use crate::approval::publishing::{Known, Within, faults, reservations};
 use rstest::rstest;
 
 fn known() -> Known {
@@ -10,9 +10,16 @@ fn known() -> Known {
             .into(),
         staffed_roles: ["legal", "administrator"].map(str::to_owned).into(),
         teams: [COMPANY, SALES].into(),
-        members: ["amount", "currency", "account_id", "lines"]
-            .map(str::to_owned)
-            .into(),
+        members: [
+            ("amount", Within::Nothing),
+            ("currency", Within::Nothing),
+            ("account_id", Within::Nothing),
+            ("lines", Within::Members(["quantity".to_owned()].into())),
+            ("custom", Within::Members(["tier".to_owned()].into())),
+            ("terms", Within::Anything),
+        ]
+        .map(|(name, within)| (name.to_owned(), within))
+        .into(),
         vocabulary: vocabulary(),
     }
 }
@@ -78,6 +85,10 @@ fn a_faulty_process_cannot_be_published(
 #[case::nothing(&[], "/content", "invalid")]
 #[case::unknown(&["amount", "colour"], "/content/1", "not_found")]
 #[case::malformed(&["lines..x"], "/content/0", "not_found")]
+#[case::misspelt_within(&["lines.quantity", "terms.price.unit", "custom.tier", "lines.qantity"], "/content/3", "not_found")]
+#[case::no_such_own_field(&["custom.zz"], "/content/0", "not_found")]
+#[case::nothing_within(&["amount.x"], "/content/0", "not_found")]
+#[case::too_deep(&["lines.quantity.x"], "/content/0", "not_found")]
 #[case::twice(&["amount", "amount"], "/content/1", "duplicate")]
 fn what_is_approved_must_be_named(
     #[case] content: &[&str],
@@ -87,6 +98,17 @@ fn what_is_approved_must_be_named(
     let mut process = one(|_| {});
     process.content = content.iter().map(|path| (*path).to_owned()).collect();
     assert_eq!(found(&process), [(pointer.to_owned(), code)]);
+}
+
+#[rstest]
+#[case::an_amount(&["amount"], &["amount", "currency"])]
+#[case::prices(&["lines.quantity", "account_id"], &["lines.quantity", "account_id", "currency"])]
+#[case::named_already(&["currency", "amount"], &["currency", "amount"])]
+#[case::no_sum(&["account_id"], &["account_id"])]
+fn whoever_approves_a_sum_approves_its_currency(#[case] named: &[&str], #[case] bound: &[&str]) {
+    let mut process = one(|_| {});
+    process.content = named.iter().map(|path| (*path).to_owned()).collect();
+    assert_eq!(process.with_currency().content, bound);
 }
 
 #[test]

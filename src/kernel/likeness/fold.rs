@@ -71,7 +71,7 @@ pub fn company(name: &str) -> CompanyName {
     strip_forms(&mut words);
     let words = words
         .into_iter()
-        .map(|word| without_ending(word, CHINESE_FORMS))
+        .map(without_chinese_form)
         .filter(|word| !word.is_empty() && own(word))
         .collect::<Vec<_>>();
     let (bare, place) = without_place(&words);
@@ -114,6 +114,11 @@ fn without_ending<'a>(mut word: &'a str, endings: &[&str]) -> &'a str {
         word = rest;
     }
     word
+}
+
+/// A name without the legal forms that it ends with.
+pub fn without_chinese_form(name: &str) -> &str {
+    without_ending(name, CHINESE_FORMS)
 }
 
 fn without_trade(word: &str) -> &str {

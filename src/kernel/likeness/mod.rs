@@ -4,7 +4,7 @@ mod fold;
 mod score;
 mod words;
 
-pub use fold::{CompanyName, company, key_text, letters, person, plain, tax_number};
+pub use fold::{CompanyName, company, key_text, letters, person, plain, tax_number, without_chinese_form};
 pub use score::{Profile, Reason, Rule, Score, score};
 
 /// Fewest characters between which likeness means something.

@@ -2,7 +2,7 @@
 
 use super::index::LEAST_DIGITS;
 use super::{Unit, digits, is_unspaced, parted, units};
-use crate::kernel::likeness::{company, plain};
+use crate::kernel::likeness::{company, plain, without_chinese_form};
 
 /// Fewest letters and digits that can be looked for.
 pub const LEAST: usize = 2;
@@ -18,6 +18,8 @@ const LEAST_ABROAD: usize = 6;
 const LEAST_NATIONAL: usize = 9;
 /// Longest run of characters that is looked for with a slip.
 const LONGEST_SLIP: usize = 12;
+/// Characters beside a slip from which on a name is long.
+const LONG: usize = 5;
 
 /// Why nothing can be looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,7 @@ impl Query {
         let [Unit::Run(letters)] = word.ways.first()?.as_slice() else {
             return None;
         };
+        let letters = without_form(letters);
         if !(3..=LONGEST_SLIP).contains(&letters.len()) {
             return None;
         }
@@ -208,15 +211,29 @@ fn run(letters: &[char]) -> impl Iterator<Item = (String, bool)> + '_ {
     })
 }
 
+/// A company's name without its legal form, where enough of it remains: what half of all names have tells nothing of one
+/// with a slip, and is dear to look for as often as such a name is.
+fn without_form(letters: &[char]) -> &[char] {
+    let name = letters.iter().collect::<String>();
+    let count = without_chinese_form(&name).chars().count();
+    if count < 3 { letters } else { &letters[..count] }
+}
+
 fn slips(letters: &[char], mark: char) -> Vec<String> {
     let mut slips = Vec::new();
+    let mut push = |left, right, begins| {
+        let slip = joined(left, right, begins, mark);
+        if !slips.contains(&slip) {
+            slips.push(slip);
+        }
+    };
     for place in 0..letters.len() {
         let (left, right) = (&letters[..place], &letters[place + 1..]);
-        slips.push(joined(left, right, place + 1, mark));
+        push(left, right, place + 1);
         if letters.len() > 3 {
-            slips.push(joined(left, right, place, mark));
+            push(left, right, place);
             if place > 0 {
-                slips.push(joined(left, &letters[place..], place + 1, mark));
+                push(left, &letters[place..], place + 1);
             }
         }
     }
@@ -232,8 +249,12 @@ fn joined(left: &[char], right: &[char], begins: usize, mark: char) -> String {
         });
         terms.collect::<Vec<_>>().join(" <-> ")
     };
-    if left.is_empty() || right.is_empty() {
-        return bracketed(chain(if left.is_empty() { right } else { left }));
+    // Of a long name a single character before or behind the slip says little, and very many terms begin with it.
+    let is_long = left.len() + right.len() >= LONG;
+    let says_nothing = |part: &[char]| part.is_empty() || is_long && part.len() == 1;
+    if says_nothing(left) || says_nothing(right) {
+        let longer = if left.len() < right.len() { right } else { left };
+        return bracketed(chain(longer));
     }
     let last = left.len().saturating_sub(2);
     bracketed(format!("{} <{}> {}", chain(left), begins - last, chain(right)))

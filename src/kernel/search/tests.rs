@@ -178,6 +178,23 @@ fn a_longer_name_forgives_one_too_many_and_one_left_out() {
 }
 
 #[test]
+fn in_a_long_name_neither_its_legal_form_nor_a_single_character_is_looked_for() {
+    let slips = read("南京博创科技股份有限公司").with_slip(&['a']).unwrap();
+    assert_eq!(slips, read("南京博创科技").with_slip(&['a']).unwrap());
+    assert!(!slips.contains(":*"), "{slips}");
+    for slip in [
+        "('a博创' <-> 'a创科' <-> 'a科技')",
+        "('a南京' <3> 'a创科' <-> 'a科技')",
+    ] {
+        assert!(slips.contains(slip), "{slip} in {slips}");
+    }
+    assert!(
+        read("有限公司").with_slip(&['a']).is_some(),
+        "nothing else would remain"
+    );
+}
+
+#[test]
 fn a_piece_shows_what_was_found() {
     let found = piece("上海恆信科技有限公司", Form::Words, &read("恒信")).unwrap();
     assert_eq!(

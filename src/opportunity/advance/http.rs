@@ -128,7 +128,8 @@ pub async fn regress_opportunity(db: web::Data<Db>, id: Id, command: Command<Mov
         step.begins_visit = true;
         step.reason = Some(input.reason.clone());
         step.evidence = Some(present.gate.evaluate(&present.standing).to_evidence());
-        let moved = make(tx, &ctx, &present.head, &present.record, present.version, step).await?;
+        let mut moved = make(tx, &ctx, &present.head, &present.record, present.version, step).await?;
+        present.hide(&mut moved);
         moved_reply(moved)
     })
     .await

@@ -103,7 +103,8 @@ pub async fn carry_out(
     } else {
         withdraw_pending(tx, ctx, present).await?;
     }
-    let moved = moves::make(tx, ctx, head, &present.record, present.version, step).await?;
+    let mut moved = moves::make(tx, ctx, head, &present.record, present.version, step).await?;
+    present.hide(&mut moved);
     if is_win {
         cycles::freeze(tx, ctx, head, &End::Won).await?;
     }

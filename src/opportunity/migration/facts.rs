@@ -238,6 +238,7 @@ impl DealFacts {
         Ok(stage.gate.evaluate(&Standing {
             opportunity_id: self.head.id,
             account_id: Some(self.head.account_id),
+            hides_account: false,
             facts,
             foreign,
             entered_at,

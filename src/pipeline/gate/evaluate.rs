@@ -27,6 +27,7 @@ impl Gate {
         Verdict {
             state: gate_state(root.as_ref()),
             root: root.map(Box::new),
+            hides_account: standing.hides_account,
         }
     }
 }

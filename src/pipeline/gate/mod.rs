@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub use standing::{Answer, Approval, ApprovalState, ForeignAmount, Person, Standing};
 pub use verdict::{Call, Evidence, Finding, GateState, State, Verdict, Who};
-pub use view::{CallView, EvidenceView, GateStateView, GateView, NodeView, WhoView};
+pub use view::{CallView, EvidenceView, GateStateView, GateView, NodeView, WhoView, hide_account};
 
 /// The gate of one stage. Cheap to clone, safe to share between threads.
 #[derive(Debug, Clone)]

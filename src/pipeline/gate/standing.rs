@@ -12,6 +12,8 @@ use uuid::Uuid;
 pub struct Standing {
     pub opportunity_id: Uuid,
     pub account_id: Option<Uuid>,
+    /// Whether the caller may not see the account: what conditions read of it is then kept from them.
+    pub hides_account: bool,
     /// The opportunity in wire form, with `account`, `custom`, `today` and `now`.
     pub facts: Value,
     /// Of a deal in another currency than the company's: its amount, which conditions read converted.
@@ -95,6 +97,7 @@ impl Standing {
         Standing {
             opportunity_id,
             account_id: None,
+            hides_account: false,
             facts: Value::Object(serde_json::Map::new()),
             foreign: None,
             entered_at,

@@ -14,6 +14,8 @@ pub struct Verdict {
     pub state: GateState,
     /// None for a stage that demands nothing.
     pub root: Option<Box<Finding>>,
+    /// See [`super::Standing::hides_account`].
+    pub hides_account: bool,
 }
 
 /// Whether the gate lets a deal through.

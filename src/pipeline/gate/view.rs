@@ -147,11 +147,15 @@ impl Verdict {
             ),
             GateState::Closed => (GateStateView::Closed, Vec::new(), Vec::new()),
         };
+        let mut tree = self.root.as_deref().map(|root| NodeView::new(root, lang));
+        if self.hides_account {
+            tree.iter_mut().for_each(NodeView::hide_account);
+        }
         GateView {
             state,
             to_ask,
             pending,
-            tree: self.root.as_deref().map(|root| NodeView::new(root, lang)),
+            tree,
         }
     }
 
@@ -161,7 +165,32 @@ impl Verdict {
     }
 }
 
+/// Takes what conditions read of the account out of evidence that is kept.
+pub fn hide_account(evidence: &mut Value) {
+    match evidence {
+        Value::Object(members) => {
+            if let Some(Value::Object(values)) = members.get_mut("values") {
+                values.retain(|name, _| !is_of_account(name));
+            }
+            members.values_mut().for_each(hide_account);
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_account),
+        _ => {}
+    }
+}
+
+fn is_of_account(name: &str) -> bool {
+    name.split('.').next() == Some("account")
+}
+
 impl NodeView {
+    fn hide_account(&mut self) {
+        if let Some(EvidenceView::Field { values, .. }) = &mut self.evidence {
+            values.retain(|name, _| !is_of_account(name));
+        }
+        self.of.iter_mut().flatten().for_each(NodeView::hide_account);
+    }
+
     fn new(from: &Finding, lang: Lang) -> NodeView {
         let is_criterion = from.is_criterion();
         let of = || from.of.iter().map(|child| NodeView::new(child, lang));

@@ -13,9 +13,10 @@ use diesel_async::RunQueryDsl;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared, WeakShared};
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
@@ -25,9 +26,10 @@ const MOST: usize = 100;
 const MOST_UNDER_WAY: usize = 32;
 /// Fewest: one is worked on, the next is there when it is done.
 const LEAST_UNDER_WAY: usize = 2;
-/// The work of a small statement. As many more may be under way as the database could do of these within the shortest time
-/// that an answer took; beyond that they would only wait for each other there, where nobody can board them.
-const SMALL: Duration = Duration::from_micros(50);
+/// How long the database works on a row by its id, and on a page of a list. As many more of them may be under way as it could
+/// do while an answer travels; beyond that they would only wait for each other there, where nobody can board them.
+const ROW: Duration = Duration::from_micros(50);
+const PAGE: Duration = Duration::from_micros(200);
 
 /// The SQL of "is one of these ids". They come as the rows of a subquery, of which the planner expects always the same
 /// number: seeing few in an array it would plan every statement anew, at several times the price of the rows.
@@ -63,18 +65,12 @@ struct Gate<T> {
     slots: Rc<Slots>,
 }
 
-impl<T> Default for Gate<T> {
-    fn default() -> Gate<T> {
-        Gate::of(MOST_UNDER_WAY)
-    }
-}
-
 /// How many statements may be under way.
 struct Slots {
     free: Semaphore,
     most: Cell<usize>,
-    /// The shortest time that an answer took.
-    shortest: Cell<Duration>,
+    /// How long the database works on one of them.
+    work: Duration,
 }
 
 impl Slots {
@@ -82,27 +78,36 @@ impl Slots {
         self.free.acquire().await.map_err(AppError::internal)
     }
 
-    /// Gives a slot back after an answer that took so long, unless there are too many.
-    fn give_back(&self, slot: SemaphorePermit<'_>, took: Duration) {
-        let shortest = self.shortest.get().min(took);
-        self.shortest.set(shortest);
-        let more = shortest.as_micros() / SMALL.as_micros();
-        let enough = LEAST_UNDER_WAY.saturating_add(usize::try_from(more).unwrap_or(usize::MAX));
-        if self.most.get() > enough {
-            self.most.set(self.most.get() - 1);
-            slot.forget();
+    /// Gives a slot back, unless there are more than a database of this distance needs; makes one where there are fewer.
+    fn give_back(&self, slot: SemaphorePermit<'_>, distance: Option<Duration>) {
+        let most = self.most.get();
+        let enough = distance.map_or(most, |distance| {
+            let more = distance.as_micros() / self.work.as_micros();
+            usize::try_from(more).map_or(MOST_UNDER_WAY, |more| LEAST_UNDER_WAY.saturating_add(more))
+        });
+        match most.cmp(&enough.min(MOST_UNDER_WAY)) {
+            Ordering::Greater => {
+                self.most.set(most - 1);
+                slot.forget();
+            }
+            Ordering::Less => {
+                self.most.set(most + 1);
+                self.free.add_permits(1);
+            }
+            Ordering::Equal => {}
         }
     }
 }
 
 impl<T> Gate<T> {
-    fn of(most: usize) -> Gate<T> {
+    /// For statements on which the database works so long.
+    fn of(work: Duration) -> Gate<T> {
         Gate {
             waiting: Rc::default(),
             slots: Rc::new(Slots {
-                free: Semaphore::new(most),
-                most: Cell::new(most),
-                shortest: Cell::new(Duration::MAX),
+                free: Semaphore::new(MOST_UNDER_WAY),
+                most: Cell::new(MOST_UNDER_WAY),
+                work,
             }),
         }
     }
@@ -110,12 +115,7 @@ impl<T> Gate<T> {
 
 impl<T: 'static> Gate<T> {
     /// Boards the statement that waits on the same terms, or one of its own. `ids`: what of it is asked for.
-    fn board(
-        &self,
-        statement: Sql,
-        id: Option<Uuid>,
-        read: impl AsyncFnOnce(Sql, Vec<Uuid>) -> AppResult<T> + 'static,
-    ) -> Flight<T> {
+    fn board(&self, statement: Sql, id: Option<Uuid>, reader: impl Reading<T> + 'static) -> Flight<T> {
         let mut waiting = self.waiting.borrow_mut();
         let open = waiting.iter().find_map(|group| {
             let is_open = group.statement == statement && group.ids.borrow().len() < MOST;
@@ -134,10 +134,9 @@ impl<T: 'static> Gate<T> {
             // Whoever else asks in this turn of the worker comes along.
             tokio::task::yield_now().await;
             leave(&listed, &asked);
-            let begun = Instant::now();
-            let found = read(sent, asked.take()).await?;
-            slots.give_back(slot, begun.elapsed());
-            Ok(found)
+            let found = reader.read(sent, asked.take()).await;
+            slots.give_back(slot, reader.distance());
+            found
         };
         let flight = flight.map(Rc::new).boxed_local().shared();
         waiting.retain(|group| group.flight.upgrade().is_some());
@@ -157,11 +156,59 @@ fn leave<T>(waiting: &Weak<RefCell<Vec<Group<T>>>>, ids: &Rc<RefCell<Vec<Uuid>>>
     }
 }
 
+/// The database, as what is read together needs it.
+trait Reading<T> {
+    async fn read(&self, statement: Sql, ids: Vec<Uuid>) -> AppResult<T>;
+
+    /// How long an answer takes for which there is nothing to do, where that is known.
+    fn distance(&self) -> Option<Duration>;
+}
+
+impl Reading<Rows> for Rc<Reader> {
+    async fn read(&self, statement: Sql, ids: Vec<Uuid>) -> AppResult<Rows> {
+        let statement = statement.with_last(ids);
+        let reader: &Reader = self;
+        let rows: Vec<Row> = reader
+            .read(async |conn| Ok(statement.clone().query().load(conn).await?))
+            .await?;
+        let rows = rows.into_iter().map(|row| {
+            let Row { id, doc, version } = row;
+            (id, DocRow { doc, version })
+        });
+        Ok(rows.collect())
+    }
+
+    fn distance(&self) -> Option<Duration> {
+        Reader::distance(self)
+    }
+}
+
+impl Reading<Vec<PageRow>> for Rc<Reader> {
+    async fn read(&self, statement: Sql, _: Vec<Uuid>) -> AppResult<Vec<PageRow>> {
+        let reader: &Reader = self;
+        reader
+            .read(async |conn| Ok(statement.clone().query().load(conn).await?))
+            .await
+    }
+
+    fn distance(&self) -> Option<Duration> {
+        Reader::distance(self)
+    }
+}
+
 /// The statements of one worker that still take somebody in.
-#[derive(Default)]
 pub struct Together {
     rows: Gate<Rows>,
     pages: Gate<Vec<PageRow>>,
+}
+
+impl Default for Together {
+    fn default() -> Together {
+        Together {
+            rows: Gate::of(ROW),
+            pages: Gate::of(PAGE),
+        }
+    }
 }
 
 impl Together {
@@ -171,19 +218,7 @@ impl Together {
     /// # Errors
     /// Database errors, to each of the group.
     pub async fn find(&self, reader: &Rc<Reader>, statement: Sql, id: Uuid) -> AppResult<Option<DocRow>> {
-        let reader = Rc::clone(reader);
-        let read = async move |statement: Sql, ids| {
-            let statement = statement.with_last(ids);
-            let rows: Vec<Row> = reader
-                .read(async |conn| Ok(statement.clone().query().load(conn).await?))
-                .await?;
-            let rows = rows.into_iter().map(|row| {
-                let Row { id, doc, version } = row;
-                (id, DocRow { doc, version })
-            });
-            Ok(rows.collect())
-        };
-        let outcome = self.rows.board(statement, Some(id), read).await;
+        let outcome = self.rows.board(statement, Some(id), Rc::clone(reader)).await;
         shared(&outcome).map(|rows: &Rows| rows.get(&id).cloned())
     }
 
@@ -192,13 +227,7 @@ impl Together {
     /// # Errors
     /// Database errors, to each of them.
     pub async fn page(&self, reader: &Rc<Reader>, statement: Sql) -> AppResult<Page> {
-        let reader = Rc::clone(reader);
-        let read = async move |statement: Sql, _| {
-            reader
-                .read(async |conn| Ok(statement.clone().query().load(conn).await?))
-                .await
-        };
-        let outcome = self.pages.board(statement, None, read).await;
+        let outcome = self.pages.board(statement, None, Rc::clone(reader)).await;
         shared(&outcome)?;
         Ok(Page(outcome))
     }
@@ -233,7 +262,7 @@ mod tests {
     use std::cell::Cell;
     use tokio::sync::Semaphore;
 
-    /// A database that answers as often as it is let.
+    /// A database next door that answers as often as it is let.
     struct Database {
         sent: Cell<usize>,
         answers: Semaphore,
@@ -247,21 +276,38 @@ mod tests {
             })
         }
 
-        /// Asks for these ids; answered are those of the whole group.
+        /// Asks for this id; answered are those of the whole group.
         fn ask(self: &Rc<Database>, gate: &Gate<Vec<Uuid>>, statement: &Sql, id: Uuid) -> Flight<Vec<Uuid>> {
-            let database = Rc::clone(self);
-            let read = async move |_, ids| {
-                database.sent.set(database.sent.get() + 1);
-                database
-                    .answers
-                    .acquire()
-                    .await
-                    .map_err(AppError::internal)?
-                    .forget();
-                Ok(ids)
-            };
-            gate.board(statement.clone(), Some(id), read)
+            gate.board(statement.clone(), Some(id), Rc::clone(self))
         }
+    }
+
+    impl Reading<Vec<Uuid>> for Rc<Database> {
+        async fn read(&self, _: Sql, ids: Vec<Uuid>) -> AppResult<Vec<Uuid>> {
+            self.sent.set(self.sent.get() + 1);
+            self.answers.acquire().await.map_err(AppError::internal)?.forget();
+            Ok(ids)
+        }
+
+        fn distance(&self) -> Option<Duration> {
+            Some(Duration::ZERO)
+        }
+    }
+
+    /// A gate that knows already how near the database is.
+    async fn gate() -> Gate<Vec<Uuid>> {
+        let gate = Gate::of(ROW);
+        settled(&gate.slots, Duration::ZERO).await;
+        gate
+    }
+
+    async fn settled(slots: &Slots, distance: Duration) -> usize {
+        for _ in 0..100 {
+            let slot = slots.take().await.unwrap();
+            slots.give_back(slot, Some(distance));
+        }
+        assert_eq!(slots.free.available_permits(), slots.most.get());
+        slots.most.get()
     }
 
     fn statement(text: &str) -> Sql {
@@ -283,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_in_one_turn_is_answered_by_one_statement_on_the_same_terms() {
-        let (database, gate) = (Database::new(), Gate::of(2));
+        let (database, gate) = (Database::new(), gate().await);
         let (one, other) = (statement("one"), statement("other"));
         database.answers.add_permits(2);
         let same = (0..3).map(|_| database.ask(&gate, &one, Uuid::now_v7()));
@@ -297,7 +343,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_while_enough_are_under_way_boards_the_next() {
-        let (database, gate) = (Database::new(), Gate::of(2));
+        let (database, gate) = (Database::new(), gate().await);
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {
@@ -324,7 +370,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_all_have_given_up_is_not_sent_and_keeps_nobody_waiting() {
-        let (database, gate) = (Database::new(), Gate::of(2));
+        let (database, gate) = (Database::new(), gate().await);
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {
@@ -349,22 +395,20 @@ mod tests {
 
     #[tokio::test]
     async fn as_many_are_under_way_as_keep_a_database_of_that_distance_busy() {
-        let slots_after = async |took: Duration, answers: usize| {
-            let gate = Gate::<()>::of(MOST_UNDER_WAY);
-            for _ in 0..answers {
-                let slot = gate.slots.take().await.unwrap();
-                gate.slots.give_back(slot, took);
-            }
-            assert_eq!(gate.slots.free.available_permits(), gate.slots.most.get());
-            gate.slots.most.get()
-        };
-        assert_eq!(slots_after(Duration::from_micros(60), 100).await, 3);
-        assert_eq!(slots_after(Duration::from_micros(500), 100).await, 12);
-        assert_eq!(slots_after(Duration::from_secs(1), 100).await, MOST_UNDER_WAY);
-        assert_eq!(
-            slots_after(Duration::ZERO, 1).await,
-            MOST_UNDER_WAY - 1,
-            "one at a time"
-        );
+        let micros = Duration::from_micros;
+        for (work, distance, expected) in [
+            (ROW, micros(60), 3),
+            (ROW, micros(500), 12),
+            (PAGE, micros(60), 2),
+            (PAGE, micros(500), 4),
+            (PAGE, Duration::MAX, MOST_UNDER_WAY),
+        ] {
+            assert_eq!(settled(&Gate::<()>::of(work).slots, distance).await, expected);
+        }
+        // It has moved away, and come nearer again.
+        let slots = Gate::<()>::of(ROW).slots;
+        for (distance, expected) in [(0, 2), (1000, 22), (100, 4)] {
+            assert_eq!(settled(&slots, micros(distance)).await, expected);
+        }
     }
 }

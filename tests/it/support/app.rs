@@ -113,7 +113,9 @@ async fn company_at(sandbox_now: Option<DateTime<Utc>>) -> Company {
             password: PASSWORD.to_owned(),
         },
     };
-    let made = bootstrap::make_company(&database().await, &new).await.unwrap();
+    let made = bootstrap::make_company(&database().await, &new, penstock::app::SHIPS)
+        .await
+        .unwrap();
     Company {
         tenant: made.tenant,
         administrator: person(made.tenant, made.administrator, email).await,

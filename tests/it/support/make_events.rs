@@ -114,6 +114,8 @@ pub async fn make_company(db: &Db, sandbox_now: Option<&str>) -> (Uuid, Uuid) {
             password: "correct horse battery staple".to_owned(),
         },
     };
-    let made = bootstrap::make_company(db, &new).await.unwrap();
+    let made = bootstrap::make_company(db, &new, penstock::app::SHIPS)
+        .await
+        .unwrap();
     (made.tenant, made.administrator)
 }

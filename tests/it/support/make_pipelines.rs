@@ -1,30 +1,7 @@
 //! Pipelines and what they need, made for tests.
 
-use super::app::{CREATED, Company, Person, database, id};
-use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
-use diesel_async::RunQueryDsl;
+use super::app::{CREATED, Person, id};
 use serde_json::{Value, json};
-
-/// Published approval processes of these keys, as far as pipelines see them.
-pub async fn known_processes(company: &Company, keys: &[&str]) {
-    let keys = keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
-    database()
-        .await
-        .read(async |conn| {
-            diesel::sql_query(
-                "INSERT INTO approval_processes (tenant_id, id, key, name, subject_kind, published_number, created_at, updated_at) \
-                 SELECT $1, gen_random_uuid(), n.key, n.key, 'opportunity', 1, now(), now() FROM unnest($2) AS n (key) \
-                 ON CONFLICT (tenant_id, key) DO NOTHING",
-            )
-            .bind::<SqlUuid, _>(company.tenant)
-            .bind::<Array<Text>, _>(&keys)
-            .execute(conn)
-            .await?;
-            Ok(())
-        })
-        .await
-        .unwrap();
-}
 
 /// A document of simple stages with these keys, in order.
 pub fn simple(key: &str, stages: &[&str]) -> Value {
