@@ -235,7 +235,7 @@ fn varying(text: &str, ids: &mut Ids<'_>, of_type: Option<&str>) -> String {
         return match (is_text, numbered(text)) {
             // A name is another one by its number, as in the requests: with more to it, all would be like all.
             (true, Some((before, after))) => format!(
-                "{} || ((:run::bigint + :i::bigint * 7919 + :client_id::bigint * 104729) % 10000)::text || {}",
+                "{} || ((:run::bigint + :i::bigint * 7919 + :client_id::bigint * 104729) % 250000)::text || {}",
                 literal(before),
                 literal(after)
             ),

@@ -21,7 +21,8 @@ use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz, Uuid as SqlUu
 use diesel::{ExpressionMethods, QueryDsl, QueryableByName, SelectableHelper};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -46,18 +47,18 @@ pub(super) struct Parameters {
     /// Whether to count all that match.
     #[param(example = false)]
     with_total: Option<bool>,
-    /// Only those in this state.
-    #[param(inline, example = "pending")]
-    state: Option<RequestState>,
-    /// Only those about this kind of record.
-    #[param(inline, example = "opportunity")]
-    subject_kind: Option<super::definition::SubjectKind>,
-    /// Only those about this record.
-    subject_id: Option<Uuid>,
-    /// Only those of this process.
-    process_id: Option<Uuid>,
-    /// Only those that this person made.
-    requester_id: Option<Uuid>,
+    /// Only those in this state; repeat for several.
+    #[param(inline, example = json!(["pending"]))]
+    state: Option<Vec<RequestState>>,
+    /// Only those about this kind of record; repeat for several.
+    #[param(inline, example = json!(["opportunity"]))]
+    subject_kind: Option<Vec<super::definition::SubjectKind>>,
+    /// Only those about this record; repeat for several.
+    subject_id: Option<Vec<Uuid>>,
+    /// Only those of this process; repeat for several.
+    process_id: Option<Vec<Uuid>>,
+    /// Only those that this person made; repeat for several.
+    requester_id: Option<Vec<Uuid>>,
     /// Only those that you can decide now.
     #[param(example = true)]
     waiting_for_me: Option<bool>,
@@ -78,13 +79,38 @@ fn unknown(name: &str, known: &str) -> Fault {
     Fault::new(format!("?{name}"), "unknown_parameter", message)
 }
 
+/// What a column may have.
+enum Values {
+    Texts(Vec<String>),
+    Ids(Vec<Uuid>),
+}
+
+impl Values {
+    /// With those of the same parameter given again.
+    fn and(&mut self, more: Values) {
+        match (self, more) {
+            (Values::Texts(known), Values::Texts(more)) => known.extend(more),
+            (Values::Ids(known), Values::Ids(more)) => known.extend(more),
+            (Values::Texts(_), Values::Ids(_)) | (Values::Ids(_), Values::Texts(_)) => {}
+        }
+    }
+
+    fn bind(&self) -> Bind {
+        match self {
+            Values::Texts(texts) => Bind::Texts(texts.clone()),
+            Values::Ids(ids) => Bind::Ids(ids.clone()),
+        }
+    }
+}
+
 /// The list as asked for.
 struct Asked {
     limit: i64,
     cursor: Option<String>,
     with_total: bool,
     is_waiting: bool,
-    conditions: Vec<(&'static str, Bind)>,
+    /// By column, the values of which it has one.
+    conditions: BTreeMap<&'static str, Values>,
     filters: String,
 }
 
@@ -96,7 +122,7 @@ impl Asked {
             cursor: None,
             with_total: false,
             is_waiting: false,
-            conditions: Vec::new(),
+            conditions: BTreeMap::new(),
             filters: String::new(),
         };
         let mut bound = Vec::new();
@@ -135,29 +161,36 @@ impl Asked {
             "with_total" => return self.with_total = parsed(name, &value, faults).unwrap_or(false),
             "waiting_for_me" => return self.is_waiting = parsed(name, &value, faults).unwrap_or(false),
             "state" => (
-                "t.state = ",
-                parsed::<RequestState>(name, &value, faults).map(|_| Bind::Text(value)),
+                "t.state",
+                parsed::<RequestState>(name, &value, faults).map(|_| Values::Texts(vec![value])),
             ),
             "subject_kind" => (
-                "t.subject_kind = ",
-                parsed::<super::definition::SubjectKind>(name, &value, faults).map(|_| Bind::Text(value)),
+                "t.subject_kind",
+                parsed::<super::definition::SubjectKind>(name, &value, faults)
+                    .map(|_| Values::Texts(vec![value])),
             ),
-            "subject_id" => ("t.subject_id = ", parsed(name, &value, faults).map(Bind::Id)),
-            "process_id" => ("t.process_id = ", parsed(name, &value, faults).map(Bind::Id)),
-            "requester_id" => ("t.requester_id = ", parsed(name, &value, faults).map(Bind::Id)),
+            "subject_id" => ("t.subject_id", id(name, &value, faults)),
+            "process_id" => ("t.process_id", id(name, &value, faults)),
+            "requester_id" => ("t.requester_id", id(name, &value, faults)),
             _ => return faults.push(unknown(name, KNOWN)),
         };
-        if let (sql, Some(value)) = condition {
-            self.conditions.push((sql, value));
+        let (column, Some(value)) = condition else {
+            return;
+        };
+        match self.conditions.entry(column) {
+            Entry::Occupied(mut known) => known.get_mut().and(value),
+            Entry::Vacant(place) => {
+                place.insert(value);
+            }
         }
     }
 
     /// The conditions under which a request is in this list.
     fn matching(&self, sql: &mut Sql, ctx: &Ctx) -> String {
         let mut text = format!("t.tenant_id = $1 AND {}", visible(sql, ctx));
-        for (condition, value) in &self.conditions {
-            let place = sql.place(value.clone());
-            text.push_str(&format!(" AND {condition}{place}"));
+        for (column, values) in &self.conditions {
+            let place = sql.place(values.bind());
+            text.push_str(&format!(" AND {column} = ANY({place})"));
         }
         if self.is_waiting {
             let me = sql.place(Bind::Id(ctx.user));
@@ -193,6 +226,10 @@ impl Asked {
         ));
         sql
     }
+}
+
+fn id(name: &str, value: &str, faults: &mut Vec<Fault>) -> Option<Values> {
+    parsed(name, value, faults).map(|id| Values::Ids(vec![id]))
 }
 
 fn parsed<T: FromStr>(name: &str, value: &str, faults: &mut Vec<Fault>) -> Option<T> {

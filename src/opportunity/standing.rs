@@ -246,6 +246,7 @@ impl Present {
             opportunity_id: head.id,
             account_id: Some(head.account_id),
             hides_account: !facts.sees_account,
+            approval_target: approval_target(&definition, head.stage_id),
             facts: members(
                 ctx,
                 head.stage_id,
@@ -279,6 +280,16 @@ impl Present {
 
     fn needs_approvals(&self) -> bool {
         !self.gate.needs().approvals.is_empty()
+    }
+}
+
+fn approval_target(definition: &Definition, stage: Uuid) -> Option<Uuid> {
+    let step = definition
+        .step(stage)
+        .filter(|step| step.advances_when_approved)?;
+    match definition.course.onward(step).as_slice() {
+        [first, _, ..] => Some(first.id),
+        _ => None,
     }
 }
 

@@ -33,6 +33,14 @@ async fn only_those_concerned_see_a_request_and_nobody_of_another_company() {
         json!(request)
     );
     assert_eq!(cast.seller.get(mine).await.expect(200)["data"], json!([]));
+    for (states, count) in [("state=approved", 0), ("state=pending&state=approved", 1)] {
+        let path = format!("/v1/approval-requests?with_total=true&{states}");
+        assert_eq!(
+            cast.seller.get(&path).await.expect(200)["total"],
+            count,
+            "{states}"
+        );
+    }
     let refused = cast.seller.get("/v1/approval-requests?state=open&stat=1").await;
     assert_eq!(refused.refused(400), "bad_parameter");
     assert_eq!(refused.faults().len(), 2);

@@ -97,6 +97,14 @@ async fn an_approval_asked_for_by_hand_may_name_the_stage_too_and_else_moves_not
         ask(&second, json!({ "criterion": "boss" })).await,
         second["stage_id"]
     );
+    let third = deal(&cast.seller, &pipeline, Some("1.00")).await;
+    let tree = gate(&cast.seller, &third).await["gate"]["tree"].clone();
+    let advised = criterion(&tree, "boss").unwrap()["call"]["body"].clone();
+    assert_eq!(
+        ask(&third, advised.clone()).await,
+        advised["to_stage_id"],
+        "the gate names one"
+    );
 }
 
 /// The process of a deal's approval that is bound to these members alone.

@@ -239,6 +239,7 @@ impl DealFacts {
             opportunity_id: self.head.id,
             account_id: Some(self.head.account_id),
             hides_account: false,
+            approval_target: None,
             facts,
             foreign,
             entered_at,

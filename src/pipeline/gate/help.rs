@@ -303,10 +303,14 @@ fn approval(leaf: &Leaf, evidence: &Option<Evidence>, standing: &Standing) -> (O
     {
         return pending(*request_id, waiting_for);
     }
+    let mut body = json!({ "criterion": leaf.key });
+    if let Some(target) = standing.approval_target {
+        body["to_stage_id"] = json!(target);
+    }
     let call = Call {
         method: "POST",
         path: format!("/v1/opportunities/{}/approvals", standing.opportunity_id),
-        body: json!({ "criterion": leaf.key }),
+        body,
     };
     with_permission("approval.request", Some(call))
 }

@@ -14,6 +14,9 @@ pub struct Standing {
     pub account_id: Option<Uuid>,
     /// Whether the caller may not see the account: what conditions read of it is then kept from them.
     pub hides_account: bool,
+    /// The stage that a request for an approval is to name: of several to which the present one leads, where the last
+    /// approval moves the deal on.
+    pub approval_target: Option<Uuid>,
     /// The opportunity in wire form, with `account`, `custom`, `today` and `now`.
     pub facts: Value,
     /// Of a deal in another currency than the company's: its amount, which conditions read converted.
@@ -98,6 +101,7 @@ impl Standing {
             opportunity_id,
             account_id: None,
             hides_account: false,
+            approval_target: None,
             facts: Value::Object(serde_json::Map::new()),
             foreign: None,
             entered_at,
