@@ -269,14 +269,16 @@ async fn a_key_sent_twice_at_once_makes_one_account() {
 async fn a_dry_run_answers_as_the_real_thing_and_stores_nothing() {
     let company = company().await;
     let admin = &company.administrator;
-    let request = admin
-        .request(Method::POST, "/v1/accounts")
-        .await
-        .header("prefer", "dry-run")
-        .json(&json!({ "name": "试" }));
-    let answer = Answer::of(request).await;
-    assert_eq!(answer.header("preference-applied"), "dry-run");
-    assert_eq!(answer.expect(201)["name"], "试");
+    for preference in ["dry-run", "respond-async, Dry-Run=true"] {
+        let request = admin
+            .request(Method::POST, "/v1/accounts")
+            .await
+            .header("prefer", preference)
+            .json(&json!({ "name": "试" }));
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.header("preference-applied"), "dry-run");
+        assert_eq!(answer.expect(201)["name"], "试");
+    }
     assert_eq!(
         admin.get("/v1/accounts?with_total=true").await.expect(200)["total"],
         0

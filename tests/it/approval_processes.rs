@@ -238,6 +238,11 @@ async fn a_preview_shows_the_chain_with_whoever_stands_in_for_the_absent() {
     assert_eq!(large["steps"][1]["seats"][0]["user_id"], json!(head.id));
     let unknown = admin.post(&path, json!({})).await.expect(200);
     assert_eq!(unknown["steps"][1]["missing"], json!(["amount"]));
+    let misspelt = json!({ "amount": "1", "facts": { "zz": 1, "name": "采购", "version": 3 } });
+    assert_eq!(
+        admin.post(&path, misspelt).await.faults(),
+        [("/facts/zz".to_owned(), "unknown_field".to_owned())]
+    );
     let seller = company.member("李销售", "sales_representative").await;
     seller.post(&path, json!({})).await.expect(200);
     let refused = seller
