@@ -13,7 +13,7 @@ use crate::platform::db::Db;
 use crate::platform::records::sql::{self, Bind, DocRow, Intent, Sql};
 use crate::platform::records::together;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Deserialize;
@@ -76,6 +76,37 @@ pub(super) async fn read_facts(
     let statement = facts_sql(ctx, needs).with_last(vec![id]);
     let row: Option<DocRow> = statement.query().get_result(conn).await.optional()?;
     row.map(Facts::of).transpose()
+}
+
+#[derive(QueryableByName)]
+struct FactsRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(embed)]
+    row: DocRow,
+}
+
+/// A statement that reads the facts of as many deals as are given to it.
+#[derive(PartialEq)]
+pub(super) struct ReadingFacts(Sql);
+
+impl ReadingFacts {
+    pub(super) fn of(ctx: &Ctx, needs: &Needs) -> ReadingFacts {
+        ReadingFacts(facts_sql(ctx, needs))
+    }
+
+    /// # Errors
+    /// Database errors.
+    pub(super) async fn read(
+        &self,
+        conn: &mut &AsyncPgConnection,
+        ids: Vec<Uuid>,
+    ) -> AppResult<HashMap<Uuid, Facts>> {
+        let rows: Vec<FactsRow> = self.0.clone().with_last(ids).query().load(conn).await?;
+        let rows = rows.into_iter();
+        rows.map(|FactsRow { id, row }| Ok((id, Facts::of(row)?)))
+            .collect()
+    }
 }
 
 /// The facts of a deal, read together with what others ask for.

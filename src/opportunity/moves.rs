@@ -1,4 +1,4 @@
-//! Making a move: one statement that moves the deal and notes the transition, then its event.
+//! Making a move: one statement that moves the deal, or many of them, and notes the transitions; then an event for each.
 
 use super::advance::rules::Status;
 use super::overdue::{self, Stay};
@@ -9,12 +9,13 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
 use crate::platform::records::sql::{self, Bind, Sql};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Integer, Text};
+use diesel::sql_types::{Integer, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use strum::IntoStaticStr;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -162,8 +163,18 @@ struct MovedRow {
     transition: String,
 }
 
+impl MovedRow {
+    fn moved(&self) -> AppResult<Moved> {
+        Ok(Moved {
+            record: serde_json::from_str(&self.doc).map_err(AppError::internal)?,
+            version: self.version,
+            transition: serde_json::from_str(&self.transition).map_err(AppError::internal)?,
+        })
+    }
+}
+
 /// SQL of the seconds of the present visit spent open: since its beginning, less the time it was closed.
-pub(super) fn dwell() -> String {
+fn dwell() -> String {
     let closed = overdue::closed_seconds("$1", "b.id", "b.visit_id");
     format!("floor(extract(epoch FROM b.at - b.entered_at) - {closed})::bigint")
 }
@@ -185,21 +196,16 @@ pub async fn make(
         .query()
         .get_result(&mut **tx)
         .await?;
-    let record: Map<String, Value> = serde_json::from_str(&row.doc).map_err(AppError::internal)?;
-    let transition: TransitionView = serde_json::from_str(&row.transition).map_err(AppError::internal)?;
+    let moved = row.moved()?;
     let told = Told {
         id,
         kind: step.kind,
-        cycle: transition.cycle,
-        reason: transition.reason.as_deref(),
-        to_stage_id: transition.to_stage_id,
+        cycle: moved.transition.cycle,
+        reason: moved.transition.reason.as_deref(),
+        to_stage_id: moved.transition.to_stage_id,
     };
-    tx.record(event(head, before, &record, &told, step.more));
-    Ok(Moved {
-        record,
-        version: row.version,
-        transition,
-    })
+    tx.record(event(head, before, &moved.record, &told, step.more));
+    Ok(moved)
 }
 
 fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> AppResult<Sql> {
@@ -262,17 +268,130 @@ fn move_sql(ctx: &Ctx, head: &Head, version: i32, step: &Move, id: Uuid) -> AppR
     Ok(sql)
 }
 
-/// A transition, as far as its event tells of it.
-pub(super) struct Told<'a> {
-    pub id: Uuid,
+/// A move of one of many locked deals, which is open before it and after it.
+pub struct Going<'a> {
+    /// Who moves it, and when.
+    pub ctx: &'a Ctx,
     pub kind: MoveKind,
-    pub cycle: i32,
-    pub reason: Option<&'a str>,
+    pub head: &'a Head,
+    /// In wire form.
+    pub before: &'a Map<String, Value>,
+    pub version: i32,
+    pub transition_id: Uuid,
+    pub to_version_id: Uuid,
     pub to_stage_id: Uuid,
+    /// The stay in which it is afterwards, and since when.
+    pub visit_id: Uuid,
+    pub entered_at: DateTime<Utc>,
+    pub reason: Option<String>,
+    /// The gate of the stage that it leaves, as it stood.
+    pub evidence: Value,
+    /// What else the event says.
+    pub more: Map<String, Value>,
+}
+
+#[derive(QueryableByName)]
+struct MovedOf {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(embed)]
+    row: MovedRow,
+}
+
+/// Moves locked deals in one statement and notes a transition for each, the document in this form; answers each deal after
+/// its move with the event that tells of it, in their order. The events are left to the caller.
+///
+/// # Errors
+/// Database errors; internal when a deal was not moved, which its lock forbids.
+pub async fn make_all(
+    tx: &mut Tx,
+    tenant: Uuid,
+    document: &str,
+    going: Vec<Going<'_>>,
+) -> AppResult<Vec<(Moved, Event)>> {
+    if going.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<MovedOf> = moves_sql(tenant, document, &going)
+        .query()
+        .load(&mut **tx)
+        .await?;
+    let rows = rows.into_iter().map(|MovedOf { id, row }| (id, row));
+    let mut rows = rows.collect::<HashMap<_, _>>();
+    let told = going.into_iter().map(|going| {
+        let row = rows.remove(&going.head.id);
+        let row = row.ok_or_else(|| AppError::internal("a locked deal was not moved"))?;
+        let moved = row.moved()?;
+        let told = Told {
+            id: going.transition_id,
+            kind: going.kind,
+            cycle: going.head.cycle,
+            reason: going.reason.as_deref(),
+            to_stage_id: going.to_stage_id,
+        };
+        let event = event(going.head, going.before, &moved.record, &told, going.more);
+        Ok((moved, event))
+    });
+    told.collect()
+}
+
+fn moves_sql(tenant: Uuid, document: &str, going: &[Going<'_>]) -> Sql {
+    let rows = going.iter().map(|going| {
+        let Going { ctx, head, .. } = going;
+        let (kind, actor): (&'static str, &'static str) = (going.kind.into(), ctx.actor_kind.into());
+        json!({
+            "id": head.id, "version": going.version, "cycle": head.cycle, "status": head.status, "kind": kind,
+            "from_stage_id": head.stage_id, "left_visit_id": head.visit_id, "left_entered_at": instant(head.stage_entered_at),
+            "transition_id": going.transition_id, "to_version_id": going.to_version_id, "to_stage_id": going.to_stage_id,
+            "to_visit_id": going.visit_id, "to_entered_at": instant(going.entered_at), "evidence": going.evidence,
+            "reason": going.reason, "actor_kind": actor, "actor_id": ctx.actor_id, "at": instant(ctx.now), "recorded_at": instant(ctx.recorded_at),
+        })
+    });
+    let mut sql = Sql::of(tenant);
+    let rows = sql.place(Bind::Json(rows.collect()));
+    let dwell = dwell();
+    // A visit that begins was never interrupted.
+    let closed = overdue::closed_seconds("$1", "b.id", "b.to_visit_id");
+    let due_at = overdue::due_sql(
+        "b.to_entered_at",
+        &format!("CASE WHEN b.to_visit_id = b.transition_id THEN 0 ELSE {closed} END"),
+    );
+    sql.push(&format!(
+        "WITH b AS (SELECT x.*, x.left_visit_id AS visit_id, x.left_entered_at AS entered_at \
+             FROM jsonb_to_recordset({rows}) AS x (id uuid, version integer, cycle integer, status text, kind text, from_stage_id uuid, left_visit_id uuid, \
+             left_entered_at timestamptz, transition_id uuid, to_version_id uuid, to_stage_id uuid, to_visit_id uuid, to_entered_at timestamptz, evidence jsonb, \
+             reason text, actor_kind text, actor_id uuid, at timestamptz, recorded_at timestamptz)), \
+         moved AS (UPDATE opportunities AS t SET pipeline_version_id = b.to_version_id, stage_id = b.to_stage_id, visit_id = b.to_visit_id, \
+             stage_entered_at = b.to_entered_at, stage_due_at = {due_at}, probability_default = s.probability, probability_calibrated = s.probability_calibrated, \
+             version = t.version + 1, updated_at = b.at \
+             FROM b JOIN version_stages s ON s.tenant_id = $1 AND s.version_id = b.to_version_id AND s.stage_id = b.to_stage_id \
+             WHERE t.tenant_id = $1 AND t.id = b.id AND t.version = b.version \
+             RETURNING t.id, {document} AS doc, t.version), \
+         m AS (INSERT INTO transitions (tenant_id, id, opportunity_id, cycle, ordinal, kind, pipeline_version_id, from_stage_id, to_stage_id, from_status, to_status, \
+             visit_id, actor_kind, actor_id, at, recorded_at, dwell_seconds, reason, evidence) \
+             SELECT $1, b.transition_id, b.id, b.cycle, (SELECT coalesce(max(p.ordinal), 0) + 1 FROM transitions p WHERE p.tenant_id = $1 AND p.opportunity_id = b.id), \
+             b.kind, b.to_version_id, b.from_stage_id, b.to_stage_id, b.status, b.status, b.to_visit_id, b.actor_kind, b.actor_id, b.at, b.recorded_at, \
+             {dwell}, b.reason, b.evidence FROM b RETURNING *) \
+         SELECT moved.id, moved.doc, moved.version, {TRANSITION}::text AS transition FROM moved JOIN m ON m.opportunity_id = moved.id"
+    ));
+    sql
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// A transition, as far as its event tells of it.
+struct Told<'a> {
+    id: Uuid,
+    kind: MoveKind,
+    cycle: i32,
+    reason: Option<&'a str>,
+    to_stage_id: Uuid,
 }
 
 /// The event of a move, on the timelines of the deal and its account.
-pub(super) fn event(
+fn event(
     head: &Head,
     before: &Map<String, Value>,
     after: &Map<String, Value>,

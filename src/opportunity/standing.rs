@@ -225,6 +225,32 @@ async fn complete(
     Ok(present)
 }
 
+/// How a deal stands that was locked along with others, by what was read along with it; none when its gate needs anything
+/// else than these facts.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn of_facts(
+    conn: &mut &AsyncPgConnection,
+    ctx: &Ctx,
+    locked: &Locked,
+    facts: Facts,
+    needs: &Needs,
+) -> AppResult<Option<Present>> {
+    let record = locked.record()?;
+    let head = Head::of(&record)?;
+    let definition = definition(conn, &SUBJECTS, ctx.tenant, head.pipeline_version_id).await?;
+    let gate = gate_of(&definition, &head)?;
+    let is_all = gate.needs() == needs && needs.approvals.is_empty();
+    if !is_all || !facts.is_under_lock || facts.visit_id != head.visit_id {
+        return Ok(None);
+    }
+    let version = locked.version;
+    Ok(Some(Present::new(
+        ctx, head, record, version, definition, gate, facts,
+    )))
+}
+
 fn gate_of(definition: &Definition, head: &Head) -> AppResult<Gate> {
     let stage = definition.stage(head.stage_id);
     let stage = stage.ok_or_else(|| AppError::internal("a stage that is not in its version"))?;

@@ -234,14 +234,7 @@ impl Db {
             Ok(seen) => seen,
             Err(error) => return Err(open.abandon(error).await),
         };
-        let mut tx = Tx {
-            open,
-            events: Noted::default(),
-            wrote_events: false,
-            touched: BTreeSet::new(),
-            later: Vec::new(),
-            is_of_many: false,
-        };
+        let mut tx = Tx::of(open);
         let reply = match work(&mut tx, seen).await {
             Ok(reply) => reply,
             Err(error) => return Err(tx.open.abandon(error).await),
@@ -268,6 +261,38 @@ impl Db {
         Ok(reply)
     }
 
+    /// Runs commands of several callers in one transaction, with a look as [`Db::write_after`] has it; the work writes their
+    /// events itself. None: nothing of it happened, and each is to be run by itself.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn write_together<T, O>(
+        &self,
+        look: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
+        work: impl AsyncFnOnce(&mut Tx, T) -> AppResult<O>,
+    ) -> AppResult<Option<O>> {
+        let mut open = Open::of(self.connection().await?);
+        let seen = match open.begin_and(look).await? {
+            Ok(seen) => seen,
+            Err(error) => return undone(open.abandon(error).await),
+        };
+        let mut tx = Tx::of(open);
+        let done = match work(&mut tx, seen).await {
+            Ok(done) => done,
+            Err(error) => return undone(tx.open.abandon(error).await),
+        };
+        tx.open.end("COMMIT").await?;
+        if tx.wrote_events {
+            events::COMMITTED.notify_one();
+        }
+        Ok(Some(done))
+    }
+
+    /// How long the database takes for an answer for which there is nothing to do; none where that is not known.
+    pub fn distance(&self) -> Option<Duration> {
+        self.reader.distance()
+    }
+
     /// Runs the system's own bookkeeping (leases, positions, expiry) in one transaction: no events, no idempotency key,
     /// no repetition.
     ///
@@ -285,6 +310,17 @@ impl Db {
                 Ok(done)
             }
             Err(error) => Err(open.abandon(error).await),
+        }
+    }
+}
+
+/// What a transaction of several commands comes to that was rolled back.
+fn undone<O>(error: AppError) -> AppResult<Option<O>> {
+    match error {
+        AppError::Refused(refusal) if is_outage(refusal.code) => Err(AppError::Refused(refusal)),
+        error => {
+            tracing::debug!(%error, "commands that travelled together are run one by one");
+            Ok(None)
         }
     }
 }
@@ -387,6 +423,17 @@ pub struct Tx {
 }
 
 impl Tx {
+    fn of(open: Open) -> Tx {
+        Tx {
+            open,
+            events: Noted::default(),
+            wrote_events: false,
+            touched: BTreeSet::new(),
+            later: Vec::new(),
+            is_of_many: false,
+        }
+    }
+
     /// Notes that a record changed; written with the transaction, one event a record.
     pub fn record(&mut self, event: events::Event) {
         self.events.note(event);
@@ -398,9 +445,21 @@ impl Tx {
     /// # Errors
     /// Database errors.
     pub async fn flush_events(&mut self, ctx: &Ctx) -> AppResult<()> {
-        let recorded = std::mem::take(&mut self.events);
-        self.wrote_events |= !recorded.is_empty();
-        events::flush(self, ctx, recorded.into_events()).await
+        let recorded = std::mem::take(&mut self.events).into_events();
+        self.write_events(ctx.tenant, vec![(ctx, recorded)]).await
+    }
+
+    /// Writes events of several commands at once, each under its own terms: one statement, however many there are.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn write_events(
+        &mut self,
+        tenant: Uuid,
+        commands: Vec<(&Ctx, Vec<events::Event>)>,
+    ) -> AppResult<()> {
+        self.wrote_events |= commands.iter().any(|(_, events)| !events.is_empty());
+        events::flush(self, tenant, commands).await
     }
 
     /// Notes that this transaction itself changed or deleted a row, for a later step of it that would otherwise take the

@@ -4,8 +4,9 @@ use super::db::{Cached, Tx};
 use super::event_kinds;
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
+use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::sql_query;
-use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Jsonb, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -137,10 +138,11 @@ impl Noted {
 
 const FLUSH: &str = "\
 WITH e AS (
-    SELECT (x.value->>'id')::uuid AS id, x.value AS v FROM jsonb_array_elements($2) AS x (value)
+    SELECT (x.value->>'id')::uuid AS id, x.value AS v, $3::jsonb->(x.value->>'terms')::int AS t FROM jsonb_array_elements($2) AS x (value)
 ), written AS (
     INSERT INTO events (tenant_id, id, command_id, kind, subject_kind, subject_id, actor_kind, actor_id, cause, occurred_at, recorded_at, payload_digest)
-    SELECT $1, e.id, $3, e.v->>'kind', e.v->>'subject_kind', (e.v->>'subject_id')::uuid, $4, $5, $6, $7, $8, decode(e.v->>'digest', 'hex') FROM e
+    SELECT $1, e.id, (e.t->>'command_id')::uuid, e.v->>'kind', e.v->>'subject_kind', (e.v->>'subject_id')::uuid, e.t->>'actor_kind', (e.t->>'actor_id')::uuid,
+        e.t->>'cause', (e.t->>'occurred_at')::timestamptz, (e.t->>'recorded_at')::timestamptz, decode(e.v->>'digest', 'hex') FROM e
 ), payloads AS (
     INSERT INTO event_payloads (tenant_id, event_id, data, sensitive)
     SELECT $1, e.id, e.v->'data', nullif(e.v->'sensitive', '{}'::jsonb) FROM e
@@ -196,49 +198,56 @@ pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes the events of a command.
+/// Writes the events of commands of one company, each with the terms of its command.
 ///
 /// # Errors
 /// Database errors.
-pub async fn flush(tx: &mut Tx, ctx: &Ctx, events: Vec<Event>) -> AppResult<()> {
-    if events.is_empty() {
+pub async fn flush(tx: &mut Tx, tenant: Uuid, commands: Vec<(&Ctx, Vec<Event>)>) -> AppResult<()> {
+    let (mut terms, mut rows) = (Vec::new(), Vec::new());
+    for (ctx, events) in commands {
+        rows.extend(events.into_iter().map(|event| row(event, terms.len())));
+        terms.push(terms_of(ctx));
+    }
+    if rows.is_empty() {
         return Ok(());
     }
-    let rows = events
-        .into_iter()
-        .map(|event| {
-            debug_assert!(event_kinds::is_known(&event.kind), "{} is in no list", event.kind);
-            let sensitive = Value::Object(event.sensitive);
-            let mut subjects = vec![json!([event.subject_kind, event.subject_id])];
-            subjects.extend(event.also.iter().map(|(kind, id)| json!([kind, id])));
-            json!({
-                "id": Uuid::now_v7(),
-                "kind": event.kind,
-                "subject_kind": event.subject_kind,
-                "subject_id": event.subject_id,
-                "digest": to_hex(&digest(&event.data, &sensitive)),
-                "data": event.data,
-                "sensitive": sensitive,
-                "subjects": subjects,
-            })
-        })
-        .collect::<Vec<_>>();
-    let actor_kind: &'static str = ctx.actor_kind.into();
     Cached(
         sql_query(FLUSH)
-            .bind::<SqlUuid, _>(ctx.tenant)
+            .bind::<SqlUuid, _>(tenant)
             .bind::<Jsonb, _>(Value::Array(rows))
-            .bind::<SqlUuid, _>(ctx.command_id)
-            .bind::<Text, _>(actor_kind)
-            .bind::<Nullable<SqlUuid>, _>(ctx.actor_id)
-            .bind::<Nullable<Text>, _>(ctx.cause.as_deref())
-            .bind::<Timestamptz, _>(ctx.now)
-            .bind::<Timestamptz, _>(ctx.recorded_at),
+            .bind::<Jsonb, _>(Value::Array(terms)),
     )
     .execute(&mut **tx)
     .await
     .map_err(AppError::from)?;
     Ok(())
+}
+
+fn terms_of(ctx: &Ctx) -> Value {
+    let actor_kind: &'static str = ctx.actor_kind.into();
+    let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    json!({
+        "command_id": ctx.command_id, "actor_kind": actor_kind, "actor_id": ctx.actor_id, "cause": ctx.cause,
+        "occurred_at": instant(ctx.now), "recorded_at": instant(ctx.recorded_at),
+    })
+}
+
+fn row(event: Event, terms: usize) -> Value {
+    debug_assert!(event_kinds::is_known(&event.kind), "{} is in no list", event.kind);
+    let sensitive = Value::Object(event.sensitive);
+    let mut subjects = vec![json!([event.subject_kind, event.subject_id])];
+    subjects.extend(event.also.iter().map(|(kind, id)| json!([kind, id])));
+    json!({
+        "id": Uuid::now_v7(),
+        "terms": terms,
+        "kind": event.kind,
+        "subject_kind": event.subject_kind,
+        "subject_id": event.subject_id,
+        "digest": to_hex(&digest(&event.data, &sensitive)),
+        "data": event.data,
+        "sensitive": sensitive,
+        "subjects": subjects,
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod alternatives;
 mod answers;
 pub mod auth;
+pub mod boarding;
 pub mod clock;
 pub mod connect;
 pub mod contract;

@@ -1,7 +1,8 @@
 //! `POST …/advance` and the ways past, back and around.
 
 use super::rules::{self, Wish};
-use super::service::{self, Advanced};
+use super::service;
+use super::together::{Convoy, Traveller};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::opportunity::lapse;
@@ -51,25 +52,22 @@ pub struct ApprovalAskedView {
 #[utoipa::path(tag = "opportunities", operation_id = "advance_opportunity", security(("bearer" = ["opportunity.advance"])), request_body = Advance,
     responses((status = 200, description = "The opportunity after the move", body = MovedView), (status = 202, body = ApprovalAskedView, description = "Approval asked; `Location` is the request")))]
 #[post("/v1/opportunities/{id}/advance")]
-pub async fn advance_opportunity(db: web::Data<Db>, id: Id, command: Command<Advance>) -> AppResult<Reply> {
+pub async fn advance_opportunity(
+    db: web::Data<Db>,
+    convoy: web::Data<Convoy>,
+    id: Id,
+    command: Command<Advance>,
+) -> AppResult<Reply> {
     let Command { ctx, input } = command;
-    let wish = Wish {
-        from_stage_id: input.from_stage_id,
-        to_stage_id: input.to_stage_id,
-    };
-    let purpose = || For::Action("opportunity.advance");
-    db.write_after(
-        &ctx,
-        async |conn| standing::lock_on(conn, &ctx, id.0, purpose(), Some(wish.from_stage_id)).await,
-        async |tx, present| match service::advance(tx, &ctx, &present, wish, input.note.clone()).await? {
-            Advanced::Moved(moved) => moved_reply(*moved),
-            Advanced::Asked { requests, gate } => asked_reply(&ctx, requests, &gate),
-        },
-    )
-    .await
+    let traveller = Traveller { ctx, id: id.0, input };
+    convoy.advance(&db, traveller).await
 }
 
-fn asked_reply(ctx: &Ctx, requests: Vec<Uuid>, gate: &crate::pipeline::gate::Verdict) -> AppResult<Reply> {
+pub(super) fn asked_reply(
+    ctx: &Ctx,
+    requests: Vec<Uuid>,
+    gate: &crate::pipeline::gate::Verdict,
+) -> AppResult<Reply> {
     let first = requests.first().copied().unwrap_or_default();
     let view = ApprovalAskedView {
         approval_request_ids: requests,

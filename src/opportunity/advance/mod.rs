@@ -3,3 +3,4 @@
 pub mod http;
 pub mod rules;
 pub mod service;
+pub mod together;

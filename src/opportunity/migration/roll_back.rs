@@ -6,10 +6,11 @@ use super::queries::{self, MigrationRow};
 use super::run::{CHUNK, Chunk, migration_of};
 use super::setting_out::of_row;
 use super::wire::Why;
-use super::writing::{self, ANSWERS_HASH, APPROVALS_HASH, End, Going};
+use super::writing::{self, ANSWERS_HASH, APPROVALS_HASH, End};
 use crate::jobs::{JobKind, JobRun, Step};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
+use crate::opportunity::moves::{Going, MoveKind};
 use crate::pipeline::service::Definition;
 use crate::platform::db::Tx;
 use crate::platform::records::sql::{Bind, Sql};
@@ -159,17 +160,15 @@ async fn go_back(
         };
         going.push(returning(ctx, row, &course.to, deal, back)?);
     }
-    let moves = going
-        .iter()
-        .map(|going| (going.deal.head.id, going.transition_id));
+    let moves = going.iter().map(|going| (going.head.id, going.transition_id));
     let moves = moves.collect();
     writing::put_back(tx, ctx, row.id, &ids).await?;
-    writing::move_all(tx, ctx, going, row.reason.as_deref()).await?;
+    writing::move_all(tx, ctx, going).await?;
     Ok(moves)
 }
 
 fn returning<'a>(
-    ctx: &Ctx,
+    ctx: &'a Ctx,
     row: &MigrationRow,
     to: &Definition,
     deal: &'a DealFacts,
@@ -177,12 +176,17 @@ fn returning<'a>(
 ) -> AppResult<Going<'a>> {
     let about = json!({ "id": row.id, "is_roll_back": true });
     Ok(Going {
-        deal,
+        ctx,
+        kind: MoveKind::Migrate,
+        head: &deal.head,
+        before: &deal.record,
+        version: deal.version,
         transition_id: Uuid::now_v7(),
         to_version_id: back.from_version_id,
         to_stage_id: back.from_stage_id,
         visit_id: back.from_visit_id,
         entered_at: back.from_entered_at,
+        reason: row.reason.clone(),
         evidence: deal.gate_before(ctx, to)?.to_evidence(),
         more: Map::from_iter([("migration".to_owned(), about)]),
     })

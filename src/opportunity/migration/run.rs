@@ -5,13 +5,14 @@ use super::plan::{Plan, Visit};
 use super::queries::{self, MigrationRow};
 use super::setting_out::of_row;
 use super::wire::{DealOutcome, Why};
-use super::writing::{self, Copied, End, Fate, Going};
+use super::writing::{self, Copied, End, Fate};
 use super::{Course, Terms};
 use crate::approval::service as approvals;
 use crate::jobs::{JobKind, JobRun, Progress, Step};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
 use crate::opportunity::advance::rules::Status;
+use crate::opportunity::moves::{Going, MoveKind};
 use crate::platform::db::Tx;
 use crate::platform::records::sql::{Bind, Sql};
 use diesel_async::RunQueryDsl;
@@ -131,7 +132,7 @@ async fn migrate(tx: &mut Tx, ctx: &Ctx, row: &MigrationRow, deals: &[Uuid]) -> 
     approvals::withdraw(tx, ctx, &done.withdrawn, reason).await?;
     let mut dropped = writing::drop_answers(tx, ctx, &done.dropped).await?;
     writing::copy_answers(tx, ctx, &done.copied).await?;
-    writing::move_all(tx, ctx, done.going, terms.reason.as_deref()).await?;
+    writing::move_all(tx, ctx, done.going).await?;
     let mut fates = done.fates;
     for fate in &mut fates {
         if let Some(rows) = dropped.remove(&fate.opportunity_id) {
@@ -155,7 +156,7 @@ struct Done<'a> {
 impl<'a> Done<'a> {
     fn take(
         &mut self,
-        ctx: &Ctx,
+        ctx: &'a Ctx,
         row: &MigrationRow,
         course: &Course,
         terms: &Terms,
@@ -194,7 +195,7 @@ impl<'a> Done<'a> {
 
     fn go(
         &mut self,
-        ctx: &Ctx,
+        ctx: &'a Ctx,
         row: &MigrationRow,
         fate: &mut Fate,
         deal: &'a DealFacts,
@@ -231,12 +232,17 @@ impl<'a> Done<'a> {
         }
         self.withdrawn.extend(&plan.withdrawn);
         self.going.push(Going {
-            deal,
+            ctx,
+            kind: MoveKind::Migrate,
+            head,
+            before: &deal.record,
+            version: deal.version,
             transition_id,
             to_version_id: row.to_version_id,
             to_stage_id: plan.to_stage_id,
             visit_id,
             entered_at,
+            reason: row.reason.clone(),
             evidence,
             more: told(row.id, &plan),
         });

@@ -1,50 +1,26 @@
 //! Moving many deals in a few statements, whatever their number: the moves with their transitions, ticks and answers, what
 //! became of each deal; then an event for each.
 
-use super::facts::DealFacts;
 use super::queries::MigrationRow;
 use super::wire::{DealOutcome, Why};
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::error::AppResult;
 use crate::opportunity::lapse;
-use crate::opportunity::moves::{self, MoveKind, Told, dwell};
-use crate::opportunity::overdue::{closed_seconds, due_sql};
+use crate::opportunity::moves::{self, Going};
 use crate::opportunity::resources::OPPORTUNITY;
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
 use crate::platform::records::sql::{self, Bind, Sql};
 use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::{Jsonb, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Jsonb, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A locked deal on its way.
-pub struct Going<'a> {
-    pub deal: &'a DealFacts,
-    pub transition_id: Uuid,
-    pub to_version_id: Uuid,
-    pub to_stage_id: Uuid,
-    pub visit_id: Uuid,
-    pub entered_at: DateTime<Utc>,
-    /// The gate of the stage that it leaves, as it stood.
-    pub evidence: Value,
-    /// What else the event says.
-    pub more: Map<String, Value>,
-}
-
 fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-#[derive(QueryableByName)]
-struct MovedRow {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Text)]
-    doc: String,
 }
 
 /// Moves locked deals and notes a transition and an event for each. Approvals lapse that go along and were asked about what
@@ -52,79 +28,13 @@ struct MovedRow {
 ///
 /// # Errors
 /// Database errors; internal when a deal was not moved, which its lock forbids.
-pub async fn move_all(tx: &mut Tx, ctx: &Ctx, going: Vec<Going<'_>>, reason: Option<&str>) -> AppResult<()> {
-    if going.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<MovedRow> = moves_sql(ctx, &going, reason).query().load(&mut **tx).await?;
-    let mut after = rows
-        .into_iter()
-        .map(|row| {
-            Ok((
-                row.id,
-                serde_json::from_str(&row.doc).map_err(AppError::internal)?,
-            ))
-        })
-        .collect::<AppResult<BTreeMap<Uuid, Map<String, Value>>>>()?;
-    let ids = going.iter().map(|going| going.deal.head.id).collect::<Vec<_>>();
-    for going in going {
-        let head = &going.deal.head;
-        let after = after
-            .remove(&head.id)
-            .ok_or_else(|| AppError::internal("a locked deal was not moved"))?;
-        let told = Told {
-            id: going.transition_id,
-            kind: MoveKind::Migrate,
-            cycle: head.cycle,
-            reason,
-            to_stage_id: going.to_stage_id,
-        };
-        tx.record(moves::event(head, &going.deal.record, &after, &told, going.more));
+pub async fn move_all(tx: &mut Tx, ctx: &Ctx, going: Vec<Going<'_>>) -> AppResult<()> {
+    let ids = going.iter().map(|going| going.head.id).collect::<Vec<_>>();
+    let document = sql::whole_document(&OPPORTUNITY);
+    for (_, event) in moves::make_all(tx, ctx.tenant, &document, going).await? {
+        tx.record(event);
     }
     lapse::changed(tx, ctx, &ids).await
-}
-
-fn moves_sql(ctx: &Ctx, going: &[Going<'_>], reason: Option<&str>) -> Sql {
-    let rows = going.iter().map(|going| {
-        let head = &going.deal.head;
-        json!({
-            "id": head.id, "version": going.deal.version, "cycle": head.cycle, "status": head.status,
-            "from_stage_id": head.stage_id, "left_visit_id": head.visit_id, "left_entered_at": instant(head.stage_entered_at),
-            "transition_id": going.transition_id, "to_version_id": going.to_version_id, "to_stage_id": going.to_stage_id,
-            "to_visit_id": going.visit_id, "to_entered_at": instant(going.entered_at), "evidence": going.evidence,
-        })
-    });
-    let actor: &'static str = ctx.actor_kind.into();
-    let kind: &'static str = MoveKind::Migrate.into();
-    let mut sql = Sql::of(ctx.tenant);
-    let rows = sql.place(Bind::Json(rows.collect()));
-    let said = sql.place(Bind::Json(json!({ "actor_id": ctx.actor_id, "reason": reason })));
-    let actor = sql.place(Bind::Text(actor.to_owned()));
-    let kind = sql.place(Bind::Text(kind.to_owned()));
-    let now = sql.place(Bind::Instant(ctx.now));
-    let recorded_at = sql.place(Bind::Instant(ctx.recorded_at));
-    let document = sql::whole_document(&OPPORTUNITY);
-    let dwell = dwell();
-    // Only open deals go; a visit that begins was never interrupted.
-    let due_at = due_sql("b.to_entered_at", &closed_seconds("$1", "b.id", "b.to_visit_id"));
-    sql.push(&format!(
-        "WITH b AS (SELECT x.*, x.left_visit_id AS visit_id, x.left_entered_at AS entered_at, {now}::timestamptz AS at \
-             FROM jsonb_to_recordset({rows}) AS x (id uuid, version integer, cycle integer, status text, from_stage_id uuid, left_visit_id uuid, \
-             left_entered_at timestamptz, transition_id uuid, to_version_id uuid, to_stage_id uuid, to_visit_id uuid, to_entered_at timestamptz, evidence jsonb)), \
-         moved AS (UPDATE opportunities AS t SET pipeline_version_id = b.to_version_id, stage_id = b.to_stage_id, visit_id = b.to_visit_id, \
-             stage_entered_at = b.to_entered_at, stage_due_at = {due_at}, probability_default = s.probability, probability_calibrated = s.probability_calibrated, \
-             version = t.version + 1, updated_at = {now} \
-             FROM b JOIN version_stages s ON s.tenant_id = $1 AND s.version_id = b.to_version_id AND s.stage_id = b.to_stage_id \
-             WHERE t.tenant_id = $1 AND t.id = b.id AND t.version = b.version \
-             RETURNING t.id, {document} AS doc), \
-         noted AS (INSERT INTO transitions (tenant_id, id, opportunity_id, cycle, ordinal, kind, pipeline_version_id, from_stage_id, to_stage_id, from_status, to_status, \
-             visit_id, actor_kind, actor_id, at, recorded_at, dwell_seconds, reason, evidence) \
-             SELECT $1, b.transition_id, b.id, b.cycle, (SELECT coalesce(max(p.ordinal), 0) + 1 FROM transitions p WHERE p.tenant_id = $1 AND p.opportunity_id = b.id), \
-             {kind}, b.to_version_id, b.from_stage_id, b.to_stage_id, b.status, b.status, b.to_visit_id, {actor}, ({said}::jsonb->>'actor_id')::uuid, {now}, {recorded_at}, \
-             {dwell}, {said}::jsonb->>'reason', b.evidence FROM b) \
-         SELECT moved.id, moved.doc FROM moved"
-    ));
-    sql
 }
 
 /// A tick or answer to be taken out of a visit that goes on: visit and criterion.

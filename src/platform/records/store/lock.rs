@@ -5,13 +5,14 @@ use crate::kernel::error::{AppError, AppResult, OrNotFound};
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
 use crate::platform::db::Tx;
-use crate::platform::records::merged;
 use crate::platform::records::spec::{Access, Resource};
 use crate::platform::records::sql::{self, Bind, DocRow, Intent, Sql};
-use diesel::sql_types::{Bool, Integer, Text};
+use crate::platform::records::{merged, together};
+use diesel::sql_types::{Bool, Integer, Text, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A record locked for a write, whole, with what the caller may do.
@@ -40,6 +41,16 @@ impl Locked {
     /// When the row is no JSON object: a bug.
     pub fn record(&self) -> AppResult<Map<String, Value>> {
         serde_json::from_str(&self.doc).map_err(AppError::internal)
+    }
+
+    fn admit(&self, ctx: &Ctx, permission: &str) -> AppResult<()> {
+        if !self.is_readable {
+            return Err(AppError::not_found());
+        }
+        if !self.is_allowed {
+            return Err(AppError::forbidden(permission));
+        }
+        ctx.if_match(self.version)
     }
 }
 
@@ -116,23 +127,51 @@ pub(super) async fn lock_even_archived(
     purpose: For<'_>,
 ) -> AppResult<Locked> {
     let mut sql = Sql::of(ctx.tenant);
-    let seen = sql::scope(&mut sql, resource, "t", ctx, Intent::Read);
+    let Asked { columns, permission } = asked(&mut sql, ctx, resource, purpose);
+    let the_id = id;
+    let id = sql.place(Bind::Id(id));
+    let within = match (resource.access, parent) {
+        (Access::Part { key, .. }, Some(parent)) => format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))),
+        _ => String::new(),
+    };
+    sql.push(&format!(
+        "SELECT {columns} FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} FOR UPDATE OF t",
+        resource.table
+    ));
+    let mut locked: Locked = sql.query().get_result(conn).await.optional()?.or_not_found()?;
+    if locked.was_waited_for {
+        locked.doc = document_of(conn, ctx, resource, the_id).await?;
+    }
+    locked.admit(ctx, &permission)?;
+    Ok(locked)
+}
+
+/// What is asked of a record that is locked.
+struct Asked {
+    /// Those of [`Locked`].
+    columns: String,
+    /// What it takes to act.
+    permission: String,
+}
+
+fn asked(sql: &mut Sql, ctx: &Ctx, resource: &Resource, purpose: For<'_>) -> Asked {
+    let seen = sql::scope(sql, resource, "t", ctx, Intent::Read);
     let mut readable = seen.clone();
     let (allowed, permission) = match purpose {
         For::Archive if resource.is_owned() => (
-            sql::action_scope(&mut sql, resource, "t", ctx, &resource.write_permission()),
+            sql::action_scope(sql, resource, "t", ctx, &resource.write_permission()),
             resource.write_permission(),
         ),
         For::Write | For::Archive => (
-            sql::scope(&mut sql, resource, "t", ctx, Intent::Write),
+            sql::scope(sql, resource, "t", ctx, Intent::Write),
             resource.write_permission(),
         ),
         For::Action(permission) => (
-            sql::action_scope(&mut sql, resource, "t", ctx, permission),
+            sql::action_scope(sql, resource, "t", ctx, permission),
             permission.to_owned(),
         ),
         For::Assignment(permission) => {
-            let reach = sql::action_scope(&mut sql, resource, "t", ctx, permission);
+            let reach = sql::action_scope(sql, resource, "t", ctx, permission);
             let unowned = if ctx.holds(permission) {
                 "t.owner_id IS NULL"
             } else {
@@ -144,12 +183,6 @@ pub(super) async fn lock_even_archived(
             (format!("({reach} OR {unowned})"), permission.to_owned())
         }
     };
-    let the_id = id;
-    let id = sql.place(Bind::Id(id));
-    let within = match (resource.access, parent) {
-        (Access::Part { key, .. }, Some(parent)) => format!(" AND t.{key} = {}", sql.place(Bind::Id(parent))),
-        _ => String::new(),
-    };
     let archived = if resource.has_archive() {
         "t.archived_at IS NOT NULL"
     } else {
@@ -157,24 +190,61 @@ pub(super) async fn lock_even_archived(
     };
     let document = sql::whole_document(resource);
     let waited = was_waited_for(resource);
-    sql.push(&format!(
-        "SELECT {document} AS doc, t.version, {waited} AS was_waited_for, {archived} AS is_archived, coalesce({readable}, FALSE) AS is_readable, coalesce({allowed}, FALSE) AS is_allowed, \
-         NOT coalesce({seen}, FALSE) AS is_masked \
-         FROM {} t WHERE t.tenant_id = $1 AND t.id = {id}{within} FOR UPDATE OF t",
-        resource.table
-    ));
-    let mut locked: Locked = sql.query().get_result(conn).await.optional()?.or_not_found()?;
-    if locked.was_waited_for {
-        locked.doc = document_of(conn, ctx, resource, the_id).await?;
+    let columns = format!(
+        "{document} AS doc, t.version, {waited} AS was_waited_for, {archived} AS is_archived, coalesce({readable}, FALSE) AS is_readable, \
+         coalesce({allowed}, FALSE) AS is_allowed, NOT coalesce({seen}, FALSE) AS is_masked"
+    );
+    Asked { columns, permission }
+}
+
+/// A statement that locks records for an action of a caller, as many as are given to it.
+#[derive(PartialEq)]
+pub struct Locking {
+    sql: Sql,
+    permission: String,
+}
+
+#[derive(QueryableByName)]
+struct LockedOf {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(embed)]
+    locked: Locked,
+}
+
+impl Locking {
+    pub fn of(ctx: &Ctx, resource: &Resource, permission: &str) -> Locking {
+        let mut sql = Sql::of(ctx.tenant);
+        let Asked { columns, permission } = asked(&mut sql, ctx, resource, For::Action(permission));
+        let sought = together::one_of("t.id", &sql.place(Bind::Ids(Vec::new())));
+        sql.push(&format!(
+            "SELECT t.id, {columns} FROM {} t WHERE t.tenant_id = $1 AND {sought} FOR UPDATE OF t SKIP LOCKED",
+            resource.table
+        ));
+        Locking { sql, permission }
     }
-    if !locked.is_readable {
-        return Err(AppError::not_found());
+
+    /// Locks those of these records that are live and that nobody holds or has just written, whatever the caller may do with
+    /// them: [`Locking::admit`] says that.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn lock(
+        &self,
+        conn: &mut &AsyncPgConnection,
+        ids: Vec<Uuid>,
+    ) -> AppResult<HashMap<Uuid, Locked>> {
+        let rows: Vec<LockedOf> = self.sql.clone().with_last(ids).query().load(conn).await?;
+        let rows = rows.into_iter().map(|LockedOf { id, locked }| (id, locked));
+        let as_it_stands = |(_, locked): &(Uuid, Locked)| !locked.was_waited_for && !locked.is_archived;
+        Ok(rows.filter(as_it_stands).collect())
     }
-    if !locked.is_allowed {
-        return Err(AppError::forbidden(&permission));
+
+    /// # Errors
+    /// 404 when the caller cannot see the record, 403 when they see it but may not act, 412 when stale.
+    pub fn admit(&self, ctx: &Ctx, locked: &Locked) -> AppResult<()> {
+        locked.admit(ctx, &self.permission)
     }
-    ctx.if_match(locked.version)?;
-    Ok(locked)
 }
 
 /// Whether the row `t` is another than the statement began with. A statement that waits for a row's lock goes on with the row

@@ -15,6 +15,6 @@ pub(super) use checks::may_assign;
 pub use expand::{embed, expand, expand_name, expandable, expandable_singly, related};
 pub use faulty::{Target, joined, own_faults, refused};
 pub use find::{find, read, require_visible, visible};
-pub use lock::{For, Locked, lock, lock_many, lock_on};
+pub use lock::{For, Locked, Locking, lock, lock_many, lock_on};
 pub use write::Written;
 pub(super) use write::event;

@@ -1,0 +1,310 @@
+//! Requests that travel together: whoever comes while enough journeys to the database are under way boards the next one. A
+//! worker lets only as many set out at a time as keep the database busy: under load one journey serves many requests, and
+//! alone a request waits for nobody.
+
+use crate::kernel::error::{AppError, AppResult};
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, Shared, WeakShared};
+use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Most journeys of a kind that a worker has under way while it does not know how far the database is.
+const MOST_UNDER_WAY: usize = 32;
+/// Fewest: one is worked on, the next is there when it is done.
+const LEAST_UNDER_WAY: usize = 2;
+
+/// What came of a journey, to all who were on it.
+pub type Flight<T> = Shared<LocalBoxFuture<'static, Rc<AppResult<T>>>>;
+
+/// The journey itself, of all who want the same.
+pub trait Journey<K, I, T> {
+    fn go(&self, key: K, passengers: Vec<I>) -> impl Future<Output = AppResult<T>>;
+
+    /// How long an answer takes for which there is nothing to do, where that is known.
+    fn distance(&self) -> Option<Duration>;
+}
+
+/// Requests that wait for one journey which has not set out yet. They keep it alive: when all of them have given up, it does
+/// not.
+struct Group<K, I, T> {
+    key: K,
+    passengers: Rc<RefCell<Vec<I>>>,
+    flight: WeakShared<LocalBoxFuture<'static, Rc<AppResult<T>>>>,
+}
+
+type Waiting<K, I, T> = RefCell<Vec<Group<K, I, T>>>;
+
+/// The journeys of a kind that still take somebody in, and those that may set out. Who has the same key travels together.
+pub struct Gate<K, I, T> {
+    waiting: Rc<Waiting<K, I, T>>,
+    slots: Rc<Slots>,
+    seats: usize,
+}
+
+/// How many journeys may be under way.
+struct Slots {
+    free: Semaphore,
+    most: Cell<usize>,
+    /// How long the database works on one of them.
+    work: Duration,
+}
+
+impl Slots {
+    async fn take(&self) -> AppResult<SemaphorePermit<'_>> {
+        self.free.acquire().await.map_err(AppError::internal)
+    }
+
+    /// Gives a slot back, unless there are more than a database of this distance needs; makes one where there are fewer.
+    fn give_back(&self, slot: SemaphorePermit<'_>, distance: Option<Duration>) {
+        let most = self.most.get();
+        let enough = distance.map_or(most, |distance| {
+            let more = distance.as_micros() / self.work.as_micros();
+            usize::try_from(more).map_or(MOST_UNDER_WAY, |more| LEAST_UNDER_WAY.saturating_add(more))
+        });
+        match most.cmp(&enough.min(MOST_UNDER_WAY)) {
+            Ordering::Greater => {
+                self.most.set(most - 1);
+                slot.forget();
+            }
+            Ordering::Less => {
+                self.most.set(most + 1);
+                self.free.add_permits(1);
+            }
+            Ordering::Equal => {}
+        }
+    }
+}
+
+impl<K, I, T> Gate<K, I, T> {
+    /// For journeys on which the database works so long, of as many passengers at most. While an answer travels, the database
+    /// could do some more of them: as many more may be under way. Beyond that they would only wait for each other there,
+    /// where nobody can board them.
+    pub fn of(work: Duration, seats: usize) -> Gate<K, I, T> {
+        Gate {
+            waiting: Rc::default(),
+            slots: Rc::new(Slots {
+                free: Semaphore::new(MOST_UNDER_WAY),
+                most: Cell::new(MOST_UNDER_WAY),
+                work,
+            }),
+            seats,
+        }
+    }
+}
+
+impl<K: Clone + PartialEq + 'static, I: 'static, T: 'static> Gate<K, I, T> {
+    /// Boards the journey that waits for whoever wants the same, or one of its own.
+    pub fn board(&self, key: K, passenger: I, journey: impl Journey<K, I, T> + 'static) -> Flight<T> {
+        let mut waiting = self.waiting.borrow_mut();
+        let open = waiting.iter().find_map(|group| {
+            let is_open = group.key == key && group.passengers.borrow().len() < self.seats;
+            let flight = group.flight.upgrade().filter(|_| is_open)?;
+            Some((flight, Rc::clone(&group.passengers)))
+        });
+        if let Some((flight, passengers)) = open {
+            passengers.borrow_mut().push(passenger);
+            return flight;
+        }
+        let passengers = Rc::new(RefCell::new(vec![passenger]));
+        let (listed, slots) = (Rc::downgrade(&self.waiting), Rc::clone(&self.slots));
+        let (wanted, aboard) = (key.clone(), Rc::clone(&passengers));
+        let flight = async move {
+            let slot = slots.take().await?;
+            // Whoever else asks in this turn of the worker comes along.
+            tokio::task::yield_now().await;
+            leave(&listed, &aboard);
+            let outcome = journey.go(wanted, aboard.take()).await;
+            slots.give_back(slot, journey.distance());
+            outcome
+        };
+        let flight = flight.map(Rc::new).boxed_local().shared();
+        waiting.retain(|group| group.flight.upgrade().is_some());
+        waiting.extend(flight.downgrade().map(|flight| Group {
+            key,
+            passengers,
+            flight,
+        }));
+        flight
+    }
+}
+
+/// Takes the group of these passengers off the list, so that nobody else boards it.
+fn leave<K, I, T>(waiting: &Weak<Waiting<K, I, T>>, passengers: &Rc<RefCell<Vec<I>>>) {
+    if let Some(waiting) = waiting.upgrade() {
+        waiting
+            .borrow_mut()
+            .retain(|group| !Rc::ptr_eq(&group.passengers, passengers));
+    }
+}
+
+/// What each of those who travelled together is told.
+///
+/// # Errors
+/// As the journey ended.
+pub fn shared<T>(outcome: &AppResult<T>) -> AppResult<&T> {
+    match outcome {
+        Ok(found) => Ok(found),
+        Err(AppError::Refused(refusal)) => Err(AppError::Refused(refusal.clone())),
+        Err(AppError::Internal(error)) => Err(AppError::internal(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::join_all;
+    use uuid::Uuid;
+
+    const ROW: Duration = Duration::from_micros(50);
+    const PAGE: Duration = Duration::from_micros(200);
+    const SEATS: usize = 100;
+
+    type Reads = Gate<&'static str, Uuid, Vec<Uuid>>;
+
+    /// A database next door that answers as often as it is let.
+    struct Database {
+        sent: Cell<usize>,
+        answers: Semaphore,
+    }
+
+    impl Database {
+        fn new() -> Rc<Database> {
+            Rc::new(Database {
+                sent: Cell::new(0),
+                answers: Semaphore::new(0),
+            })
+        }
+
+        /// Asks for this id; answered are those of the whole group.
+        fn ask(self: &Rc<Database>, gate: &Reads, statement: &'static str, id: Uuid) -> Flight<Vec<Uuid>> {
+            gate.board(statement, id, Rc::clone(self))
+        }
+    }
+
+    impl Journey<&'static str, Uuid, Vec<Uuid>> for Rc<Database> {
+        async fn go(&self, _: &'static str, ids: Vec<Uuid>) -> AppResult<Vec<Uuid>> {
+            self.sent.set(self.sent.get() + 1);
+            self.answers.acquire().await.map_err(AppError::internal)?.forget();
+            Ok(ids)
+        }
+
+        fn distance(&self) -> Option<Duration> {
+            Some(Duration::ZERO)
+        }
+    }
+
+    /// A gate that knows already how near the database is.
+    async fn gate() -> Reads {
+        let gate = Gate::of(ROW, SEATS);
+        settled(&gate.slots, Duration::ZERO).await;
+        gate
+    }
+
+    async fn settled(slots: &Slots, distance: Duration) -> usize {
+        for _ in 0..100 {
+            let slot = slots.take().await.unwrap();
+            slots.give_back(slot, Some(distance));
+        }
+        assert_eq!(slots.free.available_permits(), slots.most.get());
+        slots.most.get()
+    }
+
+    /// So long that everything that can go on has gone on.
+    async fn settle() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn found(outcome: &AppResult<Vec<Uuid>>) -> usize {
+        outcome.as_ref().map_or(0, Vec::len)
+    }
+
+    #[tokio::test]
+    async fn who_asks_in_one_turn_is_answered_by_one_statement_on_the_same_terms() {
+        let (database, gate) = (Database::new(), gate().await);
+        let (one, other) = ("one", "other");
+        database.answers.add_permits(2);
+        let same = (0..3).map(|_| database.ask(&gate, one, Uuid::now_v7()));
+        let same = same.collect::<Vec<_>>();
+        let apart = database.ask(&gate, other, Uuid::now_v7());
+        let (same, apart) = futures::join!(join_all(same), apart);
+        assert!(same.iter().all(|outcome| found(outcome) == 3));
+        assert_eq!((found(&apart), database.sent.get()), (1, 2));
+        assert!(gate.waiting.borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_enough_are_under_way_boards_the_next() {
+        let (database, gate) = (Database::new(), gate().await);
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let of = |text: &'static str| database.ask(&gate, text, Uuid::now_v7());
+                let first = [of("a"), of("b")].map(tokio::task::spawn_local);
+                settle().await;
+                assert_eq!(database.sent.get(), 2);
+                let late = (0..10).map(|_| {
+                    let flight = of("a");
+                    tokio::task::spawn_local(async move { found(&*flight.await) })
+                });
+                let late = late.collect::<Vec<_>>();
+                settle().await;
+                assert_eq!(database.sent.get(), 2);
+                database.answers.add_permits(3);
+                for answered in join_all(late).await {
+                    assert_eq!(answered.unwrap(), 10);
+                }
+                assert!(join_all(first).await.into_iter().all(|first| first.is_ok()));
+                assert_eq!(database.sent.get(), 3);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn what_all_have_given_up_is_not_sent_and_keeps_nobody_waiting() {
+        let (database, gate) = (Database::new(), gate().await);
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let of = |text: &'static str| database.ask(&gate, text, Uuid::now_v7());
+                let first = [of("a"), of("b")].map(tokio::task::spawn_local);
+                settle().await;
+                let waiting = tokio::task::spawn_local(of("c"));
+                settle().await;
+                waiting.abort();
+                settle().await;
+                let next = tokio::task::spawn_local(of("c"));
+                let last = tokio::task::spawn_local(of("d"));
+                database.answers.add_permits(4);
+                let asked = next.await.map(|outcome| found(&outcome));
+                assert_eq!(asked.unwrap(), 1, "only who still waits is asked for");
+                assert!(last.await.is_ok());
+                assert!(join_all(first).await.into_iter().all(|first| first.is_ok()));
+                assert_eq!(database.sent.get(), 4);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn as_many_are_under_way_as_keep_a_database_of_that_distance_busy() {
+        let micros = Duration::from_micros;
+        for (work, distance, expected) in [
+            (ROW, micros(60), 3),
+            (ROW, micros(500), 12),
+            (PAGE, micros(60), 2),
+            (PAGE, micros(500), 4),
+            (PAGE, Duration::MAX, MOST_UNDER_WAY),
+        ] {
+            assert_eq!(settled(&Reads::of(work, SEATS).slots, distance).await, expected);
+        }
+        // It has moved away, and come nearer again.
+        let slots = Reads::of(ROW, SEATS).slots;
+        for (distance, expected) in [(0, 2), (1000, 22), (100, 4)] {
+            assert_eq!(settled(&slots, micros(distance)).await, expected);
+        }
+    }
+}
