@@ -13,8 +13,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Most journeys of a kind that a worker has under way while it does not know how far the database is.
 const MOST_UNDER_WAY: usize = 32;
-/// Fewest: one is worked on, the next is there when it is done.
-const LEAST_UNDER_WAY: usize = 2;
 
 /// What came of a journey, to all who were on it.
 pub type Flight<T> = Shared<LocalBoxFuture<'static, Rc<AppResult<T>>>>;
@@ -41,15 +39,25 @@ type Waiting<K, I, T> = RefCell<Vec<Group<K, I, T>>>;
 pub struct Gate<K, I, T> {
     waiting: Rc<Waiting<K, I, T>>,
     slots: Rc<Slots>,
-    seats: usize,
 }
 
 /// How many journeys may be under way.
 struct Slots {
     free: Semaphore,
     most: Cell<usize>,
-    /// How long the database works on one of them.
-    work: Duration,
+    pace: Pace,
+}
+
+/// How many journeys of a kind a worker lets set out.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// So many, however near the database is.
+    pub least: usize,
+    /// How long the database works on one of them. While an answer travels, it could do some more: as many more may be under
+    /// way. Beyond that they would only wait for each other there, where nobody can board them.
+    pub work: Duration,
+    /// Most passengers of one.
+    pub seats: usize,
 }
 
 impl Slots {
@@ -61,8 +69,9 @@ impl Slots {
     fn give_back(&self, slot: SemaphorePermit<'_>, distance: Option<Duration>) {
         let most = self.most.get();
         let enough = distance.map_or(most, |distance| {
-            let more = distance.as_micros() / self.work.as_micros();
-            usize::try_from(more).map_or(MOST_UNDER_WAY, |more| LEAST_UNDER_WAY.saturating_add(more))
+            let Pace { least, work, .. } = self.pace;
+            let more = distance.as_micros() / work.as_micros();
+            usize::try_from(more).map_or(MOST_UNDER_WAY, |more| least.saturating_add(more))
         });
         match most.cmp(&enough.min(MOST_UNDER_WAY)) {
             Ordering::Greater => {
@@ -79,18 +88,14 @@ impl Slots {
 }
 
 impl<K, I, T> Gate<K, I, T> {
-    /// For journeys on which the database works so long, of as many passengers at most. While an answer travels, the database
-    /// could do some more of them: as many more may be under way. Beyond that they would only wait for each other there,
-    /// where nobody can board them.
-    pub fn of(work: Duration, seats: usize) -> Gate<K, I, T> {
+    pub fn of(pace: Pace) -> Gate<K, I, T> {
         Gate {
             waiting: Rc::default(),
             slots: Rc::new(Slots {
                 free: Semaphore::new(MOST_UNDER_WAY),
                 most: Cell::new(MOST_UNDER_WAY),
-                work,
+                pace,
             }),
-            seats,
         }
     }
 }
@@ -100,7 +105,7 @@ impl<K: Clone + PartialEq + 'static, I: 'static, T: 'static> Gate<K, I, T> {
     pub fn board(&self, key: K, passenger: I, journey: impl Journey<K, I, T> + 'static) -> Flight<T> {
         let mut waiting = self.waiting.borrow_mut();
         let open = waiting.iter().find_map(|group| {
-            let is_open = group.key == key && group.passengers.borrow().len() < self.seats;
+            let is_open = group.key == key && group.passengers.borrow().len() < self.slots.pace.seats;
             let flight = group.flight.upgrade().filter(|_| is_open)?;
             Some((flight, Rc::clone(&group.passengers)))
         });
@@ -158,9 +163,16 @@ mod tests {
     use futures::future::join_all;
     use uuid::Uuid;
 
-    const ROW: Duration = Duration::from_micros(50);
-    const PAGE: Duration = Duration::from_micros(200);
-    const SEATS: usize = 100;
+    const ROW: Pace = Pace {
+        least: 2,
+        work: Duration::from_micros(50),
+        seats: 100,
+    };
+    const PAGE: Pace = Pace {
+        least: 2,
+        work: Duration::from_micros(200),
+        seats: 100,
+    };
 
     type Reads = Gate<&'static str, Uuid, Vec<Uuid>>;
 
@@ -198,7 +210,7 @@ mod tests {
 
     /// A gate that knows already how near the database is.
     async fn gate() -> Reads {
-        let gate = Gate::of(ROW, SEATS);
+        let gate = Gate::of(ROW);
         settled(&gate.slots, Duration::ZERO).await;
         gate
     }
@@ -292,17 +304,17 @@ mod tests {
     #[tokio::test]
     async fn as_many_are_under_way_as_keep_a_database_of_that_distance_busy() {
         let micros = Duration::from_micros;
-        for (work, distance, expected) in [
+        for (pace, distance, expected) in [
             (ROW, micros(60), 3),
             (ROW, micros(500), 12),
             (PAGE, micros(60), 2),
             (PAGE, micros(500), 4),
             (PAGE, Duration::MAX, MOST_UNDER_WAY),
         ] {
-            assert_eq!(settled(&Reads::of(work, SEATS).slots, distance).await, expected);
+            assert_eq!(settled(&Reads::of(pace).slots, distance).await, expected);
         }
         // It has moved away, and come nearer again.
-        let slots = Reads::of(ROW, SEATS).slots;
+        let slots = Reads::of(ROW).slots;
         for (distance, expected) in [(0, 2), (1000, 22), (100, 4)] {
             assert_eq!(settled(&slots, micros(distance)).await, expected);
         }

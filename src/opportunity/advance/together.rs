@@ -12,7 +12,7 @@ use crate::opportunity::resources::OPPORTUNITY;
 use crate::opportunity::standing::{self, Present};
 use crate::opportunity::views::moved_reply;
 use crate::pipeline::gate::{Needs, Verdict};
-use crate::platform::boarding::{Gate, Journey, shared};
+use crate::platform::boarding::{Gate, Journey, Pace, shared};
 use crate::platform::db::{Db, Tx};
 use crate::platform::records::sql;
 use crate::platform::records::store::{For, Locked, Locking};
@@ -28,10 +28,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const PERMISSION: &str = "opportunity.advance";
-/// Most advances of one transaction.
-const MOST: usize = 50;
-/// How long the database works on such a transaction.
-const WORK: Duration = Duration::from_millis(2);
+/// One transaction of a worker at a time, unless the database is far away.
+const PACE: Pace = Pace {
+    least: 1,
+    work: Duration::from_millis(2),
+    seats: 50,
+};
 
 /// The advances of one worker that wait for a transaction.
 pub struct Convoy(Gate<Company, Passenger, Answers>);
@@ -72,7 +74,7 @@ type Answers = HashMap<Uuid, AppResult<Reply>>;
 
 impl Default for Convoy {
     fn default() -> Convoy {
-        Convoy(Gate::of(WORK, MOST))
+        Convoy(Gate::of(PACE))
     }
 }
 

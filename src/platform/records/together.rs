@@ -4,7 +4,7 @@
 use super::paging::PageRow;
 use super::sql::{DocRow, Sql};
 use crate::kernel::error::AppResult;
-use crate::platform::boarding::{Gate, Journey, shared};
+use crate::platform::boarding::{Gate, Journey, Pace, shared};
 use crate::platform::reader::Reader;
 use diesel::QueryableByName;
 use diesel::sql_types::{Integer, Text, Uuid as SqlUuid};
@@ -14,11 +14,17 @@ use std::rc::Rc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Most ids of one statement.
-const MOST: usize = 100;
-/// How long the database works on a row by its id, and on a page of a list.
-const ROW: Duration = Duration::from_micros(50);
-const PAGE: Duration = Duration::from_micros(200);
+/// Rows by their ids, and pages of lists: one statement is worked on, the next is there when it is done.
+const ROWS: Pace = Pace {
+    least: 2,
+    work: Duration::from_micros(50),
+    seats: 100,
+};
+const PAGES: Pace = Pace {
+    least: 2,
+    work: Duration::from_micros(200),
+    seats: usize::MAX,
+};
 
 /// The SQL of "is one of these ids". They come as the rows of a subquery, of which the planner expects always the same
 /// number: seeing few in an array it would plan every statement anew, at several times the price of the rows.
@@ -79,8 +85,8 @@ pub struct Together {
 impl Default for Together {
     fn default() -> Together {
         Together {
-            rows: Gate::of(ROW, MOST),
-            pages: Gate::of(PAGE, usize::MAX),
+            rows: Gate::of(ROWS),
+            pages: Gate::of(PAGES),
         }
     }
 }
