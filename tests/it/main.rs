@@ -7,6 +7,7 @@
 
 mod accounts;
 mod advance;
+mod advance_together;
 mod all_faults;
 mod api_keys;
 mod approval_course;
