@@ -268,6 +268,7 @@ pub fn service(
         .app_data(web::Data::new(SUBJECTS))
         .app_data(web::Data::new(opportunity::holding::DEALS))
         .app_data(web::Data::new(opportunity::advance::together::Convoy::default()))
+        .app_data(web::Data::new(crm::intake::together::Convoy::default()))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         // The router tries one path after the other, so what is asked most stands first.
         .configure(|config| records::http::routes(&opportunity::resources::OPPORTUNITY, config))

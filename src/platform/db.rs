@@ -445,8 +445,13 @@ impl Tx {
     /// # Errors
     /// Database errors.
     pub async fn flush_events(&mut self, ctx: &Ctx) -> AppResult<()> {
-        let recorded = std::mem::take(&mut self.events).into_events();
+        let recorded = self.take_events();
         self.write_events(ctx.tenant, vec![(ctx, recorded)]).await
+    }
+
+    /// Takes what was recorded and not yet written, to be written under other terms: see [`Tx::write_events`].
+    pub fn take_events(&mut self) -> Vec<events::Event> {
+        std::mem::take(&mut self.events).into_events()
     }
 
     /// Writes events of several commands at once, each under its own terms: one statement, however many there are.

@@ -264,14 +264,14 @@ pub fn gathered<'a>(
                 }
             }
         }
-        for step in steps.values() {
-            if reached.contains(&step.lead) {
-                follow(tx, ctx, step).await?;
-            }
-            if new.contains(&step.lead) && step.owner.1.is_none() {
-                pool::hooks::arrived_unowned(tx, ctx, step.lead).await?;
-            }
+        for step in steps.values().filter(|step| reached.contains(&step.lead)) {
+            follow(tx, ctx, step).await?;
         }
+        let unowned = steps
+            .values()
+            .filter(|step| new.contains(&step.lead) && step.owner.1.is_none());
+        let unowned = unowned.map(|step| step.lead).collect::<Vec<_>>();
+        pool::hooks::arrived_unowned(tx, ctx, &unowned).await?;
         let owner = |step: Step| {
             let owner = json!(step.owner.1);
             (step.lead, Map::from_iter([("owner_id".to_owned(), owner)]))

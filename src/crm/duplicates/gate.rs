@@ -15,6 +15,8 @@ use crate::kernel::text::{Say, say};
 use crate::platform::db::Tx;
 use crate::platform::events::Event;
 use crate::platform::records::{Act, Change, Resource, Verdicts, bulk};
+use diesel_async::AsyncPgConnection;
+use futures::future::try_join_all;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -68,7 +70,7 @@ pub async fn admit(tx: &mut Tx, ctx: &Ctx, resource: &Resource, change: &mut Cha
 
 /// [`admit`] for records that are made together, but for those that are refused already: all keys are claimed at once, and
 /// only a record that shares one with another is looked at by itself. What is only like the others is not looked for; where
-/// such pairs wait for review, [`queue_new`] does so once all are there.
+/// such pairs wait for review, as those of deliveries do, [`queue_new`] looks once all are there.
 ///
 /// # Errors
 /// Database errors.
@@ -93,6 +95,7 @@ pub async fn admit_new(
     };
     let mut lacking = keys::claim_new(tx, new).await?;
     let alike = match policy(ctx, resource) {
+        _ if is_delivery(ctx) => HashSet::new(),
         OnDuplicate::Block | OnDuplicate::Warn => {
             keys::alike(tx, new, &lookup::compared_with(resource)).await?
         }
@@ -110,24 +113,51 @@ pub async fn admit_new(
     Ok(())
 }
 
-/// Looks for what is like records that were made together, each other too, where the company's setting lets such pairs wait
-/// for review, and warns of it.
+/// Looks for what is like records that were made together, each other too, where such pairs wait for review by the
+/// company's setting, which warns of it, or because they were delivered.
 ///
 /// # Errors
-/// Database errors.
+/// Database errors; of a delivery that belongs to an open lead after all, the refusal that [`attach_to`] reads.
 pub async fn queue_new(tx: &mut Tx, ctx: &Ctx, resource: &Resource, changes: &mut [Change]) -> AppResult<()> {
-    if policy(ctx, resource) != OnDuplicate::Queue {
+    let is_delivery = is_delivery(ctx);
+    if !is_delivery && policy(ctx, resource) != OnDuplicate::Queue {
         return Ok(());
     }
-    for change in changes {
-        let subject = Subject::of(resource, &change.after);
-        let mut hits = lookup::hits(&mut &**tx, ctx, resource, Some(change.id), &subject).await?;
-        hits.retain(|hit| !tx.has_touched(hit.id));
-        reviews::queue(tx, ctx, Named::new(ctx, resource, change.id), &hits).await?;
+    let found = hits_of_new(tx, ctx, resource, changes).await?;
+    for (change, hits) in changes.iter_mut().zip(found) {
+        let record = Named::new(ctx, resource, change.id);
+        if is_delivery {
+            arrived(tx, ctx, record, &hits, true).await?;
+            continue;
+        }
+        reviews::queue(tx, ctx, record, &hits).await?;
         change.warnings.retain(|warning| warning.code != POSSIBLE);
         warn(resource, change, &hits);
     }
     Ok(())
+}
+
+/// What is like each of these, asked for in one flight.
+async fn hits_of_new(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    resource: &Resource,
+    changes: &[Change],
+) -> AppResult<Vec<Vec<Hit>>> {
+    let conn: &AsyncPgConnection = tx;
+    let asked = changes.iter().map(async |change| {
+        let subject = Subject::of(resource, &change.after);
+        lookup::hits(&mut &*conn, ctx, resource, Some(change.id), &subject).await
+    });
+    let mut found = try_join_all(asked).await?;
+    for hits in &mut found {
+        hits.retain(|hit| !tx.has_touched(hit.id));
+    }
+    Ok(found)
+}
+
+fn is_delivery(ctx: &Ctx) -> bool {
+    ctx.actor_kind == ActorKind::Source
 }
 
 /// Takes back what was claimed for a new record that is not made after all, while others are.
@@ -166,7 +196,7 @@ async fn judged(
     lacking: &[Key],
 ) -> AppResult<String> {
     let policy = policy(ctx, resource);
-    let is_delivery = ctx.actor_kind == ActorKind::Source;
+    let is_delivery = is_delivery(ctx);
     let mut hits = Vec::new();
     if is_delivery || policy != OnDuplicate::Allow {
         hits = lookup::hits(&mut &**tx, ctx, resource, Some(change.id), fresh).await?;

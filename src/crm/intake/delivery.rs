@@ -2,6 +2,7 @@
 
 use super::raw::Raw;
 use super::source::{SignedBy, Source};
+use super::together::{Arriving, Convoy};
 use super::{all_faults, arrival, mapping, outcome, read, rejection};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
@@ -10,20 +11,22 @@ use crate::kernel::text::{Lang, say};
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::reply::Reply;
+use actix_web::web;
 use bytes::Bytes;
-use diesel::sql_types::{Binary, Integer, Json, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Binary, Integer, Json, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// One verified delivery.
-pub(super) struct Delivery<'a> {
-    pub source: &'a Arc<Source>,
-    pub id: &'a str,
-    pub body: &'a Bytes,
+pub(super) struct Delivery {
+    pub source: Arc<Source>,
+    pub id: String,
+    pub body: Bytes,
     /// Of its bytes.
     pub hash: Vec<u8>,
     pub signed_by: SignedBy,
@@ -31,19 +34,51 @@ pub(super) struct Delivery<'a> {
 }
 
 /// Why the first attempt made no lead.
-enum Setback {
+#[derive(Debug, Clone)]
+pub(super) enum Setback {
     Faults(Vec<Fault>),
     /// It was delivered before, or the source changed.
     NotTaken,
 }
 
-impl Delivery<'_> {
+/// A lead that is to be kept with its delivery.
+pub(super) struct Keeping<'a> {
+    pub delivery: &'a Delivery,
+    pub ctx: &'a Ctx,
+    pub intake: Uuid,
+    pub lead: Option<Uuid>,
+    pub faults: &'a [Fault],
+}
+
+impl Keeping<'_> {
+    fn status(&self) -> &'static str {
+        if self.lead.is_some() {
+            "accepted"
+        } else {
+            "rejected"
+        }
+    }
+
+    /// What the history says of it.
+    pub fn event(&self) -> Event {
+        let about = json!({ "source_id": self.delivery.source.address.id, "lead_id": self.lead });
+        let kind = format!("intake.{}", self.status());
+        Event::new(kind, "intake", self.intake, about).and_on("lead", self.lead)
+    }
+}
+
+impl Delivery {
     /// Keeps the delivery and makes its lead. `None` when the source changed since it was read.
-    pub async fn take(&self, db: &Db) -> AppResult<Option<Reply>> {
-        let ctx = self.source.terms(db).await?;
-        let (lead, faults) = read(self.body, &self.source.reading);
+    pub async fn take(self: &Rc<Self>, db: &web::Data<Db>, convoy: &Convoy) -> AppResult<Option<Reply>> {
+        let ctx = Rc::new(self.source.terms(db).await?);
+        let (lead, faults) = read(&self.body, &self.source.reading);
         let setback = if faults.is_empty() {
-            match self.accept(db, &ctx, lead).await? {
+            let arriving = Arriving {
+                delivery: Rc::clone(self),
+                ctx: Rc::clone(&ctx),
+                lead: Rc::new(self.source.addressed(lead)),
+            };
+            match convoy.accept(db, arriving).await? {
                 Ok(reply) => return Ok(Some(reply)),
                 Err(setback) => setback,
             }
@@ -61,18 +96,17 @@ impl Delivery<'_> {
 
     /// Lead and intake in one transaction. The lead goes first, since the intake names it; a twin waits at the intake's
     /// unique index, finds it taken, and gives its own lead up.
-    async fn accept(
+    pub async fn accept(
         &self,
         db: &Db,
         ctx: &Ctx,
-        lead: Map<String, Value>,
+        lead: &Map<String, Value>,
     ) -> AppResult<Result<Reply, Setback>> {
-        let lead = self.source.addressed(lead);
         let is_not_taken = Cell::new(false);
         let outcome = db
             .write(ctx, async |tx| {
                 is_not_taken.set(false);
-                let arrived = arrival::arrive(tx, ctx, &lead).await?;
+                let arrived = arrival::arrive(tx, ctx, lead).await?;
                 let intake = Uuid::now_v7();
                 if !self.keep(tx, ctx, intake, Some(arrived.lead()), &[]).await? {
                     is_not_taken.set(true);
@@ -80,14 +114,7 @@ impl Delivery<'_> {
                 }
                 arrived.told(tx, ctx, intake, self.source.address.id).await?;
                 let status = if arrived.is_new() { 201 } else { 200 };
-                outcome(
-                    status,
-                    intake,
-                    Some(arrived.lead()),
-                    &json!([]),
-                    &self.warnings(arrived.warnings()),
-                    self.lang,
-                )
+                self.accepted(status, intake, arrived.lead(), arrived.warnings())
             })
             .await;
         match outcome {
@@ -95,6 +122,18 @@ impl Delivery<'_> {
             Err(_) if is_not_taken.get() => Ok(Err(Setback::NotTaken)),
             Err(error) => rejection(error).map(|faults| Err(Setback::Faults(faults))),
         }
+    }
+
+    /// The answer to one that made a lead, or was noted on one.
+    pub fn accepted(
+        &self,
+        status: u16,
+        intake: Uuid,
+        lead: Uuid,
+        warnings: Vec<Warning>,
+    ) -> AppResult<Reply> {
+        let warnings = self.warnings(warnings);
+        outcome(status, intake, Some(lead), &json!([]), &warnings, self.lang)
     }
 
     /// Keeps a delivery that makes no lead. `None` when it was kept before, or the source changed.
@@ -118,8 +157,6 @@ impl Delivery<'_> {
         }
     }
 
-    /// Writes the raw delivery with what became of it, unless it was delivered before or the source is no longer the one
-    /// that was read.
     async fn keep(
         &self,
         tx: &mut Tx,
@@ -128,33 +165,16 @@ impl Delivery<'_> {
         lead: Option<Uuid>,
         faults: &[Fault],
     ) -> AppResult<bool> {
-        let status = if lead.is_some() { "accepted" } else { "rejected" };
-        let raw = Raw::of(self.body);
-        let query = sql_query(
-            "INSERT INTO intakes (tenant_id, id, source_id, delivery_id, body, status, faults, lead_id, received_at, created_at, updated_at, body_hash, raw) \
-             SELECT $1, $2, s.id, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13 FROM lead_sources s \
-             WHERE s.tenant_id = $1 AND s.id = $3 AND s.version = $4 AND s.is_intake_open AND s.archived_at IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM intakes f WHERE f.tenant_id = $1 AND f.source_id = $3 AND f.delivery_id = $5 \
-                AND NOT f.is_remembered AND f.body_hash = $12) \
-             ON CONFLICT (tenant_id, source_id, delivery_id) WHERE is_remembered DO NOTHING",
-        )
-        .bind::<SqlUuid, _>(ctx.tenant)
-        .bind::<SqlUuid, _>(intake)
-        .bind::<SqlUuid, _>(self.source.address.id)
-        .bind::<Integer, _>(self.source.version)
-        .bind::<Text, _>(self.id)
-        .bind::<Text, _>(&raw.text)
-        .bind::<Text, _>(status)
-        .bind::<Jsonb, _>(mapping::kept(faults))
-        .bind::<Nullable<SqlUuid>, _>(lead)
-        .bind::<Timestamptz, _>(ctx.recorded_at)
-        .bind::<Timestamptz, _>(ctx.now)
-        .bind::<Binary, _>(self.hash.as_slice())
-        .bind::<Nullable<Binary>, _>(raw.bytes);
-        let is_kept = Cached(query).execute(&mut **tx).await? == 1;
+        let keeping = Keeping {
+            delivery: self,
+            ctx,
+            intake,
+            lead,
+            faults,
+        };
+        let is_kept = keep(tx, &self.source, std::slice::from_ref(&keeping)).await? == 1;
         if is_kept {
-            let about = json!({ "source_id": self.source.address.id, "lead_id": lead });
-            tx.record(Event::new(format!("intake.{status}"), "intake", intake, about).and_on("lead", lead));
+            tx.record(keeping.event());
         }
         Ok(is_kept)
     }
@@ -170,7 +190,7 @@ impl Delivery<'_> {
                 )
                 .bind::<SqlUuid, _>(address.tenant)
                 .bind::<SqlUuid, _>(address.id)
-                .bind::<Text, _>(self.id)
+                .bind::<Text, _>(&self.id)
                 .bind::<Binary, _>(self.hash.as_slice());
                 Ok(Cached(query).get_result(conn).await.optional()?)
             })
@@ -197,6 +217,48 @@ impl Delivery<'_> {
         }
         warnings
     }
+}
+
+/// Writes the raw deliveries of a source with what became of them, but those that were delivered before, and none when the
+/// source is no longer the one that was read; answers how many were written.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn keep(tx: &mut Tx, source: &Source, kept: &[Keeping<'_>]) -> AppResult<usize> {
+    let raws = kept
+        .iter()
+        .map(|one| Raw::of(&one.delivery.body))
+        .collect::<Vec<_>>();
+    let texts = raws.iter().map(|raw| raw.text.as_str()).collect::<Vec<_>>();
+    let bytes = raws.iter().map(|raw| raw.bytes).collect::<Vec<_>>();
+    let query = sql_query(
+        "INSERT INTO intakes (tenant_id, id, source_id, delivery_id, body, status, faults, lead_id, received_at, created_at, updated_at, body_hash, raw) \
+         SELECT $1, d.id, s.id, d.delivery_id, d.body, d.status, d.faults, d.lead_id, d.received_at, d.at, d.at, d.hash, d.raw \
+         FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::uuid[], $10::timestamptz[], $11::timestamptz[], $12::bytea[], $13::bytea[]) \
+            AS d (id, delivery_id, body, status, faults, lead_id, received_at, at, hash, raw) \
+         JOIN lead_sources s ON s.tenant_id = $1 AND s.id = $2 AND s.version = $3 AND s.is_intake_open AND s.archived_at IS NULL \
+         WHERE NOT EXISTS (SELECT 1 FROM intakes f WHERE f.tenant_id = $1 AND f.source_id = $2 AND f.delivery_id = d.delivery_id \
+            AND NOT f.is_remembered AND f.body_hash = d.hash) \
+         ON CONFLICT (tenant_id, source_id, delivery_id) WHERE is_remembered DO NOTHING",
+    )
+    .bind::<SqlUuid, _>(source.address.tenant)
+    .bind::<SqlUuid, _>(source.address.id)
+    .bind::<Integer, _>(source.version)
+    .bind::<Array<SqlUuid>, _>(each(kept, |one| one.intake))
+    .bind::<Array<Text>, _>(each(kept, |one| one.delivery.id.as_str()))
+    .bind::<Array<Text>, _>(texts)
+    .bind::<Array<Text>, _>(each(kept, |one| one.status()))
+    .bind::<Array<Jsonb>, _>(each(kept, |one| mapping::kept(one.faults)))
+    .bind::<Array<Nullable<SqlUuid>>, _>(each(kept, |one| one.lead))
+    .bind::<Array<Timestamptz>, _>(each(kept, |one| one.ctx.recorded_at))
+    .bind::<Array<Timestamptz>, _>(each(kept, |one| one.ctx.now))
+    .bind::<Array<Binary>, _>(each(kept, |one| one.delivery.hash.as_slice()))
+    .bind::<Array<Nullable<Binary>>, _>(bytes);
+    Ok(Cached(query).execute(&mut **tx).await?)
+}
+
+fn each<'a, 'k, T>(kept: &'a [Keeping<'k>], of: impl Fn(&'a Keeping<'k>) -> T) -> Vec<T> {
+    kept.iter().map(of).collect()
 }
 
 #[derive(QueryableByName)]

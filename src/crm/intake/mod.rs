@@ -12,6 +12,7 @@ pub mod resources;
 mod rotation;
 pub mod signature;
 pub mod source;
+pub mod together;
 mod touch;
 
 use crate::crm::campaigns;
@@ -32,6 +33,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use signature::Signed;
 use source::{Address, Source};
+use std::rc::Rc;
+use std::sync::Arc;
+use together::Convoy;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
@@ -99,6 +103,7 @@ struct IntakeOutcome {
 async fn receive(
     request: HttpRequest,
     db: web::Data<Db>,
+    convoy: web::Data<Convoy>,
     shared: Shared,
     body: Result<Bytes, actix_web::Error>,
 ) -> AppResult<Reply> {
@@ -125,15 +130,15 @@ async fn receive(
         signed_by = source.signed_by(signed, &body, now);
     }
     for _ in 0..MOST_TRIES {
-        let delivery = Delivery {
-            source: &source,
-            id: signed.id,
-            body: &body,
+        let delivery = Rc::new(Delivery {
+            source: Arc::clone(&source),
+            id: signed.id.to_owned(),
+            body: body.clone(),
             hash: Sha256::digest(&body).to_vec(),
             signed_by: signed_by.ok_or_else(bad_signature)?,
             lang,
-        };
-        if let Some(reply) = delivery.take(&db).await? {
+        });
+        if let Some(reply) = delivery.take(&db, &convoy).await? {
             return Ok(reply);
         }
         source = Source::fresh(&db, secrets, address).await?;

@@ -107,17 +107,21 @@ async fn unowned(tx: &mut Tx, ctx: &Ctx, kind: Kind, change: &Change) -> AppResu
     Ok(())
 }
 
-/// A new lead that the rules left without an owner is in the pool where the company's setting says so.
+/// New leads that the rules left without an owner are in the pool where the company's setting says so.
 ///
 /// # Errors
 /// Database errors.
-pub async fn arrived_unowned(tx: &mut Tx, ctx: &Ctx, lead: Uuid) -> AppResult<()> {
-    if quotas::of(&mut &**tx, ctx.tenant, Kind::Lead)
-        .await?
-        .takes_unassigned
+pub async fn arrived_unowned(tx: &mut Tx, ctx: &Ctx, leads: &[Uuid]) -> AppResult<()> {
+    if leads.is_empty()
+        || !quotas::of(&mut &**tx, ctx.tenant, Kind::Lead)
+            .await?
+            .takes_unassigned
     {
+        return Ok(());
+    }
+    for lead in leads {
         let grounds = Grounds::default();
-        stays::begin(tx, ctx, Kind::Lead, lead, None, Why::NeverOwned, &grounds).await?;
+        stays::begin(tx, ctx, Kind::Lead, *lead, None, Why::NeverOwned, &grounds).await?;
     }
     Ok(())
 }
