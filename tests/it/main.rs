@@ -44,6 +44,7 @@ mod handovers;
 mod headers;
 mod inquiries;
 mod intake;
+mod intake_together;
 mod jobs;
 mod kept_answers;
 mod leads;

@@ -239,6 +239,7 @@ pub(super) async fn keep(tx: &mut Tx, source: &Source, kept: &[Keeping<'_>]) -> 
          JOIN lead_sources s ON s.tenant_id = $1 AND s.id = $2 AND s.version = $3 AND s.is_intake_open AND s.archived_at IS NULL \
          WHERE NOT EXISTS (SELECT 1 FROM intakes f WHERE f.tenant_id = $1 AND f.source_id = $2 AND f.delivery_id = d.delivery_id \
             AND NOT f.is_remembered AND f.body_hash = d.hash) \
+         ORDER BY d.delivery_id \
          ON CONFLICT (tenant_id, source_id, delivery_id) WHERE is_remembered DO NOTHING",
     )
     .bind::<SqlUuid, _>(source.address.tenant)
