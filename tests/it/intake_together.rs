@@ -174,10 +174,7 @@ async fn each_of_many_at_once_becomes_what_it_would_be_alone() {
     for answer in &faulty {
         assert_eq!(answer["errors"][0]["pointer"], "/email", "{answer}");
     }
-    let reviews = admin
-        .get("/v1/duplicate-reviews?status=open")
-        .await
-        .expect(200);
+    let reviews = admin.get("/v1/duplicate-reviews?status=open").await.expect(200);
     let reviews = reviews["data"].as_array().unwrap();
     let pair = alike
         .iter()

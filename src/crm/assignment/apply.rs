@@ -206,8 +206,11 @@ pub fn met<'r>(rules: &'r [Rule], leads: &[Subject]) -> Vec<&'r Rule> {
 /// # Errors
 /// Database errors.
 pub async fn by_rules(tx: &mut Tx, ctx: &Ctx, leads: Vec<Uuid>, order: &Order) -> AppResult<Vec<Outcome>> {
+    if leads.is_empty() {
+        return Ok(Vec::new());
+    }
     let rules = rules_for(&mut &**tx, ctx.tenant, order.asking).await?;
-    if leads.is_empty() || rules.is_empty() {
+    if rules.is_empty() {
         return Ok(Vec::new());
     }
     let mut leads = subjects(&mut &**tx, ctx, leads, true).await?;

@@ -2,7 +2,7 @@
 //! brings a hand-over.
 
 use super::apply::{self, Order, Outcome};
-use super::decide::{Asking, Subject, Verdict};
+use super::decide::{Asking, Verdict};
 use super::rules::{Terms, Trigger};
 use super::settings;
 use crate::crm::handover::follow::{Step, archived, follow};
@@ -15,7 +15,7 @@ use crate::kernel::ctx::{ActorKind, Ctx};
 use crate::kernel::error::{AppError, AppResult};
 use crate::platform::db::{Cached, Tx};
 use crate::platform::records::{Act, Change};
-use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use futures::future::LocalBoxFuture;
@@ -280,7 +280,7 @@ pub fn gathered<'a>(
     })
 }
 
-/// The steps that leads took, as far as is known before the rules were asked.
+/// The steps that leads took which this transaction wrote, as far as is known before the rules were asked.
 async fn steps(
     tx: &mut Tx,
     ctx: &Ctx,
@@ -291,22 +291,19 @@ async fn steps(
     if leads.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let subjects = apply::subjects(&mut &**tx, ctx, leads, true).await?;
-    let step = |subject: Subject| Step {
-        lead: subject.id,
-        // Whatever it was before, it has only now become this.
-        status: (None, subject.status),
-        owner: (
-            subject.owner.filter(|_| !new.contains(&subject.id)),
-            subject.owner,
-        ),
-        reason: Reason::Qualified,
-        terms: Terms::default(),
+    let found = at(tx, ctx, &leads).await?.into_iter();
+    let step = |At { id, status, owner_id }| {
+        let step = Step {
+            lead: id,
+            // Whatever it was before, it has only now become this.
+            status: (None, status_of(status)?),
+            owner: (owner_id.filter(|_| !new.contains(&id)), owner_id),
+            reason: Reason::Qualified,
+            terms: Terms::default(),
+        };
+        Ok((id, step))
     };
-    Ok(subjects
-        .into_iter()
-        .map(|subject| (subject.id, step(subject)))
-        .collect())
+    found.map(step).collect()
 }
 
 fn take(step: &mut Step, outcome: Outcome) {
@@ -356,6 +353,22 @@ struct At {
     id: Uuid,
     #[diesel(sql_type = Text)]
     status: String,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    owner_id: Option<Uuid>,
+}
+
+fn status_of(text: String) -> AppResult<Status> {
+    serde_json::from_value(text.into()).map_err(AppError::internal)
+}
+
+/// Where those of these leads stand that can still move.
+async fn at(tx: &mut Tx, ctx: &Ctx, leads: &[Uuid]) -> AppResult<Vec<At>> {
+    let query = sql_query(
+        "SELECT id, status, owner_id FROM leads WHERE tenant_id = $1 AND id = ANY($2) AND archived_at IS NULL AND status <> 'converted' ORDER BY id",
+    )
+    .bind::<SqlUuid, _>(ctx.tenant)
+    .bind::<Array<SqlUuid>, _>(leads);
+    Ok(Cached(query).load(&mut **tx).await?)
 }
 
 /// Those of new leads, which nobody else sees yet, that are at a moment.
@@ -363,14 +376,9 @@ async fn reached(tx: &mut Tx, ctx: &Ctx, leads: &[Uuid], trigger: Trigger) -> Ap
     if trigger == Trigger::Created {
         return Ok(leads.to_vec());
     }
-    let query = sql_query("SELECT id, status FROM leads WHERE tenant_id = $1 AND id = ANY($2) AND archived_at IS NULL ORDER BY id")
-        .bind::<SqlUuid, _>(ctx.tenant)
-        .bind::<Array<SqlUuid>, _>(leads);
-    let at: Vec<At> = Cached(query).load(&mut **tx).await?;
     let mut reached = Vec::new();
-    for At { id, status } in at {
-        let status: Status = serde_json::from_value(status.into()).map_err(AppError::internal)?;
-        if Trigger::reached(status) == Some(trigger) {
+    for At { id, status, .. } in at(tx, ctx, leads).await? {
+        if Trigger::reached(status_of(status)?) == Some(trigger) {
             reached.push(id);
         }
     }
