@@ -5,9 +5,9 @@ use super::advance::service::LEFT;
 use super::cycles::{self, End};
 use super::hooks::{entrance, is_active};
 use super::lapse::call_off;
-use super::moves::{Move, MoveKind, make};
+use super::moves::{Move, MoveKind, Moved, make};
 use super::resources::OPPORTUNITY;
-use super::standing::{Head, lock_head};
+use super::standing::{self, Present};
 use super::views::{MovedView, moved_reply};
 use crate::catalog::resources::COMPETITOR;
 use crate::crm::owners::{Assign, give};
@@ -21,7 +21,7 @@ use crate::platform::db::{Db, Tx};
 use crate::platform::gatekeeper::{Command, Id};
 use crate::platform::records::http::written_reply;
 use crate::platform::records::sql::{self, Bind, Intent, Sql};
-use crate::platform::records::store::{self, For, live_condition};
+use crate::platform::records::store::{For, live_condition};
 use crate::platform::reply::Reply;
 use actix_web::{post, web};
 use chrono::NaiveDate;
@@ -86,14 +86,15 @@ pub struct Restart {
 pub async fn lose_opportunity(db: web::Data<Db>, id: Id, command: Command<Lose>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     db.write(&ctx, async |tx| {
-        let (head, locked) = lock_head(tx, &ctx, id.0, CLOSE).await?;
+        let present = standing::lock(tx, &ctx, id.0, CLOSE, None).await?;
+        let head = &present.head;
         let status = head.status()?;
         if status != Status::Open {
             return Err(Refusal::AlreadyClosed(status).into_error(ctx.lang));
         }
         let end = how_lost(tx, &ctx, &input).await?;
         call_off(tx, &ctx, head.id, LEFT).await?;
-        let mut step = Move::of(MoveKind::Lose, &head)?;
+        let mut step = Move::of(MoveKind::Lose, head)?;
         step.to_status = Status::Lost;
         step.reason = Some(input.reason.clone());
         if let End::Lost {
@@ -108,8 +109,8 @@ pub async fn lose_opportunity(db: web::Data<Db>, id: Id, command: Command<Lose>)
             step.more.insert("competitor_id".to_owned(), json!(competitor_id));
             step.more.insert("debrief_on".to_owned(), json!(debrief_on));
         }
-        let moved = make(tx, &ctx, &head, &locked.record()?, locked.version, step).await?;
-        cycles::freeze(tx, &ctx, &head, &end).await?;
+        let moved = leave(tx, &ctx, &present, step).await?;
+        cycles::freeze(tx, &ctx, head, &end).await?;
         moved_reply(moved)
     })
     .await
@@ -197,19 +198,15 @@ async fn loss_reason(
 }
 
 /// A closed deal that can go on, locked: an open one has somebody who drives it.
-async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<(Head, store::Locked)> {
-    let (head, locked) = lock_head(tx, ctx, id, CLOSE).await?;
-    if head.status()? == Status::Open {
+async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<Present> {
+    let present = standing::lock(tx, ctx, id, CLOSE, None).await?;
+    if present.head.status()? == Status::Open {
         return Err(AppError::refuse(
             Code::NotClosed,
             say("The opportunity is open", "商机正在进行中"),
         ));
     }
-    let owner = locked
-        .record()?
-        .get("owner_id")
-        .and_then(|id| id.as_str()?.parse().ok());
-    if let Some(owner) = owner
+    if let Some(owner) = present.head.owner_id
         && !is_active(tx, ctx, owner).await?
     {
         return Err(AppError::refuse(
@@ -220,7 +217,15 @@ async fn lock_closed(tx: &mut Tx, ctx: &Ctx, id: Uuid) -> AppResult<(Head, store
             ),
         ));
     }
-    Ok((head, locked))
+    Ok(present)
+}
+
+/// Makes a move out of the present status, with the gate of the stage as it stood.
+async fn leave(tx: &mut Tx, ctx: &Ctx, present: &Present, mut step: Move) -> AppResult<Moved> {
+    step.evidence = Some(present.gate.evaluate(&present.standing).to_evidence());
+    let mut moved = make(tx, ctx, &present.head, &present.record, present.version, step).await?;
+    present.hide(&mut moved);
+    Ok(moved)
 }
 
 /// Restart an opportunity
@@ -239,7 +244,8 @@ pub async fn restart_opportunity(
     let Command { ctx, input } = command;
     let reason = input.and_then(|input| input.reason);
     db.write(&ctx, async |tx| {
-        let (head, locked) = lock_closed(tx, &ctx, id.0).await?;
+        let present = lock_closed(tx, &ctx, id.0).await?;
+        let head = &present.head;
         if head.status()? == Status::Won {
             return Err(AppError::refuse(
                 Code::Conflict,
@@ -252,14 +258,14 @@ pub async fn restart_opportunity(
         pool::hold_account(tx, &ctx, head.account_id).await?;
         let entrance = entrance(tx, &ctx, Some(head.pipeline_id)).await;
         let entrance = entrance.map_err(no_entrance)?;
-        let mut step = Move::of(MoveKind::Restart, &head)?;
+        let mut step = Move::of(MoveKind::Restart, head)?;
         step.to_version_id = entrance.version_id;
         step.to_stage_id = entrance.stage_id;
         step.to_status = Status::Open;
         step.cycle = head.cycle + 1;
         step.reason = reason.clone();
         step.begins_visit = true;
-        let moved = make(tx, &ctx, &head, &locked.record()?, locked.version, step).await?;
+        let moved = leave(tx, &ctx, &present, step).await?;
         cycles::begin(tx, &ctx, head.id, head.cycle + 1).await?;
         moved_reply(moved)
     })
@@ -291,16 +297,17 @@ fn no_entrance(error: AppError) -> AppError {
 pub async fn reopen_opportunity(db: web::Data<Db>, id: Id, command: Command<Reopen>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
     db.write(&ctx, async |tx| {
-        let (head, locked) = lock_closed(tx, &ctx, id.0).await?;
+        let present = lock_closed(tx, &ctx, id.0).await?;
+        let head = &present.head;
         if input.reason.trim().is_empty() {
             return Err(Refusal::ReasonNeeded.into_error(ctx.lang));
         }
         pool::hold_account(tx, &ctx, head.account_id).await?;
-        let mut step = Move::of(MoveKind::Reopen, &head)?;
+        let mut step = Move::of(MoveKind::Reopen, head)?;
         step.to_status = Status::Open;
         step.reason = Some(input.reason.clone());
-        let moved = make(tx, &ctx, &head, &locked.record()?, locked.version, step).await?;
-        cycles::unfreeze(tx, &ctx, &head).await?;
+        let moved = leave(tx, &ctx, &present, step).await?;
+        cycles::unfreeze(tx, &ctx, head).await?;
         moved_reply(moved)
     })
     .await

@@ -281,6 +281,12 @@ async fn skip_and_override_pass_the_gate_for_who_may_and_are_marked() {
     );
 }
 
+/// How a criterion of the stage stood when the deal was moved.
+fn state_left(moved: &Value, key: &str) -> Value {
+    let tree = &moved["transition"]["evidence"]["tree"];
+    criterion(tree, key).unwrap_or_else(|| panic!("{moved}"))["state"].clone()
+}
+
 #[actix_web::test]
 async fn a_lost_deal_restarts_fresh_in_a_new_cycle() {
     let company = company().await;
@@ -321,6 +327,10 @@ async fn a_lost_deal_restarts_fresh_in_a_new_cycle() {
     let fresh = admin.post(&path(&made, "restart"), json!({})).await.expect(200);
     assert_eq!((&fresh["status"], &fresh["cycle"]), (&json!("open"), &json!(2)));
     assert!(fresh["probability_by_hand"].is_null());
+    for closing in [&lost, &fresh] {
+        assert_eq!(state_left(closing, "intent"), "met");
+        assert_ne!(state_left(closing, "decider"), "met");
+    }
     assert_eq!(
         criterion(&gate(admin, &made).await["gate"]["tree"], "intent").unwrap()["state"],
         "unmet"
@@ -361,6 +371,7 @@ async fn reopening_continues_the_stay_that_was_cut() {
         (&reopened["status"], &reopened["cycle"]),
         (&json!("open"), &json!(1))
     );
+    assert_eq!(state_left(&reopened, "intent"), "met");
     assert_eq!(reopened["visit_id"], made["visit_id"]);
     assert_eq!(reopened["stage_entered_at"], made["stage_entered_at"]);
     assert_eq!(

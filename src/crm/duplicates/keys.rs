@@ -27,7 +27,7 @@ WITH wanted AS (
 )
 INSERT INTO identity_keys (tenant_id, record_kind, key_kind, key, record_id, standing)
 SELECT $1, $2, w.key_kind, w.key, $3, w.standing FROM wanted w ORDER BY w.key_kind, w.key
-ON CONFLICT DO NOTHING";
+ON CONFLICT DO NOTHING RETURNING record_id";
 
 /// Claims the keys of records that are new, in one order for everybody.
 const CLAIM_NEW: &str = "\
@@ -39,7 +39,7 @@ INSERT INTO identity_keys (tenant_id, record_kind, key_kind, key, record_id, sta
 SELECT $1, $2, w.key_kind, w.key, w.record_id, w.standing
 FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[]) AS w (record_id, key_kind, key, standing)
 ORDER BY w.key_kind, w.key, w.record_id
-ON CONFLICT DO NOTHING";
+ON CONFLICT DO NOTHING RETURNING record_id";
 
 /// The keys of new records that they do not hold.
 const LACKING_OF_NEW: &str = "\
@@ -65,6 +65,14 @@ struct Lacking {
     key_kind: String,
     #[diesel(sql_type = Text)]
     key: String,
+}
+
+/// A key that was claimed. They are answered, since a cluster miscounts what such a statement wrote.
+#[derive(QueryableByName)]
+struct Claimed {
+    #[diesel(sql_type = SqlUuid)]
+    #[expect(dead_code, reason = "how many there are is all that is asked")]
+    record_id: Uuid,
 }
 
 #[derive(QueryableByName)]
@@ -125,8 +133,8 @@ pub async fn claim(conn: &mut AsyncPgConnection, record: Named, subject: &Subjec
         .bind::<Array<Text>, _>(standings)
         .bind::<Nullable<Text>, _>(subject.profile.company.core.as_deref())
         .bind::<Nullable<Text>, _>(subject.profile.company.distinctive.as_deref());
-    let claimed = Cached(query).execute(conn).await?;
-    if claimed == subject.keys.len() || subject.keys.is_empty() {
+    let claimed: Vec<Claimed> = Cached(query).load(conn).await?;
+    if claimed.len() == subject.keys.len() || subject.keys.is_empty() {
         return Ok(Vec::new());
     }
     let query = sql_query(LACKING)
@@ -204,8 +212,8 @@ pub async fn claim_new(
         .bind::<Array<SqlUuid>, _>(named)
         .bind::<Array<Nullable<Text>>, _>(cores.collect::<Vec<_>>())
         .bind::<Array<Nullable<Text>>, _>(rare.collect::<Vec<_>>());
-    let claimed = Cached(query).execute(conn).await?;
-    if claimed == ids.len() {
+    let claimed: Vec<Claimed> = Cached(query).load(conn).await?;
+    if claimed.len() == ids.len() {
         return Ok(HashMap::new());
     }
     let query = sql_query(LACKING_OF_NEW)

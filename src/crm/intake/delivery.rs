@@ -240,7 +240,7 @@ pub(super) async fn keep(tx: &mut Tx, source: &Source, kept: &[Keeping<'_>]) -> 
          WHERE NOT EXISTS (SELECT 1 FROM intakes f WHERE f.tenant_id = $1 AND f.source_id = $2 AND f.delivery_id = d.delivery_id \
             AND NOT f.is_remembered AND f.body_hash = d.hash) \
          ORDER BY d.delivery_id \
-         ON CONFLICT (tenant_id, source_id, delivery_id) WHERE is_remembered DO NOTHING",
+         ON CONFLICT (tenant_id, source_id, delivery_id) WHERE is_remembered DO NOTHING RETURNING id",
     )
     .bind::<SqlUuid, _>(source.address.tenant)
     .bind::<SqlUuid, _>(source.address.id)
@@ -255,7 +255,16 @@ pub(super) async fn keep(tx: &mut Tx, source: &Source, kept: &[Keeping<'_>]) -> 
     .bind::<Array<Timestamptz>, _>(each(kept, |one| one.ctx.now))
     .bind::<Array<Binary>, _>(each(kept, |one| one.delivery.hash.as_slice()))
     .bind::<Array<Nullable<Binary>>, _>(bytes);
-    Ok(Cached(query).execute(&mut **tx).await?)
+    // Answered, not counted: a cluster miscounts what such a statement wrote.
+    let written: Vec<Written> = Cached(query).load(&mut **tx).await?;
+    Ok(written.len())
+}
+
+#[derive(QueryableByName)]
+struct Written {
+    #[diesel(sql_type = SqlUuid)]
+    #[expect(dead_code, reason = "how many there are is all that is asked")]
+    id: Uuid,
 }
 
 fn each<'a, 'k, T>(kept: &'a [Keeping<'k>], of: impl Fn(&'a Keeping<'k>) -> T) -> Vec<T> {

@@ -204,7 +204,8 @@ pub struct AskApproval {
     /// Key of an approval in the gate of the present stage.
     #[schema(min_length = 1, max_length = 63, examples("contract_approved"))]
     pub criterion: String,
-    /// Where to move on when it is granted, if the stage moves on by itself; needed where it leads to several.
+    /// Where to move on when it is granted, if the stage moves on by itself. Where it leads to several and nobody named one
+    /// for this stay, the opportunity stays there, its gate open.
     #[serde(default)]
     pub to_stage_id: Option<Uuid>,
     /// For those who decide.

@@ -30,8 +30,13 @@ impl Found<'_> {
             AnswerType::Choice { choices } => self.choices(&format!("{at_answer}/choices"), choices),
             AnswerType::Bool {} => {}
         }
+        // Of a type that cannot be read nothing can be said; a choice that stands twice is one all the same.
+        let is_readable = match answer {
+            AnswerType::Choice { choices } => !choices.is_empty(),
+            _ => self.faults.len() == before,
+        };
         if let Some(accept) = accept
-            && self.faults.len() == before
+            && is_readable
         {
             self.accept(&format!("{at}/accept"), answer, accept);
         }

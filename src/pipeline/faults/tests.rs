@@ -100,6 +100,9 @@ fn every_fault_is_named_at_once_with_its_place() {
 #[case::a_range_upside_down(json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "number", "min": "2", "max": "1"}}), &[("/stages/0/gate/answer/max", "out_of_range")])]
 #[case::no_day(json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "day", "min": "2024-02-30"}}), &[("/stages/0/gate/answer/min", "invalid")])]
 #[case::a_choice_twice(json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "choice", "choices": ["是", "是"]}}), &[("/stages/0/gate/answer/choices/1", "duplicate")])]
+#[case::a_choice_twice_hides_no_unknown_answer(
+    json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "choice", "choices": ["是", "是"]}, "accept": {"kind": "values", "of": ["否"]}}),
+    &[("/stages/0/gate/answer/choices/1", "duplicate"), ("/stages/0/gate/accept/of/0", "invalid")])]
 #[case::an_accepted_answer_that_cannot_be_given(
     json!({"kind": "question", "key": "a", "label": "a", "answer": {"type": "choice", "choices": ["是"]}, "accept": {"kind": "values", "of": ["否"]}}),
     &[("/stages/0/gate/accept/of/0", "invalid")]
