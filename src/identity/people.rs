@@ -3,12 +3,13 @@
 //! `on_person` is the frame of every command on somebody who is there already, and the one place where such a command is
 //! refused over people who hold more than the caller; what is changed of their record is refused by the hook of users.
 
+use super::passwords;
 use super::resources::USER;
 use super::rights;
 use super::sign_in::{company_words, require_strong, store_hash, usable_hash};
 use super::staffing::people_changed;
 use crate::kernel::ctx::Ctx;
-use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::error::{AppError, AppResult, all_of};
 use crate::kernel::fault::Fault;
 use crate::kernel::permission::INTEGRATOR;
 use crate::kernel::problem::Code;
@@ -138,18 +139,25 @@ async fn be_patient(tx: &mut Tx) -> AppResult<()> {
 #[post("/v1/users")]
 pub async fn create_user(db: web::Data<Db>, shared: Shared, command: Command<NewUser>) -> AppResult<Reply> {
     let Command { ctx, input } = command;
+    let company = company_words(&db, &ctx).await?;
+    let about = [&*input.email, &input.name, &company.name, &company.slug];
+    let is_strong = || match &input.password {
+        Some(password) => require_strong("/password", password, &about),
+        None => Ok(()),
+    };
     let hash = match &input.password {
-        Some(password) => {
-            let company = company_words(&db, &ctx).await?;
-            let about = [&*input.email, &input.name, &company.name, &company.slug];
-            Some(usable_hash("/password", password, &about).await?)
-        }
-        None => None,
+        Some(password) if is_strong().is_ok() => Some(passwords::hash(password).await?),
+        _ => None,
     };
     let reply = db
         .write(&ctx, async |tx| {
-            let written = store::create(tx, &ctx, &USER, None, members_of(&input)).await?;
-            let roles = roles_to_give(tx, &ctx, &input.role_ids, &input.role_keys).await?;
+            let (mut written, mut roles) = (None, Vec::new());
+            let given = roles_to_give(tx, &ctx, &input.role_ids, &input.role_keys).await;
+            let given = given.map(|given| roles = given);
+            let made = store::create(tx, &ctx, &USER, None, members_of(&input)).await;
+            let made = made.map(|made| written = Some(made));
+            all_of([is_strong(), given, made])?;
+            let written = written.ok_or_else(|| AppError::internal("a user was not made"))?;
             replace_roles(tx, &ctx, written.id, &[], &roles).await?;
             if let Some(hash) = &hash {
                 set_first_password(tx, &ctx, written.id, hash).await?;

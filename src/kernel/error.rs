@@ -148,3 +148,23 @@ impl<T> OrNotFound<T> for Option<T> {
         self.ok_or_else(AppError::not_found)
     }
 }
+
+/// The outcome of checks that do not rest on each other: the faults of all of them at once. Whatever is no fault of what was
+/// sent goes before.
+///
+/// # Errors
+/// As said.
+pub fn all_of(checks: impl IntoIterator<Item = AppResult<()>>) -> AppResult<()> {
+    let mut faults = Vec::new();
+    for check in checks {
+        match check {
+            Err(AppError::Refused(refusal)) if refusal.code == Code::Invalid => faults.extend(refusal.faults),
+            outcome => outcome?,
+        }
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(AppError::invalid(faults))
+    }
+}

@@ -25,6 +25,8 @@ pub struct Operation {
     pub takes_file: bool,
     /// Whether the body may be left out.
     pub is_body_optional: bool,
+    /// An example of each member that the body must have.
+    stand_ins: Vec<(String, Value)>,
 }
 
 /// A schema of the document whose validator is compiled on first use. What it refers to is kept once for all.
@@ -110,6 +112,35 @@ fn gather(schema: &Value, known: &Value, found: &mut Map<String, Value>) {
     }
 }
 
+/// The members that an object must have, as far as the document gives an example or a choice of them.
+fn stand_ins(schema: &Value, known: &Value) -> Vec<(String, Value)> {
+    let schema = resolved(schema, known);
+    let required = schema["required"].as_array().into_iter().flatten();
+    let required = required.filter_map(Value::as_str);
+    let found = required.filter_map(|name| {
+        let member = &schema["properties"][name];
+        let example = example(member).or_else(|| example(resolved(member, known)))?;
+        Some((name.to_owned(), example.clone()))
+    });
+    found.collect()
+}
+
+fn example(schema: &Value) -> Option<&Value> {
+    let first = |name: &str| schema.get(name)?.as_array()?.first();
+    schema
+        .get("example")
+        .or_else(|| first("examples"))
+        .or_else(|| first("enum"))
+}
+
+/// The schema that this one refers to, if it does.
+fn resolved<'a>(schema: &'a Value, known: &'a Value) -> &'a Value {
+    let name = schema["$ref"]
+        .as_str()
+        .and_then(|reference| reference.rsplit('/').next());
+    name.and_then(|name| known.get(name)).unwrap_or(schema)
+}
+
 /// All operations of a document.
 pub struct Contract {
     pub text: String,
@@ -123,13 +154,19 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 impl Contract {
     pub fn new(document: &Value) -> Contract {
         let mut operations = Vec::new();
-        let components = document["components"]["schemas"].as_object();
-        let components = Arc::new(components.map_or(Value::Null, each_bare));
+        let described = &document["components"]["schemas"];
+        let components = Arc::new(described.as_object().map_or(Value::Null, each_bare));
         let paths = document["paths"].as_object();
         for (template, item) in paths.into_iter().flatten() {
             for method in METHODS {
                 if let Some(operation) = item.get(method) {
-                    operations.push(Operation::new(template, method, operation, &components));
+                    operations.push(Operation::new(
+                        template,
+                        method,
+                        operation,
+                        &components,
+                        described,
+                    ));
                 }
             }
         }
@@ -194,16 +231,22 @@ fn start<T: AsRef<str>>(segments: &[T]) -> &str {
 }
 
 impl Operation {
-    fn new(template: &str, method: &str, operation: &Value, components: &Arc<Value>) -> Operation {
+    fn new(
+        template: &str,
+        method: &str,
+        operation: &Value,
+        components: &Arc<Value>,
+        described: &Value,
+    ) -> Operation {
         let permission = operation
             .get("x-permission")
             .and_then(Value::as_str)
             .map(str::to_owned);
         let content = operation.get("requestBody").and_then(|body| body.get("content"));
-        let body = content
+        let schema = content
             .and_then(|content| content.get("application/json"))
-            .and_then(|media| media.get("schema"))
-            .map(|schema| Schema::new(schema, components));
+            .and_then(|media| media.get("schema"));
+        let body = schema.map(|schema| Schema::new(schema, components));
         Operation {
             id: operation
                 .get("operationId")
@@ -222,6 +265,7 @@ impl Operation {
             takes_own_fields: operation.get("x-own-fields").is_some(),
             takes_file: content.is_some() && body.is_none(),
             body,
+            stand_ins: schema.map_or_else(Vec::new, |schema| stand_ins(schema, described)),
             is_body_optional: operation
                 .get("requestBody")
                 .is_some_and(|body| body.get("required") != Some(&json!(true))),
@@ -251,6 +295,13 @@ impl Operation {
     /// `bad_parameter` with all faults.
     pub fn check_query(&self, query: &str) -> AppResult<()> {
         parameters::check(&self.parameters, self.takes_own_fields, query)
+    }
+
+    /// What could stand for the members that its body must have.
+    pub fn stand_ins(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.stand_ins
+            .iter()
+            .map(|(name, example)| (name.as_str(), example))
     }
 
     pub fn has_body(&self) -> bool {

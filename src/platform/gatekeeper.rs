@@ -2,6 +2,7 @@
 //! time limit, then headers, conditional answers and the access log. An operation that the document does not know does
 //! not get in; the permission that it documents is the one enforced.
 
+use super::attempt;
 use super::auth::{self, Auth};
 use super::clock;
 use super::contract::{Contract, Operation};
@@ -103,7 +104,7 @@ pub async fn front_door(
         Ok(()) => {
             let limit = Duration::from_secs(seconds_for(&platform, &request));
             match within(limit, next.call(request)).await {
-                Ok(Ok(response)) => response.map_into_boxed_body(),
+                Ok(Ok(response)) => attempt::end(response.map_into_boxed_body()),
                 Ok(Err(error)) => {
                     visit.note(&platform, &pattern, error.as_response_error().status_code());
                     return Err(error);

@@ -2,6 +2,7 @@
 
 mod alternatives;
 mod answers;
+mod attempt;
 pub mod auth;
 pub mod boarding;
 pub mod clock;

@@ -1,5 +1,6 @@
 //! What handlers take from a request: the terms that the front door found, ids from its path, its validated body.
 
+use super::attempt;
 use super::contract::Operation;
 use super::gatekeeper::{Shared, header};
 use crate::kernel::ctx::Ctx;
@@ -67,7 +68,8 @@ pub fn path_number(request: &HttpRequest, name: &str) -> AppResult<i32> {
         .ok_or_else(AppError::not_found)
 }
 
-/// A command with a body: strictly parsed, valid by its operation's schema, decoded; its hash stands in the context.
+/// A command with a body: strictly parsed, valid by its operation's schema, decoded; its hash stands in the context. A faulty
+/// one comes as an attempt: see [`attempt`].
 pub struct Command<T> {
     pub ctx: Ctx,
     pub input: T,
@@ -80,11 +82,16 @@ impl<T: serde::de::DeserializeOwned + 'static> FromRequest for Command<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let ctx = Ctx::from_request(request, &mut Payload::None).into_inner();
         let value = body(request, payload);
+        let request = request.clone();
         Box::pin(async move {
             let mut ctx = ctx?;
             let body = value.await?;
             note_hash(&mut ctx, &body);
-            let input = serde_json::from_value(body.valid()?).map_err(undecodable)?;
+            let value = match body.faults.is_empty() {
+                true => body.value,
+                false => attempt::begin(&request, operation(&request)?, &mut ctx, body.value, body.faults)?,
+            };
+            let input = serde_json::from_value(value).map_err(undecodable)?;
             Ok(Command { ctx, input })
         })
     }
@@ -174,6 +181,15 @@ impl Body {
     }
 }
 
+/// The operation of a request that takes a body.
+fn operation(request: &HttpRequest) -> AppResult<&Operation> {
+    let platform = request
+        .app_data::<Shared>()
+        .ok_or_else(|| AppError::internal("no platform"))?;
+    let found = platform.contract.find(request.method().as_str(), request.path());
+    found.map_err(|_| AppError::internal("an operation outside the document takes a body"))
+}
+
 /// Reads, parses and checks a JSON body.
 fn body(request: &HttpRequest, payload: &mut Payload) -> impl Future<Output = AppResult<Body>> + 'static {
     let is_json = is_json(request);
@@ -181,12 +197,7 @@ fn body(request: &HttpRequest, payload: &mut Payload) -> impl Future<Output = Ap
     let request = request.clone();
     async move {
         let bytes = bytes.await.map_err(too_large)?;
-        let platform = request
-            .app_data::<Shared>()
-            .ok_or_else(|| AppError::internal("no platform"))?;
-        let found = platform.contract.find(request.method().as_str(), request.path());
-        let operation =
-            found.map_err(|_| AppError::internal("an operation outside the document takes a body"))?;
+        let operation = operation(&request)?;
         if bytes.is_empty() && operation.is_body_optional {
             return Ok(Body {
                 value: Value::Null,

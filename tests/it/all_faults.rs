@@ -2,7 +2,7 @@
 
 use crate::support::app::{Answer, account, company};
 use crate::support::make_crm::lead;
-use crate::support::make_deals::plain;
+use crate::support::make_deals::{deal_in, moves, path, plain};
 use crate::support::make_pipelines::published;
 use crate::support::make_transfers::{CSV, errors, import};
 use serde_json::json;
@@ -215,4 +215,49 @@ async fn the_faults_of_a_row_come_at_once_too() {
     let mut pointers = errors.collect::<Vec<_>>();
     pointers.sort_unstable();
     assert_eq!(pointers, ["/custom/city", "/custom/grade_note", "/region"]);
+}
+
+#[tokio::test]
+async fn the_faults_of_a_command_come_at_once_whatever_their_kind_and_it_changes_nothing() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let deal = deal_in(&company, admin, plain()).await;
+    let nobody = Uuid::now_v7();
+    let lose = json!({ "reason": "", "loss_reason_key": "zz", "competitor_id": nobody, "zz": 1 });
+    let refused = admin.post(&path(&deal, "lose"), lose).await;
+    let expected = pairs(&[
+        ("/competitor_id", "not_found"),
+        ("/loss_reason_key", "not_found"),
+        ("/reason", "too_short"),
+        ("/zz", "unknown_field"),
+    ]);
+    assert_eq!(refused.faults(), expected);
+    let nothing = admin.post(&path(&deal, "lose"), json!({})).await;
+    assert_eq!(
+        nothing.faults(),
+        pairs(&[("/loss_reason_id", "required"), ("/reason", "required")])
+    );
+    let user = json!({ "name": "新", "email": "no address", "password": "short", "team_id": nobody, "role_keys": ["zz"] });
+    let refused = admin.post("/v1/users", user).await;
+    let pointers = refused.faults().into_iter().map(|(pointer, _)| pointer);
+    assert_eq!(
+        pointers.collect::<Vec<_>>(),
+        ["/email", "/password", "/role_keys/0", "/team_id"],
+        "{}",
+        refused.body
+    );
+    // All that is sound would lose the deal; what is not keeps it as it is.
+    let reason = json!({ "key": "price", "name": "价格" });
+    admin.post("/v1/loss-reasons", reason).await.expect(201);
+    let lose = json!({ "reason": "价格", "loss_reason_key": "price", "zz": 1 });
+    let refused = admin.post(&path(&deal, "lose"), lose).await;
+    assert_eq!(refused.faults(), pairs(&[("/zz", "unknown_field")]));
+    assert_eq!(moves(admin, &deal).await, ["enter"]);
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let pairs = pairs
+        .iter()
+        .map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned()));
+    pairs.collect()
 }
