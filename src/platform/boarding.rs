@@ -7,11 +7,12 @@ use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared, WeakShared};
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
+use std::panic::AssertUnwindSafe;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Most journeys of a kind that a worker has under way while it does not know how far the database is.
+/// Most journeys that a worker has under way for one slot's sake, however far the database is.
 const MOST_UNDER_WAY: usize = 32;
 
 /// What came of a journey, to all who were on it.
@@ -38,7 +39,34 @@ type Waiting<K, I, T> = RefCell<Vec<Group<K, I, T>>>;
 /// The journeys of a kind that still take somebody in, and those that may set out. Who has the same key travels together.
 pub struct Gate<K, I, T> {
     waiting: Rc<Waiting<K, I, T>>,
-    slots: Rc<Slots>,
+    lanes: Lanes<K>,
+    pace: Pace,
+}
+
+/// Who waits for whose slots.
+enum Lanes<K> {
+    /// All for the same.
+    One(Rc<Slots>),
+    /// Only those of one key for each other; of a key that nobody travels with nothing is kept.
+    EachKey(RefCell<Vec<(K, Weak<Slots>)>>),
+}
+
+impl<K: Clone + PartialEq> Lanes<K> {
+    fn of(&self, key: &K, pace: Pace) -> Rc<Slots> {
+        let lanes = match self {
+            Lanes::One(slots) => return Rc::clone(slots),
+            Lanes::EachKey(lanes) => lanes,
+        };
+        let mut lanes = lanes.borrow_mut();
+        lanes.retain(|(_, slots)| slots.strong_count() > 0);
+        let known = lanes.iter().find(|(known, _)| known == key);
+        if let Some(slots) = known.and_then(|(_, slots)| slots.upgrade()) {
+            return slots;
+        }
+        let slots = Rc::new(Slots::of(pace));
+        lanes.push((key.clone(), Rc::downgrade(&slots)));
+        slots
+    }
 }
 
 /// How many journeys may be under way.
@@ -61,6 +89,14 @@ pub struct Pace {
 }
 
 impl Slots {
+    fn of(pace: Pace) -> Slots {
+        Slots {
+            free: Semaphore::new(pace.least),
+            most: Cell::new(pace.least),
+            pace,
+        }
+    }
+
     async fn take(&self) -> AppResult<SemaphorePermit<'_>> {
         self.free.acquire().await.map_err(AppError::internal)
     }
@@ -88,14 +124,21 @@ impl Slots {
 }
 
 impl<K, I, T> Gate<K, I, T> {
-    pub fn of(pace: Pace) -> Gate<K, I, T> {
+    /// For journeys that take a part of the database's time each, whatever they are for.
+    pub fn shared(pace: Pace) -> Gate<K, I, T> {
         Gate {
             waiting: Rc::default(),
-            slots: Rc::new(Slots {
-                free: Semaphore::new(MOST_UNDER_WAY),
-                most: Cell::new(MOST_UNDER_WAY),
-                pace,
-            }),
+            lanes: Lanes::One(Rc::new(Slots::of(pace))),
+            pace,
+        }
+    }
+
+    /// For journeys that may have to wait for others in the database: nobody waits for those of another key.
+    pub fn apart(pace: Pace) -> Gate<K, I, T> {
+        Gate {
+            waiting: Rc::default(),
+            lanes: Lanes::EachKey(RefCell::default()),
+            pace,
         }
     }
 }
@@ -105,7 +148,7 @@ impl<K: Clone + PartialEq + 'static, I: 'static, T: 'static> Gate<K, I, T> {
     pub fn board(&self, key: K, passenger: I, journey: impl Journey<K, I, T> + 'static) -> Flight<T> {
         let mut waiting = self.waiting.borrow_mut();
         let open = waiting.iter().find_map(|group| {
-            let is_open = group.key == key && group.passengers.borrow().len() < self.slots.pace.seats;
+            let is_open = group.key == key && group.passengers.borrow().len() < self.pace.seats;
             let flight = group.flight.upgrade().filter(|_| is_open)?;
             Some((flight, Rc::clone(&group.passengers)))
         });
@@ -114,14 +157,15 @@ impl<K: Clone + PartialEq + 'static, I: 'static, T: 'static> Gate<K, I, T> {
             return flight;
         }
         let passengers = Rc::new(RefCell::new(vec![passenger]));
-        let (listed, slots) = (Rc::downgrade(&self.waiting), Rc::clone(&self.slots));
+        let (listed, slots) = (Rc::downgrade(&self.waiting), self.lanes.of(&key, self.pace));
         let (wanted, aboard) = (key.clone(), Rc::clone(&passengers));
         let flight = async move {
             let slot = slots.take().await?;
             // Whoever else asks in this turn of the worker comes along.
             tokio::task::yield_now().await;
             leave(&listed, &aboard);
-            let outcome = journey.go(wanted, aboard.take()).await;
+            let outcome = unless_it_panics(journey.go(wanted, aboard.take())).await;
+            let outcome = outcome.and_then(|outcome| outcome);
             slots.give_back(slot, journey.distance());
             outcome
         };
@@ -143,6 +187,18 @@ fn leave<K, I, T>(waiting: &Weak<Waiting<K, I, T>>, passengers: &Rc<RefCell<Vec<
             .borrow_mut()
             .retain(|group| !Rc::ptr_eq(&group.passengers, passengers));
     }
+}
+
+/// A panic is a bug of ours: nobody is to wait for what it left undone, and the log has what it said.
+///
+/// # Errors
+/// Internal, when it panicked.
+pub async fn unless_it_panics<T>(work: impl Future<Output = T>) -> AppResult<T> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let said = panic.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        AppError::internal(format!("a panic: {}", said.unwrap_or("without a word")))
+    })
 }
 
 /// What each of those who travelled together is told.
@@ -208,11 +264,8 @@ mod tests {
         }
     }
 
-    /// A gate that knows already how near the database is.
-    async fn gate() -> Reads {
-        let gate = Gate::of(ROW);
-        settled(&gate.slots, Duration::ZERO).await;
-        gate
+    fn gate() -> Reads {
+        Gate::shared(ROW)
     }
 
     async fn settled(slots: &Slots, distance: Duration) -> usize {
@@ -237,7 +290,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_in_one_turn_is_answered_by_one_statement_on_the_same_terms() {
-        let (database, gate) = (Database::new(), gate().await);
+        let (database, gate) = (Database::new(), gate());
         let (one, other) = ("one", "other");
         database.answers.add_permits(2);
         let same = (0..3).map(|_| database.ask(&gate, one, Uuid::now_v7()));
@@ -251,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_while_enough_are_under_way_boards_the_next() {
-        let (database, gate) = (Database::new(), gate().await);
+        let (database, gate) = (Database::new(), gate());
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {
@@ -278,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_all_have_given_up_is_not_sent_and_keeps_nobody_waiting() {
-        let (database, gate) = (Database::new(), gate().await);
+        let (database, gate) = (Database::new(), gate());
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {
@@ -311,12 +364,68 @@ mod tests {
             (PAGE, micros(500), 4),
             (PAGE, Duration::MAX, MOST_UNDER_WAY),
         ] {
-            assert_eq!(settled(&Reads::of(pace).slots, distance).await, expected);
+            assert_eq!(settled(&Slots::of(pace), distance).await, expected);
         }
         // It has moved away, and come nearer again.
-        let slots = Reads::of(ROW).slots;
+        let slots = Slots::of(ROW);
         for (distance, expected) in [(0, 2), (1000, 22), (100, 4)] {
             assert_eq!(settled(&slots, micros(distance)).await, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn who_travels_apart_waits_for_nobody_of_another_key_and_one_at_a_time_of_their_own() {
+        let (database, least) = (Database::new(), Pace { least: 1, ..ROW });
+        let gate: Reads = Gate::apart(least);
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let of = |text: &'static str| database.ask(&gate, text, Uuid::now_v7());
+                let first = ["a", "b"].map(|key| tokio::task::spawn_local(of(key)));
+                settle().await;
+                let late = [of("a"), of("b"), of("a")].map(tokio::task::spawn_local);
+                settle().await;
+                assert_eq!(database.sent.get(), 2, "one of each key is under way");
+                database.answers.add_permits(4);
+                assert!(join_all(first).await.into_iter().all(|first| first.is_ok()));
+                let found = join_all(late).await.into_iter().map(|late| found(&late.unwrap()));
+                assert_eq!(found.collect::<Vec<_>>(), [2, 1, 2]);
+                assert_eq!(database.sent.get(), 4);
+            })
+            .await;
+        drop(database.ask(&gate, "c", Uuid::now_v7()));
+        let Lanes::EachKey(lanes) = &gate.lanes else {
+            panic!()
+        };
+        assert_eq!(
+            lanes.borrow().len(),
+            1,
+            "of a key that nobody travels with nothing is kept"
+        );
+    }
+
+    /// A database of ours with a bug.
+    struct Broken;
+
+    impl Journey<&'static str, Uuid, Vec<Uuid>> for Broken {
+        async fn go(&self, _: &'static str, ids: Vec<Uuid>) -> AppResult<Vec<Uuid>> {
+            Ok(vec![ids[ids.len()]])
+        }
+
+        fn distance(&self) -> Option<Duration> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn a_journey_that_panics_keeps_nobody_waiting() {
+        let gate: Reads = Gate::apart(Pace { least: 1, ..ROW });
+        let both = [(); 2].map(|()| gate.board("a", Uuid::now_v7(), Broken));
+        for outcome in join_all(both).await {
+            assert!(matches!(&*outcome, Err(AppError::Internal(_))));
+        }
+        let database = Database::new();
+        database.answers.add_permits(1);
+        assert_eq!(found(&*database.ask(&gate, "a", Uuid::now_v7()).await), 1);
     }
 }

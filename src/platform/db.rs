@@ -1,6 +1,7 @@
 //! The only door to Postgres: `read` (one statement), `snapshot` (several that must agree), `write` (one transaction
 //! that holds the idempotency key, the work, its events and the stored answer, retried whole when the database asks).
 
+use super::boarding::unless_it_panics;
 use super::connect::{ConnectError, Target};
 use super::events::{self, Noted};
 use super::idempotency;
@@ -34,6 +35,9 @@ use uuid::Uuid;
 
 /// How often a transaction is tried again after a serialization failure or a deadlock.
 const MOST_TRIES: u32 = 5;
+
+/// Begins a transaction of several callers, of whom none is to wait for a lock that another needs.
+const IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '100ms'";
 
 /// A query whose prepared statement is kept by SQL text. Only for SQL of bounded variety.
 pub struct Cached<Q>(pub Q);
@@ -217,7 +221,7 @@ impl Db {
         let mut open = Open::of(self.connection().await?);
         let key = ctx.idempotency.as_ref().filter(|_| !ctx.is_dry_run);
         let seen = match key {
-            None => open.begin_and(look).await?,
+            None => open.begin_and("BEGIN", look).await?,
             Some(key) => {
                 open.begin("BEGIN").await?;
                 match idempotency::claim(open.connection()?, ctx, key, self.secrets.as_deref()).await {
@@ -262,7 +266,8 @@ impl Db {
     }
 
     /// Runs commands of several callers in one transaction, with a look as [`Db::write_after`] has it; the work writes their
-    /// events itself. None: nothing of it happened, and each is to be run by itself.
+    /// events itself. It waits for nobody's lock longer than a moment. None: nothing of it happened, and each is to be run by
+    /// itself.
     ///
     /// # Errors
     /// Outages.
@@ -272,13 +277,17 @@ impl Db {
         work: impl AsyncFnOnce(&mut Tx, T) -> AppResult<O>,
     ) -> AppResult<Option<O>> {
         let mut open = Open::of(self.connection().await?);
-        let seen = match open.begin_and(look).await? {
-            Ok(seen) => seen,
-            Err(error) => return undone(open.abandon(error).await),
+        let seen = match open.begin_and(IMPATIENT, look).await {
+            Ok(Ok(seen)) => seen,
+            Ok(Err(error)) => return undone(open.abandon(error).await),
+            // It has not begun: a connection that was lost unnoticed, say.
+            Err(error) => return undone(error).or(Ok(None)),
         };
         let mut tx = Tx::of(open);
-        let done = match work(&mut tx, seen).await {
-            Ok(done) => done,
+        let done = unless_it_panics(work(&mut tx, seen)).await.and_then(|done| done);
+        let done = match done {
+            Ok(done) if tx.events.is_empty() => done,
+            Ok(_) => return undone(tx.open.abandon(AppError::internal("events are left over")).await),
             Err(error) => return undone(tx.open.abandon(error).await),
         };
         tx.open.end("COMMIT").await?;
@@ -317,7 +326,11 @@ impl Db {
 /// What a transaction of several commands comes to that was rolled back.
 fn undone<O>(error: AppError) -> AppResult<Option<O>> {
     match error {
-        AppError::Refused(refusal) if is_outage(refusal.code) => Err(AppError::Refused(refusal)),
+        AppError::Refused(refusal) if refusal.code == Code::Unavailable => Err(AppError::Refused(refusal)),
+        AppError::Internal(error) if !is_retryable(error.as_ref()) => {
+            tracing::warn!(%error, "commands that travelled together are run one by one");
+            Ok(None)
+        }
         error => {
             tracing::debug!(%error, "commands that travelled together are run one by one");
             Ok(None)
@@ -374,11 +387,12 @@ impl Open {
     /// Begins and looks, in one flight. The outer error: it has not begun.
     async fn begin_and<T>(
         &mut self,
+        begin: &str,
         look: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
     ) -> AppResult<AppResult<T>> {
         let conn: &AsyncPgConnection = self.connection()?;
         let (mut first, mut second) = (conn, conn);
-        let (begun, seen) = futures::join!(first.batch_execute("BEGIN"), look(&mut second));
+        let (begun, seen) = futures::join!(first.batch_execute(begin), look(&mut second));
         begun?;
         Ok(seen)
     }

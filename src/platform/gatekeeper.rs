@@ -4,6 +4,7 @@
 
 use super::attempt;
 use super::auth::{self, Auth};
+use super::boarding::unless_it_panics;
 use super::clock;
 use super::contract::{Contract, Operation};
 use super::db::Db;
@@ -22,9 +23,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse, web};
-use futures::FutureExt;
 use serde_json::json;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -183,15 +182,6 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> AppResult<
     let done = tokio::time::timeout(limit, unless_it_panics(work)).await;
     done.unwrap_or_else(|_| {
         Err(AppError::refuse(Code::Unavailable, say("It took too long", "处理超时")).retry_after(1))
-    })
-}
-
-/// A panic is a bug of ours: the caller gets the problem document of any other, and the log what it said.
-async fn unless_it_panics<T>(work: impl Future<Output = T>) -> AppResult<T> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
-        let said = panic.downcast_ref::<&str>().copied();
-        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        AppError::internal(format!("a panic: {}", said.unwrap_or("without a word")))
     })
 }
 

@@ -5,7 +5,7 @@ use crate::support::make_deals::{advance, deal, gated, invite, moves, path, plai
 use crate::support::make_pipelines::published;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Uuid as SqlUuid};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::RunQueryDsl;
 use futures::future::join_all;
 use penstock::kernel::error::AppError;
 use penstock::platform::reply::Reply;
@@ -172,18 +172,20 @@ async fn a_deal_that_somebody_holds_keeps_no_other_waiting() {
     let holder = async {
         let db = database().await;
         let held = db.bookkeep(async |conn| {
-            let lock = format!("SELECT 1 FROM opportunities WHERE id = '{held_id}' FOR UPDATE");
-            conn.batch_execute(&lock).await?;
-            locked.send(()).unwrap();
+            let lock = format!(
+                "SELECT pg_backend_pid()::bigint AS number FROM opportunities WHERE id = '{held_id}' FOR UPDATE"
+            );
+            let holder: Number = diesel::sql_query(lock).get_result(conn).await?;
+            locked.send(holder.number).unwrap();
             released.await.map_err(AppError::internal)?;
             Ok(Reply::no_content())
         });
         held.await.unwrap();
     };
     let movers = async {
-        is_locked.await.unwrap();
-        let waiting = advance(&li, held);
+        let holder = is_locked.await.unwrap();
         let at_once = async {
+            until_somebody_waits_for(holder).await;
             for moved in join_all(others.iter().map(|deal| advance(&li, deal))).await {
                 moved.expect(200);
             }
@@ -191,8 +193,24 @@ async fn a_deal_that_somebody_holds_keeps_no_other_waiting() {
             assert_eq!(read(&li, held).await["version"], 1);
             release.send(()).unwrap();
         };
-        let (waited, ()) = futures::join!(waiting, at_once);
+        let (waited, ()) = futures::join!(advance(&li, held), at_once);
         assert_eq!(waited.expect(200)["version"], 2);
     };
     futures::join!(holder, movers);
+}
+
+async fn until_somebody_waits_for(holder: i64) {
+    let waiting = format!(
+        "SELECT count(*) AS number FROM pg_stat_activity WHERE {holder} = ANY(pg_blocking_pids(pid)::bigint[])"
+    );
+    let db = database().await;
+    loop {
+        let found = db
+            .read(async |conn| Ok(diesel::sql_query(&waiting).get_result::<Number>(conn).await?))
+            .await;
+        if found.unwrap().number > 0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
 }

@@ -3,11 +3,13 @@
 use crate::support::app::{Company, Person, company, database};
 use crate::support::make_crm::source;
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use futures::future::join_all;
+use penstock::kernel::error::AppError;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use tokio::sync::oneshot;
 
 #[derive(QueryableByName)]
 struct Number {
@@ -188,4 +190,48 @@ async fn each_of_many_at_once_becomes_what_it_would_be_alone() {
     assert_eq!(found.count(), 1, "{reviews:?}");
     let leads = admin.get("/v1/leads?with_total=true").await.expect(200);
     assert_eq!(leads["total"], json!(1 + 8 + 4 + 1 + 2));
+}
+
+#[tokio::test]
+async fn a_phone_that_somebody_is_just_entering_keeps_no_other_delivery_waiting() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let website = source(admin, json!({})).await;
+    let (tenant, phone) = (company.tenant, "+8613500135000");
+    let (entered, is_entered) = oneshot::channel();
+    let (release, released) = oneshot::channel::<()>();
+    let holder = async {
+        let db = database().await;
+        let held = db.bookkeep(async |conn| {
+            let key = "INSERT INTO identity_keys (tenant_id, record_kind, key_kind, key, record_id, standing) \
+                       VALUES ($1, 'lead', 'phone', $2, gen_random_uuid(), 'exclusive')";
+            let key = diesel::sql_query(key)
+                .bind::<SqlUuid, _>(tenant)
+                .bind::<Text, _>(phone);
+            key.execute(conn).await?;
+            entered.send(()).unwrap();
+            released.await.map_err(AppError::internal)?;
+            // It was not entered after all.
+            Err::<(), _>(AppError::not_found())
+        });
+        assert!(held.await.is_err());
+    };
+    let senders = async {
+        is_entered.await.unwrap();
+        let body = |n: usize| match n {
+            0 => json!({ "name": "郑和", "phone": phone }),
+            _ => json!({ "name": format!("新{n}"), "phone": format!("1350013511{n}") }),
+        };
+        let others = async {
+            join_all((1..8).map(async |n| {
+                website.deliver(&format!("d{n}"), &body(n)).await.expect(201);
+            }))
+            .await;
+            release.send(()).unwrap();
+        };
+        let held = body(0);
+        let (waited, ()) = futures::join!(website.deliver("d0", &held), others);
+        waited.expect(201);
+    };
+    futures::join!(holder, senders);
 }

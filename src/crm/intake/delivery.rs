@@ -70,13 +70,13 @@ impl Keeping<'_> {
 impl Delivery {
     /// Keeps the delivery and makes its lead. `None` when the source changed since it was read.
     pub async fn take(self: &Rc<Self>, db: &web::Data<Db>, convoy: &Convoy) -> AppResult<Option<Reply>> {
-        let ctx = Rc::new(self.source.terms(db).await?);
+        let ctx = self.source.terms(db).await?;
         let (lead, faults) = read(&self.body, &self.source.reading);
         let setback = if faults.is_empty() {
             let arriving = Arriving {
                 delivery: Rc::clone(self),
-                ctx: Rc::clone(&ctx),
-                lead: Rc::new(self.source.addressed(lead)),
+                ctx: ctx.clone(),
+                lead: self.source.addressed(lead),
             };
             match convoy.accept(db, arriving).await? {
                 Ok(reply) => return Ok(Some(reply)),

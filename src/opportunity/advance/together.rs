@@ -22,13 +22,13 @@ use diesel_async::AsyncPgConnection;
 use futures::future::try_join_all;
 use serde_json::Map;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
 const PERMISSION: &str = "opportunity.advance";
-/// One transaction of a worker at a time, unless the database is far away.
+/// One transaction of a company at a time, unless the database is far away.
 const PACE: Pace = Pace {
     least: 1,
     work: Duration::from_millis(2),
@@ -74,7 +74,7 @@ type Answers = HashMap<Uuid, AppResult<Reply>>;
 
 impl Default for Convoy {
     fn default() -> Convoy {
-        Convoy(Gate::of(PACE))
+        Convoy(Gate::apart(PACE))
     }
 }
 
@@ -94,7 +94,7 @@ impl Convoy {
             document: sql::document(&OPPORTUNITY, ctx),
         };
         let passenger = Passenger {
-            traveller: Rc::clone(&traveller),
+            traveller: Rc::downgrade(&traveller),
             needs,
         };
         let outcome = self.0.board(company, passenger, Transaction(db.clone())).await;
@@ -120,9 +120,9 @@ async fn alone(db: &Db, traveller: &Traveller) -> AppResult<Reply> {
     .await
 }
 
-/// One who waits for the transaction, with what their gate is likely to need.
+/// One who waits for the transaction, unless they gave up, with what their gate is likely to need.
 struct Passenger {
-    traveller: Rc<Traveller>,
+    traveller: Weak<Traveller>,
     needs: Needs,
 }
 
@@ -131,11 +131,12 @@ struct Transaction(web::Data<Db>);
 
 impl Journey<Company, Passenger, Answers> for Transaction {
     async fn go(&self, company: Company, passengers: Vec<Passenger>) -> AppResult<Answers> {
-        if let [only] = passengers.as_slice() {
-            let answer = alone(&self.0, &only.traveller).await;
-            return Ok(HashMap::from([(only.traveller.ctx.command_id, answer)]));
-        }
-        let parties = parties(&passengers);
+        let waiting = passengers.into_iter().filter_map(|passenger| {
+            let traveller = passenger.traveller.upgrade()?;
+            Some((traveller, passenger.needs))
+        });
+        let waiting = waiting.collect::<Vec<_>>();
+        let parties = parties(&waiting);
         let answers = self.0.write_together(
             async |conn| look(conn, &parties).await,
             async |tx, seen| decide(tx, &company, &parties, seen).await,
@@ -163,10 +164,10 @@ impl Party<'_> {
     }
 }
 
-fn parties(passengers: &[Passenger]) -> Vec<Party<'_>> {
+fn parties(waiting: &[(Rc<Traveller>, Needs)]) -> Vec<Party<'_>> {
     let mut parties: Vec<Party<'_>> = Vec::new();
     let mut taken = HashSet::new();
-    for Passenger { traveller, needs } in passengers {
+    for (traveller, needs) in waiting {
         if !taken.insert(traveller.id) {
             continue;
         }

@@ -85,8 +85,8 @@ pub struct Together {
 impl Default for Together {
     fn default() -> Together {
         Together {
-            rows: Gate::of(ROWS),
-            pages: Gate::of(PAGES),
+            rows: Gate::shared(ROWS),
+            pages: Gate::shared(PAGES),
         }
     }
 }
