@@ -364,7 +364,8 @@ fn status_of(text: String) -> AppResult<Status> {
 /// Where those of these leads stand that can still move.
 async fn at(tx: &mut Tx, ctx: &Ctx, leads: &[Uuid]) -> AppResult<Vec<At>> {
     let query = sql_query(
-        "SELECT id, status, owner_id FROM leads WHERE tenant_id = $1 AND id = ANY($2) AND archived_at IS NULL AND status <> 'converted' ORDER BY id",
+        "SELECT l.id, l.status, l.owner_id FROM unnest($2::uuid[]) AS w (id) CROSS JOIN LATERAL (SELECT * FROM leads t WHERE t.tenant_id = $1 AND t.id = w.id LIMIT 1) l \
+         WHERE l.archived_at IS NULL AND l.status <> 'converted' ORDER BY l.id",
     )
     .bind::<SqlUuid, _>(ctx.tenant)
     .bind::<Array<SqlUuid>, _>(leads);

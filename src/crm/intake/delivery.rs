@@ -237,9 +237,9 @@ pub(super) async fn keep(tx: &mut Tx, source: &Source, kept: &[Keeping<'_>]) -> 
          FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::uuid[], $10::timestamptz[], $11::timestamptz[], $12::bytea[], $13::bytea[]) \
             AS d (id, delivery_id, body, status, faults, lead_id, received_at, at, hash, raw) \
          JOIN lead_sources s ON s.tenant_id = $1 AND s.id = $2 AND s.version = $3 AND s.is_intake_open AND s.archived_at IS NULL \
-         WHERE NOT EXISTS (SELECT 1 FROM intakes f WHERE f.tenant_id = $1 AND f.source_id = $2 AND f.delivery_id = d.delivery_id \
-            AND NOT f.is_remembered AND f.body_hash = d.hash) \
-         ORDER BY d.delivery_id \
+         LEFT JOIN LATERAL (SELECT TRUE AS is_known FROM intakes i WHERE i.tenant_id = $1 AND i.source_id = $2 AND i.delivery_id = d.delivery_id \
+            AND NOT i.is_remembered AND i.body_hash = d.hash LIMIT 1) f ON TRUE \
+         WHERE f.is_known IS NULL ORDER BY d.delivery_id \
          ON CONFLICT (tenant_id, source_id, delivery_id) WHERE is_remembered DO NOTHING RETURNING id",
     )
     .bind::<SqlUuid, _>(source.address.tenant)
