@@ -69,7 +69,7 @@ pub fn path_number(request: &HttpRequest, name: &str) -> AppResult<i32> {
 }
 
 /// A command with a body: strictly parsed, valid by its operation's schema, decoded; its hash stands in the context. A faulty
-/// one comes as an attempt: see [`attempt`].
+/// one comes as an attempt: see `platform::attempt`.
 pub struct Command<T> {
     pub ctx: Ctx,
     pub input: T,
