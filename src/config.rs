@@ -15,6 +15,10 @@ pub struct Config {
     pub database_url: Option<String>,
     /// The owner's URL, for migrations; by default the main one.
     pub database_admin_url: Option<String>,
+    /// A replica, for what reads much.
+    pub database_read_url: Option<String>,
+    /// Where the duties run of which there is one at a time, and their leases are.
+    pub database_coordinator_url: Option<String>,
     /// The server's own database role, which the owner grants what it needs.
     pub database_role: Option<String>,
     pub data_dir: PathBuf,
@@ -79,6 +83,13 @@ impl Config {
                 .map(|url| database_url(name, url, roots.as_deref()))
                 .transpose()
         };
+        let beside = |name: &'static str| match url(name)? {
+            Some(_) if get("DATABASE_URL").is_none() => Err(fault(
+                name,
+                "is set, and DATABASE_URL is not: it says where the same data are as well",
+            )),
+            other => Ok(other),
+        };
         let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
         let workers = count("PENSTOCK_WORKERS", u32::try_from(cores).unwrap_or(2))?.get();
         Ok(Config {
@@ -91,6 +102,8 @@ impl Config {
                 .transpose()?,
             database_url: url("DATABASE_URL")?,
             database_admin_url: url("DATABASE_ADMIN_URL")?,
+            database_read_url: beside("DATABASE_READ_URL")?,
+            database_coordinator_url: beside("DATABASE_COORDINATOR_URL")?,
             database_role: get("DATABASE_ROLE"),
             data_dir: get("PENSTOCK_DATA_DIR")
                 .map_or_else(crate::platform::postgres::default_folder, PathBuf::from),

@@ -177,6 +177,13 @@ async fn prepare(config: &Config, url: &str, secret: &str) -> Result<Running, Fa
             tracing::warn!("{doubt}");
         }
     }
+    if let Some(read_url) = &config.database_read_url {
+        fitness::require_replica(url, read_url).await?;
+    }
+    if let Some(coordinator) = &config.database_coordinator_url {
+        let reached = Target::new(coordinator)?.connect().await;
+        drop(reached.map_err(|error| naming(config, coordinator, error.into()))?);
+    }
     server::start(config, url, server::platform(config, secret)?).await
 }
 
@@ -185,6 +192,8 @@ fn naming(config: &Config, url: &str, error: Failure) -> Failure {
     let known = [
         ("DATABASE_URL", &config.database_url),
         ("DATABASE_ADMIN_URL", &config.database_admin_url),
+        ("DATABASE_COORDINATOR_URL", &config.database_coordinator_url),
+        ("DATABASE_READ_URL", &config.database_read_url),
     ];
     let named = known.iter().find(|(_, known)| known.as_deref() == Some(url));
     match named {

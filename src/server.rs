@@ -14,6 +14,7 @@ use crate::platform::limits::{Limits, SignIns};
 use crate::platform::metrics::Metrics;
 use crate::platform::records::catch_up;
 use crate::platform::records::entry::SEARCH_ENTRIES;
+use crate::platform::replica::Place;
 use crate::platform::tokens::Secrets;
 use crate::{event, jobs, opportunity, search, time};
 use actix_web::dev::ServerHandle;
@@ -89,28 +90,33 @@ pub fn platform(config: &Config, secret: &str) -> Result<web::Data<Platform>, Fa
 pub async fn start(config: &Config, url: &str, platform: web::Data<Platform>) -> Result<Running, Failure> {
     let listener = TcpListener::bind(config.listen)?;
     let address = listener.local_addr()?;
+    let place = Place {
+        url: url.to_owned(),
+        read_url: config.database_read_url.clone(),
+    };
+    let coordinator = config.database_coordinator_url.as_deref().unwrap_or(url);
     let mut duties = vec![
-        event::sequencer::spawn(url)?,
+        event::sequencer::spawn(coordinator)?,
         time::engine::spawn(url, app::TIMERS)?,
-        time::maintenance::spawn(url, platform.clone())?,
-        catch_up::spawn(url, &IDENTITY_KEYS, duplicates::RESOURCES.to_vec())?,
-        catch_up::spawn(url, &SEARCH_ENTRIES, search::RESOURCES.to_vec())?,
-        opportunity::overdue::fill::spawn(url)?,
-        jobs::worker::spawn(url, app::JOBS)?,
+        time::maintenance::spawn(coordinator, platform.clone())?,
+        catch_up::spawn(coordinator, &IDENTITY_KEYS, duplicates::RESOURCES.to_vec())?,
+        catch_up::spawn(coordinator, &SEARCH_ENTRIES, search::RESOURCES.to_vec())?,
+        opportunity::overdue::fill::spawn(coordinator)?,
+        jobs::worker::spawn(&place, app::JOBS)?,
     ];
     if platform.auth.secrets.has_previous() {
         duties.push(resealing::spawn(url, Arc::clone(&platform.auth.secrets))?);
     }
-    let (shared, own, connections) = (platform.clone(), url.to_owned(), config.connections_per_worker);
+    let (shared, connections) = (platform.clone(), config.connections_per_worker);
     // A first pool proves here that the settings are possible; the workers make their own, on their own runtimes.
-    Db::new(&own, connections)?;
+    place.connections(connections)?;
     let origins = config.cors_origins.clone();
     let server = HttpServer::new(move || {
         #[expect(
             clippy::expect_used,
             reason = "the same settings made a pool just before; a worker without one cannot run"
         )]
-        let db = Db::new(&own, connections).expect("a pool");
+        let db = place.connections(connections).expect("a pool");
         shared.metrics.watch(db.connections());
         app::service(shared.clone(), db, cors(&origins))
     })

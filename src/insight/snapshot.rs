@@ -95,10 +95,13 @@ struct StageRow {
 #[get("/v1/pipelines/{id}/snapshot")]
 pub async fn get_pipeline_snapshot(db: web::Data<Db>, id: Id, ctx: Ctx) -> AppResult<Reply> {
     let rows: Vec<StageRow> = db
-        .snapshot(async |conn| {
-            let conn = &mut &*conn;
-            store::find(conn, &ctx, &PIPELINE, id.0, None).await?;
-            Ok(stages_sql(&ctx, id.0).query().load(conn).await?)
+        .report(async |db| {
+            db.snapshot(async |conn| {
+                let conn = &mut &*conn;
+                store::find(conn, &ctx, &PIPELINE, id.0, None).await?;
+                Ok(stages_sql(&ctx, id.0).query().load(conn).await?)
+            })
+            .await
         })
         .await?;
     let sum = |of: fn(&StageRow) -> Decimal| rows.iter().map(of).sum::<Decimal>();

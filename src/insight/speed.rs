@@ -144,9 +144,12 @@ impl Row {
 pub async fn get_speed_to_lead(request: HttpRequest, db: web::Data<Db>, ctx: Ctx) -> AppResult<Reply> {
     let (from_on, until_on) = period(&request, ctx.today())?;
     let rows: Vec<Row> = db
-        .snapshot(async |conn| {
-            let query = speed_sql(&ctx, from_on, until_on);
-            Ok(query.query().load(&mut &*conn).await?)
+        .report(async |db| {
+            db.snapshot(async |conn| {
+                let query = speed_sql(&ctx, from_on, until_on);
+                Ok(query.query().load(&mut &*conn).await?)
+            })
+            .await
         })
         .await?;
     let of = |level: i32| rows.iter().filter(move |row| row.level == level);

@@ -13,6 +13,7 @@ use crate::platform::clock::real_now;
 use crate::platform::db::{Db, Tx, is_outage};
 use crate::platform::duty::{Duty, Stop};
 use crate::platform::events::Event;
+use crate::platform::replica::Place;
 use crate::platform::reply::Reply;
 use diesel::sql_types::{Array, Integer, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, sql_query};
@@ -38,8 +39,11 @@ const MOST_ATTEMPTS: i32 = 8;
 ///
 /// # Errors
 /// When its thread or connections cannot be set up.
-pub fn spawn(url: &str, kinds: Kinds) -> Result<Duty, Box<dyn std::error::Error + Send + Sync>> {
-    Duty::spawn("jobs", url, move |db, stop| run(db, stop, kinds))
+pub fn spawn(
+    place: impl Into<Place>,
+    kinds: Kinds,
+) -> Result<Duty, Box<dyn std::error::Error + Send + Sync>> {
+    Duty::spawn("jobs", place, move |db, stop| run(db, stop, kinds))
 }
 
 async fn run(db: Db, mut stop: Stop, kinds: Kinds) {

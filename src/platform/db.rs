@@ -9,6 +9,7 @@ use super::metrics::Connections;
 use super::reader::Reader;
 use super::records::sql::{DocRow, Sql};
 use super::records::together::{Page, Together};
+use super::replica::{self, Replica};
 use super::reply::Reply;
 use super::tokens::Secrets;
 use crate::kernel::ctx::Ctx;
@@ -68,6 +69,7 @@ pub struct Db {
     /// For what takes longer than a row by its key.
     lister: Rc<Reader>,
     together: Together,
+    replica: Option<Rc<Replica>>,
     secrets: Option<Arc<Secrets>>,
 }
 
@@ -90,6 +92,7 @@ impl Db {
             reader: Rc::new(Reader::new(target.clone())),
             lister: Rc::new(Reader::new(target)),
             together: Together::default(),
+            replica: None,
             secrets: None,
         })
     }
@@ -98,6 +101,13 @@ impl Db {
     #[must_use]
     pub fn sealing_with(mut self, secrets: Arc<Secrets>) -> Db {
         self.secrets = Some(secrets);
+        self
+    }
+
+    /// The same, with a replica for [`Db::report`].
+    #[must_use]
+    pub fn reading_from(mut self, replica: Replica) -> Db {
+        self.replica = Some(Rc::new(replica));
         self
     }
 
@@ -172,6 +182,21 @@ impl Db {
         outcome
     }
 
+    /// Runs reads that go over many records: on the replica, where there is one that has everything that was committed before,
+    /// else here.
+    ///
+    /// # Errors
+    /// What the closure answers, and outages.
+    pub async fn report<T>(&self, work: impl AsyncFn(&Db) -> AppResult<T>) -> AppResult<T> {
+        if let Some(replica) = self.replica.as_ref().and_then(Replica::awake) {
+            let committed = self.read(replica::committed).await?;
+            if let Some(outcome) = replica.read(&committed, &work).await {
+                return outcome;
+            }
+        }
+        work(self).await
+    }
+
     /// Runs one command: its work, its events, its idempotency key and its stored answer commit together or not at all.
     /// A dry run does everything and then rolls back.
     ///
@@ -238,7 +263,7 @@ impl Db {
             Ok(seen) => seen,
             Err(error) => return Err(open.abandon(error).await),
         };
-        let mut tx = Tx::of(open);
+        let mut tx = Tx::of(open, self.replica.clone());
         let reply = match work(&mut tx, seen).await {
             Ok(reply) => reply,
             Err(error) => return Err(tx.open.abandon(error).await),
@@ -283,7 +308,7 @@ impl Db {
             // It has not begun: a connection that was lost unnoticed, say.
             Err(error) => return undone(error).or(Ok(None)),
         };
-        let mut tx = Tx::of(open);
+        let mut tx = Tx::of(open, self.replica.clone());
         let done = unless_it_panics(work(&mut tx, seen)).await.and_then(|done| done);
         let done = match done {
             Ok(done) if tx.events.is_empty() => done,
@@ -434,18 +459,39 @@ pub struct Tx {
     touched: BTreeSet<Uuid>,
     later: Vec<(&'static str, Uuid)>,
     is_of_many: bool,
+    replica: Option<Rc<Replica>>,
 }
 
 impl Tx {
-    fn of(open: Open) -> Tx {
+    fn of(open: Open, replica: Option<Rc<Replica>>) -> Tx {
         Tx {
             open,
+            replica,
             events: Noted::default(),
             wrote_events: false,
             touched: BTreeSet::new(),
             later: Vec::new(),
             is_of_many: false,
         }
+    }
+
+    /// Runs one or more reads that go over many records and need nothing that this transaction wrote: see [`Db::report`].
+    ///
+    /// # Errors
+    /// What the closure answers, and outages.
+    pub async fn report<T>(
+        &self,
+        work: impl AsyncFn(&mut &AsyncPgConnection) -> AppResult<T>,
+    ) -> AppResult<T> {
+        let mut own: &AsyncPgConnection = self;
+        if let Some(replica) = self.replica.as_ref().and_then(Replica::awake) {
+            let committed = replica::committed(&mut own).await?;
+            let there = async |db: &Db| db.snapshot(async |conn| work(&mut &*conn).await).await;
+            if let Some(outcome) = replica.read(&committed, there).await {
+                return outcome;
+            }
+        }
+        work(&mut own).await
     }
 
     /// Notes that a record changed; written with the transaction, one event a record.

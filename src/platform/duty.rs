@@ -2,6 +2,7 @@
 //! to the runtime that opened them.
 
 use super::db::Db;
+use super::replica::Place;
 use std::future::Future;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,17 +30,17 @@ impl Duty {
     /// When the thread, its runtime or its connections cannot be set up.
     pub fn spawn<F: Future<Output = ()>>(
         name: &'static str,
-        url: &str,
+        place: impl Into<Place>,
         work: impl FnOnce(Db, Stop) -> F + Send + 'static,
     ) -> Result<Duty, Failure> {
         let (stop, asked) = watch::channel(false);
-        let url = url.to_owned();
+        let place = place.into();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        Db::new(&url, CONNECTIONS)?;
+        place.connections(CONNECTIONS)?;
         let run = move || {
-            let db = runtime.block_on(async { Db::new(&url, CONNECTIONS) });
+            let db = runtime.block_on(async { place.connections(CONNECTIONS) });
             match db {
                 Ok(db) => runtime.block_on(work(db, Stop(asked))),
                 Err(error) => tracing::error!(duty = name, %error, "the duty has no connections"),

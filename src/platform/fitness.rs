@@ -26,6 +26,28 @@ pub async fn require_durable(url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Which data a URL leads to: those of a cluster, which its replicas share, and of one database in it.
+async fn data_at(url: &str) -> Result<(String, String), Failure> {
+    let asked = "SELECT system_identifier::text, current_database()::text FROM pg_control_system()";
+    let row = connected(url).await?.query_one(asked, &[]).await?;
+    Ok((row.get(0), row.get(1)))
+}
+
+/// Refuses a replica of something else; one that is out of reach is only warned of, since the service does without it.
+///
+/// # Errors
+/// That it holds other data; or why the main database cannot be asked.
+pub async fn require_replica(url: &str, read_url: &str) -> Result<(), Failure> {
+    match data_at(read_url).await {
+        Ok(there) if there == data_at(url).await? => Ok(()),
+        Ok(_) => Err("DATABASE_READ_URL does not lead to a replica of the database at DATABASE_URL".into()),
+        Err(error) => {
+            tracing::warn!(%error, "DATABASE_READ_URL: the replica cannot be asked; it is left out until it can be");
+            Ok(())
+        }
+    }
+}
+
 /// What speaks against serving from a migrated database, though it is possible: each a sentence for the log.
 ///
 /// # Errors

@@ -30,6 +30,7 @@ pub mod postgres;
 pub mod problem;
 pub mod reader;
 pub mod records;
+pub mod replica;
 pub mod reply;
 mod request;
 pub mod tls;

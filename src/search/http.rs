@@ -1,7 +1,7 @@
 //! The operation.
 
 use super::hits::{SearchHit, hit};
-use super::lookup::{Asked, alike, found};
+use super::lookup::{Asked, Row, alike, found};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::AppResult;
 use crate::kernel::fault::Fault;
@@ -89,15 +89,7 @@ struct SearchHits {
 #[get("/v1/search")]
 pub async fn search_records(request: HttpRequest, db: web::Data<Db>, ctx: Ctx) -> AppResult<Reply> {
     let asked = read(request.query_string())?;
-    let mut rows = db
-        .read_at_length(async |conn| found(conn, &ctx, &asked).await)
-        .await?;
-    if rows.len() < FEW && asked.forgives() {
-        let more = db.snapshot(async |conn| alike(conn, &ctx, &asked).await).await?;
-        let is_new = |id| !rows.iter().any(|known| known.id == id);
-        let more = more.into_iter().filter(|row| is_new(row.id)).collect::<Vec<_>>();
-        rows.extend(more);
-    }
+    let mut rows = db.report(async |db| hits(db, &ctx, &asked).await).await?;
     let has_more = rows.len() > asked.limit;
     rows.truncate(asked.limit);
     let data = rows
@@ -110,6 +102,19 @@ pub async fn search_records(request: HttpRequest, db: web::Data<Db>, ctx: Ctx) -
         has_more,
     };
     Ok(Reply::ok(&answer)?.with_weak_tag())
+}
+
+async fn hits(db: &Db, ctx: &Ctx, asked: &Asked) -> AppResult<Vec<Row>> {
+    let mut rows = db
+        .read_at_length(async |conn| found(conn, ctx, asked).await)
+        .await?;
+    if rows.len() < FEW && asked.forgives() {
+        let more = db.snapshot(async |conn| alike(conn, ctx, asked).await).await?;
+        let is_new = |id| !rows.iter().any(|known| known.id == id);
+        let more = more.into_iter().filter(|row| is_new(row.id)).collect::<Vec<_>>();
+        rows.extend(more);
+    }
+    Ok(rows)
 }
 
 fn read(query: &str) -> AppResult<Asked> {

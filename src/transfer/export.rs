@@ -215,7 +215,11 @@ async fn step(tx: &mut Tx, ctx: &Ctx, run: &JobRun) -> AppResult<Step> {
         files::begin(tx, ctx, run.id, "export", &name, options.format.name()).await?;
         bytes.extend(head(options.format, &headings)?);
     }
-    let (records, is_end) = page(tx, ctx, &options, &columns, &mut tally).await?;
+    let position = tally.position.as_deref();
+    let page = tx.report(async |conn| page(conn, ctx, &options, &columns, position).await);
+    let (records, last) = page.await?;
+    let is_end = last.is_none();
+    tally.position = last.or(tally.position);
     for record in &records {
         bytes.extend(written(options.format, &columns, &headings, record)?);
     }
@@ -262,24 +266,24 @@ fn terms<'a>(ctx: &'a Ctx, fields: &'a Fields) -> Terms<'a> {
     Terms { ctx, fields, mode }
 }
 
-/// The next records, with what was asked of the records that they refer to.
+/// The next records, with what was asked of the records that they refer to; and where there are more, the last one's place.
 async fn page(
-    tx: &mut Tx,
+    conn: &mut &AsyncPgConnection,
     ctx: &Ctx,
     options: &ExportOptions,
     columns: &[String],
-    tally: &mut Tally,
-) -> AppResult<(Vec<Map<String, Value>>, bool)> {
+    position: Option<&[String]>,
+) -> AppResult<(Vec<Map<String, Value>>, Option<Vec<String>>)> {
     let resource = options.resource.resource();
-    let fields = Fields::of(&mut &**tx, ctx.tenant, &[resource.singular]).await?;
+    let fields = Fields::of(conn, ctx.tenant, &[resource.singular]).await?;
     let mut asked = query::parse(&terms(ctx, &fields), resource, &options.filter, &[])?;
     asked.limit = PAGE;
-    let sql = query::page(resource, ctx, &asked, tally.position.as_deref(), None);
-    let mut rows: Vec<PageRow> = sql.query().load(&mut **tx).await?;
+    let sql = query::page(resource, ctx, &asked, position, None);
+    let mut rows: Vec<PageRow> = sql.query().load(conn).await?;
     let size = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let is_end = rows.len() <= size;
+    let has_more = rows.len() > size;
     rows.truncate(size);
-    tally.position = rows.last().map(|row| row.keys.clone()).or(tally.position.take());
+    let last = rows.last().map(|row| row.keys.clone()).filter(|_| has_more);
     let mut records = rows
         .iter()
         .map(|row| serde_json::from_str(&row.doc).map_err(AppError::internal))
@@ -291,11 +295,11 @@ async fn page(
         .collect::<Vec<_>>();
     relations.sort();
     relations.dedup();
-    store::expand(&mut &**tx, ctx, resource, &relations, &mut records).await?;
+    store::expand(conn, ctx, resource, &relations, &mut records).await?;
     if columns.iter().any(|column| persons::is_column(resource, column)) {
-        persons::embed(&mut &**tx, ctx, &mut records).await?;
+        persons::embed(conn, ctx, &mut records).await?;
     }
-    Ok((records, is_end))
+    Ok((records, last))
 }
 
 fn value<'a>(record: &'a Map<String, Value>, column: &str) -> &'a Value {

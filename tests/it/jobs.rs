@@ -157,7 +157,7 @@ async fn ended(person: &Person, path: &str) -> Value {
 }
 
 async fn worker_of_the_service() -> penstock::platform::duty::Duty {
-    worker::spawn(&crate::support::app::server().await.url, KINDS).unwrap()
+    worker::spawn(crate::support::app::server().await.url.as_str(), KINDS).unwrap()
 }
 
 const DONE: &str = "SELECT count(*) AS number FROM jobs WHERE state = 'done'";
@@ -170,7 +170,7 @@ async fn a_job_outlives_its_servers_and_does_each_row_once() {
     let own = Own::new(None).await;
     let job = ask(&own, 60, 20).await;
     for part in [10, 30] {
-        let worker = worker::spawn(&own.url, KINDS).unwrap();
+        let worker = worker::spawn(own.url.as_str(), KINDS).unwrap();
         let far = format!("SELECT count(*) AS number FROM jobs WHERE done_count >= {part}");
         own.until(&far, 1).await;
         worker.stop().await;
@@ -179,7 +179,7 @@ async fn a_job_outlives_its_servers_and_does_each_row_once() {
     // The third finds a job whose holder died: it waits until the lease has run out, not longer.
     own.tamper("UPDATE jobs SET holder = '00000000-0000-7000-8000-000000000001', due_at = now() + interval '1 second'")
         .await;
-    let worker = worker::spawn(&own.url, KINDS).unwrap();
+    let worker = worker::spawn(own.url.as_str(), KINDS).unwrap();
     own.until(DONE, 1).await;
     worker.stop().await;
     assert_eq!(own.number(NOTES).await, 54);
@@ -199,9 +199,9 @@ async fn two_servers_never_work_at_one_job_at_once() {
         ask(&own, 15, 5).await;
     }
     let workers = [
-        worker::spawn(&own.url, KINDS).unwrap(),
-        worker::spawn(&own.url, KINDS).unwrap(),
-        worker::spawn(&own.url, KINDS).unwrap(),
+        worker::spawn(own.url.as_str(), KINDS).unwrap(),
+        worker::spawn(own.url.as_str(), KINDS).unwrap(),
+        worker::spawn(own.url.as_str(), KINDS).unwrap(),
     ];
     own.until(DONE, 6).await;
     for worker in workers {
@@ -215,7 +215,7 @@ async fn two_servers_never_work_at_one_job_at_once() {
 async fn a_server_that_slept_through_its_lease_undoes_its_own_chunk() {
     let own = Own::new(None).await;
     ask(&own, 3, 700).await;
-    let sleeper = worker::spawn(&own.url, KINDS).unwrap();
+    let sleeper = worker::spawn(own.url.as_str(), KINDS).unwrap();
     own.until("SELECT count(*) AS number FROM jobs WHERE state = 'running'", 1)
         .await;
     // Another server took over and is done with the first chunk meanwhile.

@@ -65,6 +65,7 @@ mod postgres;
 mod postgres_tls;
 mod reach;
 mod reads;
+mod replica;
 mod roles;
 mod scoring;
 mod scoring_models;

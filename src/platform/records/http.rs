@@ -310,12 +310,14 @@ async fn load<T>(db: &Db, sql: Sql, asked: &ListRequest) -> AppResult<Vec<T>>
 where
     T: QueryableByName<Pg> + Send + 'static,
 {
-    db.read_at_length(async |conn| {
-        let sql = sql.clone();
-        Ok(match is_common(asked) {
-            true => sql.query().load(conn).await?,
-            false => sql.once().load(conn).await?,
-        })
+    if is_common(asked) {
+        return db
+            .read_at_length(async |conn| Ok(sql.clone().query().load(conn).await?))
+            .await;
+    }
+    db.report(async |db| {
+        db.read_at_length(async |conn| Ok(sql.clone().once().load(conn).await?))
+            .await
     })
     .await
 }
