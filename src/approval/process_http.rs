@@ -14,6 +14,7 @@ use super::wire::processes::{
 use super::{preview, queries, service, shipped};
 use crate::kernel::ctx::Ctx;
 use crate::kernel::error::{AppError, AppResult};
+use crate::kernel::expression::misfits;
 use crate::kernel::fault::Fault;
 use crate::kernel::money;
 use crate::kernel::problem::Code;
@@ -278,13 +279,20 @@ async fn chain(
     };
     let unknown = input.facts.keys().filter(|name| !is_known(name));
     let unknown = unknown.map(|name| Fault::unknown_field(format!("/facts/{name}")));
-    let faults = strangers.into_iter().chain(unknown).collect::<Vec<_>>();
+    let given = Value::Object(input.facts.clone());
+    let misfits = misfits(&vocabulary, &given).into_iter();
+    let misfits = misfits.map(|(at, message)| Fault::new(format!("/facts{at}"), "wrong_type", message));
+    let mut faults = strangers
+        .into_iter()
+        .chain(unknown)
+        .chain(misfits)
+        .collect::<Vec<_>>();
+    faults.extend(amount_faults(input));
     if !faults.is_empty() {
         return Err(AppError::invalid(faults));
     }
     let amount = frozen(tx, ctx, input).await?;
     let company = &ctx.principal.company;
-    let given = Value::Object(input.facts.clone());
     let facts = facts(
         &given,
         amount.as_ref(),
@@ -330,21 +338,22 @@ async fn previewed(tx: &mut Tx, ctx: &Ctx, process: Uuid, number: Option<i32>) -
     Err(AppError::refuse(Code::Conflict, detail))
 }
 
+fn amount_faults(input: &PreviewApproval) -> impl Iterator<Item = Fault> {
+    let amount = input
+        .amount
+        .as_deref()
+        .filter(|text| money::parse(text).is_none());
+    let amount = amount.map(|_| Fault::out_of_range("/amount", "has too many digits", "位数过多"));
+    let currency = input.currency.as_deref().filter(|code| !money::is_currency(code));
+    let currency = currency.map(|_| money::unknown_currency("/currency"));
+    amount.into_iter().chain(currency)
+}
+
+/// The amount that was given, which is sound.
 async fn frozen(tx: &mut Tx, ctx: &Ctx, input: &PreviewApproval) -> AppResult<Option<FrozenAmount>> {
-    let Some(text) = &input.amount else {
+    let Some(amount) = input.amount.as_deref().and_then(money::parse) else {
         return Ok(None);
     };
-    let amount = money::parse(text).ok_or_else(|| {
-        let fault = Fault::out_of_range("/amount", "has too many digits", "位数过多");
-        AppError::invalid(vec![fault])
-    })?;
-    if input
-        .currency
-        .as_deref()
-        .is_some_and(|code| !money::is_currency(code))
-    {
-        return Err(AppError::invalid(vec![money::unknown_currency("/currency")]));
-    }
     let exchange_rate = service::frozen_rate(tx, ctx, input.currency.as_deref()).await?;
     Ok(Some(FrozenAmount {
         amount,

@@ -67,7 +67,8 @@ pub struct ApiKeyBody {}
 
 /// Make an API key
 ///
-/// The key acts as you, limited to a role when one is named. It is shown in this answer only.
+/// The key acts as you, limited to a role when one is named. It is shown in this answer only. What
+/// a dry run shows is kept by nobody and opens nothing.
 #[utoipa::path(tag = "sign-in", operation_id = "create_api_key", security(("bearer" = ["key.write"])), request_body = NewApiKey, responses((status = 201, body = FreshApiKey)))]
 #[post("/v1/api-keys")]
 pub async fn create_api_key(

@@ -117,7 +117,9 @@ pub async fn new_draft(
             .document()?,
     };
     versions::require_key(&key, &document.key)?;
-    add_draft(tx, ctx, pipeline, &document).await
+    let draft = add_draft(tx, ctx, pipeline, &document).await?;
+    versions::show_draft(tx, ctx, &PIPELINE, pipeline, draft.number).await?;
+    Ok(draft)
 }
 
 /// Replaces the document of a draft.

@@ -2,6 +2,8 @@
 
 use crate::support::app::{company, id};
 use crate::support::make_approvals::{Ask, ask, process, published, step, waiting};
+use crate::support::make_deals::deal_in;
+use crate::support::make_pipelines::simple;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -252,6 +254,34 @@ async fn a_preview_shows_the_chain_with_whoever_stands_in_for_the_absent() {
         )
         .await;
     assert_eq!(refused.refused(403), "forbidden");
+}
+
+#[tokio::test]
+async fn a_preview_takes_a_deal_as_it_was_read_and_names_all_that_it_could_not_read() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let mut document = process("deals", json!([step("boss", 1, "any", &[admin])]));
+    document["subject_kind"] = json!("opportunity");
+    document["content"] = json!(["amount", "currency"]);
+    let path = format!(
+        "/v1/approval-processes/{}/preview",
+        published(&company, document).await
+    );
+    let deal = deal_in(&company, admin, simple("p", &["a", "b"])).await;
+    let as_read = json!({ "amount": "220000", "facts": deal });
+    admin.post(&path, as_read).await.expect(200);
+    let facts = json!({ "probability": true, "expected_close_on": "soon", "zz": 1, "next_step": null });
+    let misread = json!({ "requester_id": uuid::Uuid::now_v7(), "currency": "QQQ", "facts": facts });
+    let faults = admin.post(&path, misread).await.faults();
+    let faults = faults.iter().map(|(at, code)| (at.as_str(), code.as_str()));
+    let expected = [
+        ("/currency", "unknown_value"),
+        ("/facts/expected_close_on", "wrong_type"),
+        ("/facts/probability", "wrong_type"),
+        ("/facts/zz", "unknown_field"),
+        ("/requester_id", "not_found"),
+    ];
+    assert_eq!(faults.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]

@@ -188,6 +188,23 @@ async fn a_condition_may_read_the_custom_fields_of_the_deal_and_its_account() {
 }
 
 #[tokio::test]
+async fn a_pipeline_that_has_a_draft_now_is_not_what_a_caller_read_before() {
+    let company = company().await;
+    let admin = &company.administrator;
+    let pipeline = published(admin, simple("p", &["a", "b"])).await;
+    let path = format!("/v1/pipelines/{pipeline}");
+    let tag = admin.get(&path).await.header("etag").to_owned();
+    let known = async || {
+        let request = admin.request(Method::GET, &path).await;
+        Answer::of(request.header("if-none-match", &tag)).await
+    };
+    assert_eq!(known().await.status, 304);
+    let begun = admin.post(&format!("{path}/versions"), json!({})).await;
+    begun.expect(201);
+    assert_eq!(known().await.expect(200)["draft_number"], 2);
+}
+
+#[tokio::test]
 async fn a_published_version_never_changes_and_a_new_draft_begins_as_its_copy() {
     let company = company().await;
     let admin = &company.administrator;

@@ -57,7 +57,7 @@ struct SourceSecret {
 ///
 /// Answers the new signing secret, which is shown this once. The one before stays good beside it for a set time (24 hours
 /// unless said otherwise, 7 days at most); answers to deliveries that it signed say so. One that is older still stops at once.
-/// A source needs a secret before its intake accepts deliveries.
+/// A source needs a secret before its intake accepts deliveries. What a dry run shows is kept by nobody and signs nothing.
 #[utoipa::path(tag = "leads", operation_id = "rotate_lead_source_secret", security(("bearer" = ["source.write"])), request_body = Option<RotateSecret>, responses((status = 200, description = "The new secret", body = SourceSecret)))]
 #[post("/v1/lead-sources/{id}/rotate-secret")]
 async fn rotate_secret(

@@ -214,7 +214,9 @@ pub async fn new_draft(
     };
     versions::require_key(&key, &document.key)?;
     require_sound(tx, ctx, &document, "/document").await?;
-    add_draft(tx, ctx, model, &document).await
+    let draft = add_draft(tx, ctx, model, &document).await?;
+    versions::show_draft(tx, ctx, &SCORING_MODEL, model, draft.number).await?;
+    Ok(draft)
 }
 
 /// Replaces the document of a draft.

@@ -21,6 +21,7 @@ mod check;
 mod demands;
 mod evaluate;
 mod fault;
+mod fits;
 mod functions;
 mod names;
 mod operators;
@@ -46,6 +47,7 @@ use value::{Gap, Value};
 
 pub use demands::{Demand, fulfilling};
 pub use fault::{Fault, Position};
+pub use fits::misfits;
 pub use vocabulary::{Kind, Vocabulary, is_name};
 
 /// Faults told of one text.

@@ -8,7 +8,12 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Fault;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
-use crate::platform::db::Tx;
+use crate::platform::db::{Cached, Tx};
+use crate::platform::events::Event;
+use diesel::sql_query;
+use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use serde_json::json;
 use uuid::Uuid;
 
 /// What number it is.
@@ -65,6 +70,36 @@ pub async fn lock_head(
     let locked = store::lock(tx, &ctx, head, id, purpose).await?;
     let record = locked.record()?;
     Ok(record["key"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Counts a version of what a new draft is one of, which shows its number. It is locked.
+///
+/// # Errors
+/// Database errors.
+pub async fn show_draft(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    head: &'static Resource,
+    id: Uuid,
+    number: i32,
+) -> AppResult<()> {
+    let text = format!(
+        "UPDATE {} SET version = version + 1, updated_at = $3 WHERE tenant_id = $1 AND id = $2",
+        head.table
+    );
+    let query = sql_query(text)
+        .bind::<SqlUuid, _>(ctx.tenant)
+        .bind::<SqlUuid, _>(id)
+        .bind::<Timestamptz, _>(ctx.now);
+    Cached(query).execute(&mut **tx).await?;
+    let shown = json!({ "changes": { "draft_number": { "before": null, "after": number } } });
+    tx.record(Event::new(
+        format!("{}.updated", head.singular),
+        head.singular,
+        id,
+        shown,
+    ));
+    Ok(())
 }
 
 /// There is one draft at a time.
