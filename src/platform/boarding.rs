@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 /// Most journeys that a worker has under way for one slot's sake, however far the database is.
 const MOST_UNDER_WAY: usize = 32;
@@ -67,6 +68,22 @@ impl<K: Clone + PartialEq> Lanes<K> {
         lanes.push((key.clone(), Rc::downgrade(&slots)));
         slots
     }
+}
+
+/// How long those behind somebody who travels alone wait for them: so long as a journey of several waits for a lock.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The journey of one who is to travel alone, by themselves as if there were nobody else. It comes back when it is over, or
+/// has taken so long that those behind need not wait any more.
+pub async fn solo<T: 'static>(work: impl Future<Output = AppResult<T>> + 'static) -> Flight<T> {
+    let task = tokio::task::spawn_local(unless_it_panics(work));
+    let outcome = async move {
+        let ended = task.await.map_err(AppError::internal);
+        Rc::new(ended.and_then(|ended| ended).and_then(|ended| ended))
+    };
+    let flight = outcome.boxed_local().shared();
+    let _ = timeout(PATIENCE, flight.clone()).await;
+    flight
 }
 
 /// How many journeys may be under way.
@@ -402,6 +419,24 @@ mod tests {
             1,
             "of a key that nobody travels with nothing is kept"
         );
+    }
+
+    #[tokio::test]
+    async fn who_travels_alone_for_long_keeps_nobody_waiting_and_arrives_all_the_same() {
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let (arrive, arrival) = tokio::sync::oneshot::channel::<u8>();
+                let long = solo(async { arrival.await.map_err(AppError::internal) }).await;
+                assert!(long.peek().is_none(), "it is under way when it comes back");
+                arrive.send(7).unwrap();
+                assert!(matches!(&*long.await, Ok(7)));
+                let short = solo(async { Ok(8) }).await;
+                assert!(matches!(short.peek().map(|outcome| &**outcome), Some(Ok(8))));
+                let broken = solo(async { Ok(Vec::<u8>::new()[0]) }).await;
+                assert!(matches!(&*broken.await, Err(AppError::Internal(_))));
+            })
+            .await;
     }
 
     /// A database of ours with a bug.

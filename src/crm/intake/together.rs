@@ -11,7 +11,7 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Warning;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
-use crate::platform::boarding::{Gate, Journey, Pace, shared};
+use crate::platform::boarding::{Flight, Gate, Journey, Pace, shared, solo};
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::records::bulk;
@@ -36,7 +36,7 @@ const PACE: Pace = Pace {
 };
 
 /// The deliveries of one worker that wait for a transaction.
-pub struct Convoy(Gate<Place, Weak<Arriving>, Answers>);
+pub struct Convoy(Gate<Place, Weak<Arriving>, Outcome>);
 
 /// Where deliveries go that arrive together: a source as it was read, and in a sandbox the time by its clock.
 #[derive(Clone)]
@@ -63,6 +63,13 @@ type Accepted = Result<Reply, Setback>;
 /// What became of those that could go together, by command.
 type Answers = HashMap<Uuid, AppResult<Accepted>>;
 
+/// What came of a journey.
+enum Outcome {
+    /// There was one delivery, for which it takes less to do as if there were never more.
+    Alone(Flight<Accepted>),
+    Together(Answers),
+}
+
 impl Default for Convoy {
     fn default() -> Convoy {
         Convoy(Gate::apart(PACE))
@@ -83,7 +90,12 @@ impl Convoy {
         };
         let waiting = Rc::downgrade(&arriving);
         let outcome = self.0.board(place, waiting, Transaction(db.clone()));
-        match shared(&*outcome.await)?.get(&arriving.ctx.command_id) {
+        let outcome = outcome.await;
+        let answers = match shared(&outcome)? {
+            Outcome::Alone(flight) => return shared(&*flight.clone().await).cloned(),
+            Outcome::Together(answers) => answers,
+        };
+        match answers.get(&arriving.ctx.command_id) {
             Some(answer) => shared(answer).cloned(),
             None => arriving.alone(db).await,
         }
@@ -99,9 +111,14 @@ impl Arriving {
 /// A transaction of several deliveries.
 struct Transaction(web::Data<Db>);
 
-impl Journey<Place, Weak<Arriving>, Answers> for Transaction {
-    async fn go(&self, place: Place, waiting: Vec<Weak<Arriving>>) -> AppResult<Answers> {
+impl Journey<Place, Weak<Arriving>, Outcome> for Transaction {
+    async fn go(&self, place: Place, waiting: Vec<Weak<Arriving>>) -> AppResult<Outcome> {
         let waiting = waiting.iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        if let [arriving] = &*waiting {
+            let (db, arriving) = (self.0.clone(), Rc::clone(arriving));
+            let work = async move { arriving.alone(&db).await };
+            return Ok(Outcome::Alone(solo(work).await));
+        }
         let first = first_of_each(&waiting);
         let answers = self.0.write_together(
             async |conn| known(conn, &place.source, &first).await,
@@ -110,7 +127,7 @@ impl Journey<Place, Weak<Arriving>, Answers> for Transaction {
                 make(tx, &place.source, &new.copied().collect::<Vec<_>>()).await
             },
         );
-        Ok(answers.await?.unwrap_or_default())
+        Ok(Outcome::Together(answers.await?.unwrap_or_default()))
     }
 
     fn distance(&self) -> Option<Duration> {

@@ -12,7 +12,7 @@ use crate::opportunity::resources::OPPORTUNITY;
 use crate::opportunity::standing::{self, Present};
 use crate::opportunity::views::moved_reply;
 use crate::pipeline::gate::{Needs, Verdict};
-use crate::platform::boarding::{Gate, Journey, Pace, shared};
+use crate::platform::boarding::{Flight, Gate, Journey, Pace, shared, solo};
 use crate::platform::db::{Db, Tx};
 use crate::platform::records::sql;
 use crate::platform::records::store::{For, Locked, Locking};
@@ -36,7 +36,7 @@ const PACE: Pace = Pace {
 };
 
 /// The advances of one worker that wait for a transaction.
-pub struct Convoy(Gate<Company, Passenger, Answers>);
+pub struct Convoy(Gate<Company, Passenger, Outcome>);
 
 /// Who travels together: people of one company who see the same members of a deal.
 #[derive(Clone, PartialEq)]
@@ -72,6 +72,13 @@ impl Traveller {
 /// What became of those who could go together, by command.
 type Answers = HashMap<Uuid, AppResult<Reply>>;
 
+/// What came of a journey.
+enum Outcome {
+    /// There was one passenger, for whom it takes less to do as if there were never more.
+    Alone(Flight<Reply>),
+    Together(Answers),
+}
+
 impl Default for Convoy {
     fn default() -> Convoy {
         Convoy(Gate::apart(PACE))
@@ -98,7 +105,11 @@ impl Convoy {
             needs,
         };
         let outcome = self.0.board(company, passenger, Transaction(db.clone())).await;
-        match shared(&outcome)?.get(&ctx.command_id) {
+        let answers = match shared(&outcome)? {
+            Outcome::Alone(flight) => return shared(&*flight.clone().await).cloned(),
+            Outcome::Together(answers) => answers,
+        };
+        match answers.get(&ctx.command_id) {
             Some(answer) => shared(answer).cloned(),
             None => alone(db, &traveller).await,
         }
@@ -129,19 +140,24 @@ struct Passenger {
 /// A transaction of several advances.
 struct Transaction(web::Data<Db>);
 
-impl Journey<Company, Passenger, Answers> for Transaction {
-    async fn go(&self, company: Company, passengers: Vec<Passenger>) -> AppResult<Answers> {
+impl Journey<Company, Passenger, Outcome> for Transaction {
+    async fn go(&self, company: Company, passengers: Vec<Passenger>) -> AppResult<Outcome> {
         let waiting = passengers.into_iter().filter_map(|passenger| {
             let traveller = passenger.traveller.upgrade()?;
             Some((traveller, passenger.needs))
         });
         let waiting = waiting.collect::<Vec<_>>();
+        if let [(traveller, _)] = &*waiting {
+            let (db, traveller) = (self.0.clone(), Rc::clone(traveller));
+            let work = async move { alone(&db, &traveller).await };
+            return Ok(Outcome::Alone(solo(work).await));
+        }
         let parties = parties(&waiting);
         let answers = self.0.write_together(
             async |conn| look(conn, &parties).await,
             async |tx, seen| decide(tx, &company, &parties, seen).await,
         );
-        Ok(answers.await?.unwrap_or_default())
+        Ok(Outcome::Together(answers.await?.unwrap_or_default()))
     }
 
     fn distance(&self) -> Option<Duration> {
