@@ -11,10 +11,13 @@ use std::panic::AssertUnwindSafe;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Most journeys that a worker has under way for one slot's sake, however far the database is.
 const MOST_UNDER_WAY: usize = 32;
+
+/// In which time who was answered asks again, if at once: about what it takes an answer and a request to go through.
+pub const GATHERING: Duration = Duration::from_micros(300);
 
 /// What came of a journey, to all who were on it.
 pub type Flight<T> = Shared<LocalBoxFuture<'static, Rc<AppResult<T>>>>;
@@ -48,8 +51,8 @@ pub struct Gate<K, I, T> {
 enum Lanes<K> {
     /// All for the same.
     One(Rc<Slots>),
-    /// Only those of one key for each other; of a key that nobody travels with nothing is kept.
-    EachKey(RefCell<Vec<(K, Weak<Slots>)>>),
+    /// Only those of one key for each other; of a key that nobody travels with nothing is kept for long.
+    EachKey(RefCell<Vec<(K, Rc<Slots>)>>),
 }
 
 impl<K: Clone + PartialEq> Lanes<K> {
@@ -59,13 +62,12 @@ impl<K: Clone + PartialEq> Lanes<K> {
             Lanes::EachKey(lanes) => lanes,
         };
         let mut lanes = lanes.borrow_mut();
-        lanes.retain(|(_, slots)| slots.strong_count() > 0);
-        let known = lanes.iter().find(|(known, _)| known == key);
-        if let Some(slots) = known.and_then(|(_, slots)| slots.upgrade()) {
-            return slots;
+        lanes.retain(|(_, slots)| Rc::strong_count(slots) > 1 || slots.expected().is_some());
+        if let Some((_, slots)) = lanes.iter().find(|(known, _)| known == key) {
+            return Rc::clone(slots);
         }
         let slots = Rc::new(Slots::of(pace));
-        lanes.push((key.clone(), Rc::downgrade(&slots)));
+        lanes.push((key.clone(), Rc::clone(&slots)));
         slots
     }
 }
@@ -91,6 +93,8 @@ struct Slots {
     free: Semaphore,
     most: Cell<usize>,
     pace: Pace,
+    /// When the last journey ended, and how many may be aboard the next one soon.
+    expected: Cell<Option<(Instant, usize)>>,
 }
 
 /// How many journeys of a kind a worker lets set out.
@@ -103,6 +107,9 @@ pub struct Pace {
     pub work: Duration,
     /// Most passengers of one.
     pub seats: usize,
+    /// For how long after one journey the next waits until as many are aboard as were answered and left behind then: who has
+    /// been answered often asks again at once.
+    pub gathering: Duration,
 }
 
 impl Slots {
@@ -111,11 +118,33 @@ impl Slots {
             free: Semaphore::new(pace.least),
             most: Cell::new(pace.least),
             pace,
+            expected: Cell::new(None),
         }
     }
 
     async fn take(&self) -> AppResult<SemaphorePermit<'_>> {
         self.free.acquire().await.map_err(AppError::internal)
+    }
+
+    /// Waits for whoever is likely to come at once.
+    async fn gather<I>(&self, aboard: &RefCell<Vec<I>>) {
+        while self
+            .expected()
+            .is_some_and(|expected| aboard.borrow().len() < expected)
+        {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn expect(&self, passengers: usize) {
+        let expected = passengers.min(self.pace.seats);
+        self.expected.set(Some((Instant::now(), expected)));
+    }
+
+    /// How many may be aboard the next journey, where the last one has just ended.
+    fn expected(&self) -> Option<usize> {
+        let (since, expected) = self.expected.get()?;
+        (since.elapsed() < self.pace.gathering).then_some(expected)
     }
 
     /// Gives a slot back, unless there are more than a database of this distance needs; makes one where there are fewer.
@@ -180,9 +209,13 @@ impl<K: Clone + PartialEq + 'static, I: 'static, T: 'static> Gate<K, I, T> {
             let slot = slots.take().await?;
             // Whoever else asks in this turn of the worker comes along.
             tokio::task::yield_now().await;
+            slots.gather(&aboard).await;
             leave(&listed, &aboard);
-            let outcome = unless_it_panics(journey.go(wanted, aboard.take())).await;
+            let passengers = aboard.take();
+            let answered = passengers.len();
+            let outcome = unless_it_panics(journey.go(wanted.clone(), passengers)).await;
             let outcome = outcome.and_then(|outcome| outcome);
+            slots.expect(answered.saturating_add(left_behind(&listed, &wanted)));
             slots.give_back(slot, journey.distance());
             outcome
         };
@@ -204,6 +237,15 @@ fn leave<K, I, T>(waiting: &Weak<Waiting<K, I, T>>, passengers: &Rc<RefCell<Vec<
             .borrow_mut()
             .retain(|group| !Rc::ptr_eq(&group.passengers, passengers));
     }
+}
+
+/// How many wait for the next journey of this key.
+fn left_behind<K: PartialEq, I, T>(waiting: &Weak<Waiting<K, I, T>>, key: &K) -> usize {
+    let waiting = waiting.upgrade();
+    let groups = waiting.as_ref().map(|waiting| waiting.borrow());
+    let groups = groups.iter().flat_map(|groups| groups.iter());
+    let of_key = groups.filter(|group| group.key == *key);
+    of_key.map(|group| group.passengers.borrow().len()).sum()
 }
 
 /// A panic is a bug of ours: nobody is to wait for what it left undone, and the log has what it said.
@@ -240,11 +282,13 @@ mod tests {
         least: 2,
         work: Duration::from_micros(50),
         seats: 100,
+        gathering: Duration::ZERO,
     };
     const PAGE: Pace = Pace {
         least: 2,
         work: Duration::from_micros(200),
         seats: 100,
+        gathering: Duration::ZERO,
     };
 
     type Reads = Gate<&'static str, Uuid, Vec<Uuid>>;
@@ -419,6 +463,45 @@ mod tests {
             1,
             "of a key that nobody travels with nothing is kept"
         );
+    }
+
+    /// Of two who come while one is under way: how many travel with them when that one asks again, or does not.
+    async fn gathered(gathering: Duration, asks_again: bool) -> usize {
+        let database = Database::new();
+        let gate: Reads = Gate::apart(Pace {
+            least: 1,
+            gathering,
+            ..ROW
+        });
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let of = || tokio::task::spawn_local(database.ask(&gate, "a", Uuid::now_v7()));
+                let first = of();
+                settle().await;
+                let late = of();
+                of();
+                settle().await;
+                database.answers.add_permits(2);
+                assert!(first.await.is_ok());
+                settle().await;
+                if asks_again {
+                    assert_eq!(database.sent.get(), 1, "who was answered is waited for");
+                    of();
+                }
+                let outcome = late.await;
+                assert_eq!(database.sent.get(), 2);
+                found(&outcome.unwrap())
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn who_was_just_answered_is_waited_for_but_for_a_moment_only() {
+        let (long, short) = (Duration::from_secs(60), Duration::from_millis(1));
+        assert_eq!(gathered(long, true).await, 3);
+        assert_eq!(gathered(short, false).await, 2);
+        assert_eq!(gathered(Duration::ZERO, false).await, 2);
     }
 
     #[tokio::test]

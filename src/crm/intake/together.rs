@@ -11,7 +11,7 @@ use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::fault::Warning;
 use crate::kernel::problem::Code;
 use crate::kernel::text::say;
-use crate::platform::boarding::{Flight, Gate, Journey, Pace, shared, solo};
+use crate::platform::boarding::{Flight, GATHERING, Gate, Journey, Pace, shared, solo};
 use crate::platform::db::{Cached, Db, Tx};
 use crate::platform::events::Event;
 use crate::platform::records::bulk;
@@ -33,6 +33,7 @@ const PACE: Pace = Pace {
     least: 1,
     work: Duration::from_millis(5),
     seats: 50,
+    gathering: GATHERING,
 };
 
 /// The deliveries of one worker that wait for a transaction.

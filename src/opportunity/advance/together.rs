@@ -12,7 +12,7 @@ use crate::opportunity::resources::OPPORTUNITY;
 use crate::opportunity::standing::{self, Present};
 use crate::opportunity::views::moved_reply;
 use crate::pipeline::gate::{Needs, Verdict};
-use crate::platform::boarding::{Flight, Gate, Journey, Pace, shared, solo};
+use crate::platform::boarding::{Flight, GATHERING, Gate, Journey, Pace, shared, solo};
 use crate::platform::db::{Db, Tx};
 use crate::platform::records::sql;
 use crate::platform::records::store::{For, Locked, Locking};
@@ -33,6 +33,7 @@ const PACE: Pace = Pace {
     least: 1,
     work: Duration::from_millis(2),
     seats: 50,
+    gathering: GATHERING,
 };
 
 /// The advances of one worker that wait for a transaction.

@@ -19,11 +19,13 @@ const ROWS: Pace = Pace {
     least: 2,
     work: Duration::from_micros(50),
     seats: 100,
+    gathering: Duration::ZERO,
 };
 const PAGES: Pace = Pace {
     least: 2,
     work: Duration::from_micros(200),
     seats: usize::MAX,
+    gathering: Duration::ZERO,
 };
 
 /// The SQL of "is one of these ids". They come as the rows of a subquery, of which the planner expects always the same
