@@ -102,7 +102,9 @@ impl Config {
                 .transpose()?,
             database_url: url("DATABASE_URL")?,
             database_admin_url: url("DATABASE_ADMIN_URL")?,
-            database_read_url: beside("DATABASE_READ_URL")?,
+            // The main database is read anyway.
+            database_read_url: beside("DATABASE_READ_URL")?
+                .filter(|_| get("DATABASE_READ_URL") != get("DATABASE_URL")),
             database_coordinator_url: beside("DATABASE_COORDINATOR_URL")?,
             database_role: get("DATABASE_ROLE"),
             data_dir: get("PENSTOCK_DATA_DIR")
@@ -179,6 +181,28 @@ mod tests {
         assert_eq!(bad("PENSTOCK_LISTEN", "here"), Some("PENSTOCK_LISTEN"));
         assert_eq!(bad("PENSTOCK_WORKERS", "0"), Some("PENSTOCK_WORKERS"));
         assert_eq!(bad("OTHER", "x"), None);
+    }
+
+    #[test]
+    fn where_the_same_data_are_as_well_takes_where_they_are() {
+        const MAIN: &str = "postgres://db/penstock";
+        const REPLICA: &str = "postgres://replica/penstock";
+        let read = |settings: &'static [(&'static str, &'static str)]| {
+            let read = Config::read(|name| {
+                let found = settings.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            });
+            read.map(|config| config.database_read_url)
+                .map_err(|error| error.variable)
+        };
+        let both = read(&[("DATABASE_URL", MAIN), ("DATABASE_READ_URL", REPLICA)]);
+        assert_eq!(both, Ok(Some(REPLICA.to_owned())));
+        let same = read(&[("DATABASE_URL", MAIN), ("DATABASE_READ_URL", MAIN)]);
+        assert_eq!(same, Ok(None));
+        let alone = read(&[("DATABASE_READ_URL", REPLICA)]);
+        assert_eq!(alone, Err("DATABASE_READ_URL"));
+        let alone = read(&[("DATABASE_COORDINATOR_URL", REPLICA)]);
+        assert_eq!(alone, Err("DATABASE_COORDINATOR_URL"));
     }
 
     #[test]

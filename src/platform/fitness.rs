@@ -1,6 +1,7 @@
 //! What is looked at before serving from a database: whether it keeps what it acknowledges, and what its role could do.
 
 use super::connect::Target;
+use super::replica::DATA;
 use tokio_postgres::Client;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -26,11 +27,9 @@ pub async fn require_durable(url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Which data a URL leads to: those of a cluster, which its replicas share, and of one database in it.
-async fn data_at(url: &str) -> Result<(String, String), Failure> {
-    let asked = "SELECT system_identifier::text, current_database()::text FROM pg_control_system()";
-    let row = connected(url).await?.query_one(asked, &[]).await?;
-    Ok((row.get(0), row.get(1)))
+async fn data_at(url: &str) -> Result<String, Failure> {
+    let asked = format!("SELECT {DATA}");
+    Ok(connected(url).await?.query_one(&asked, &[]).await?.get(0))
 }
 
 /// Refuses a replica of something else; one that is out of reach is only warned of, since the service does without it.

@@ -1,10 +1,10 @@
 //! A replica for what reads much (figures, exports, searches). It is asked only when it has everything that was committed
 //! before the question, so that nobody misses what they just wrote, on whichever server; else the main database is.
 
-use super::db::Db;
+use super::db::{Cached, Db};
 use crate::kernel::error::{AppError, AppResult};
 use crate::kernel::problem::Code;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Nullable, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use std::cell::Cell;
@@ -70,28 +70,34 @@ pub struct Replica {
     rests_until: Cell<Option<Instant>>,
 }
 
-/// Up to where the main database has written its log.
+/// Up to where the main database has written its log, and of which data that is.
 #[derive(QueryableByName)]
 pub struct Position {
     #[diesel(sql_type = Text)]
     position: String,
+    #[diesel(sql_type = Text)]
+    data: String,
 }
+
+/// SQL of which data a server has: those of a cluster, which its replicas share, and of one database in it.
+pub const DATA: &str = "concat((SELECT system_identifier FROM pg_control_system()), '/', current_database())";
 
 /// Where the log ends that a commit before this question was written to.
 ///
 /// # Errors
 /// Database errors.
 pub async fn committed(conn: &mut &AsyncPgConnection) -> AppResult<Position> {
-    let asked = sql_query(
-        "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text AS position",
-    );
-    Ok(asked.get_result(conn).await?)
+    let asked = sql_query(format!(
+        "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text AS position, \
+         {DATA} AS data"
+    ));
+    Ok(Cached(asked).get_result(conn).await?)
 }
 
 #[derive(QueryableByName)]
-struct Reached {
-    #[diesel(sql_type = Bool)]
-    is_reached: bool,
+struct Standing {
+    #[diesel(sql_type = Nullable<Text>)]
+    doubt: Option<String>,
 }
 
 impl Replica {
@@ -107,9 +113,9 @@ impl Replica {
         committed: &Position,
         work: impl AsyncFn(&Db) -> AppResult<T>,
     ) -> Option<AppResult<T>> {
-        match timeout(ANSWERING, self.receives(committed)).await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return self.rest("it is behind"),
+        match timeout(ANSWERING, self.doubt(committed)).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(doubt))) => return self.rest(doubt),
             Ok(Err(error)) => return self.rest(error),
             Err(_) => return self.rest("it does not answer"),
         }
@@ -120,13 +126,13 @@ impl Replica {
         }
     }
 
-    /// Whether it has everything up to a position, or soon has.
-    async fn receives(&self, committed: &Position) -> AppResult<bool> {
+    /// Why it is not to be asked, unless it has everything up to a position, or soon has.
+    async fn doubt(&self, committed: &Position) -> AppResult<Option<String>> {
         let begun = Instant::now();
         loop {
-            let is_reached = self.db.read(async |conn| has(conn, committed).await).await?;
-            if is_reached || begun.elapsed() > CATCHING_UP {
-                return Ok(is_reached);
+            let doubt = self.db.read(async |conn| doubt(conn, committed).await).await?;
+            if doubt.is_none() || begun.elapsed() > CATCHING_UP {
+                return Ok(doubt);
             }
             tokio::time::sleep(LOOKING_AGAIN).await;
         }
@@ -139,16 +145,18 @@ impl Replica {
     }
 }
 
-async fn has(conn: &mut &AsyncPgConnection, committed: &Position) -> AppResult<bool> {
-    let asked = sql_query(
-        "SELECT coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END \
-         >= $1::pg_lsn, FALSE) AS is_reached",
-    );
-    let reached: Reached = asked
+/// One that was promoted goes its own way: how far its log is says nothing.
+async fn doubt(conn: &mut &AsyncPgConnection, committed: &Position) -> AppResult<Option<String>> {
+    let asked = sql_query(format!(
+        "SELECT CASE WHEN {DATA} <> $2 THEN 'it holds other data' \
+         WHEN NOT pg_is_in_recovery() THEN 'it follows no server' \
+         WHEN pg_last_wal_replay_lsn() >= $1::pg_lsn THEN NULL ELSE 'it is behind' END AS doubt"
+    ));
+    let asked = asked
         .bind::<Text, _>(&committed.position)
-        .get_result(conn)
-        .await?;
-    Ok(reached.is_reached)
+        .bind::<Text, _>(&committed.data);
+    let standing: Standing = Cached(asked).get_result(conn).await?;
+    Ok(standing.doubt)
 }
 
 /// Whether it is about the database rather than about what was asked: a replica cancels statements that are in the way of

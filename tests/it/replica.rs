@@ -269,6 +269,20 @@ async fn what_was_just_written_is_found_whether_or_not_the_replica_has_it_yet() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_was_promoted_is_asked_no_more() {
+    let pair = Pair::new().await;
+    pair.make_account("Anton").await;
+    assert!(pair.finds("Anton").await);
+    let standby = &pair.standby.url;
+    told(standby, "SELECT pg_promote()").await;
+    told(standby, "DELETE FROM search_entries").await;
+    let before = asked(standby, SEARCHES).await;
+    assert!(before > 0, "it was searched while it was a replica");
+    assert!(pair.finds("Anton").await, "it has gone its own way");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_other_data_is_no_replica() {
     let folder = Folder::new();
     let other = start(&folder.settings(Purpose::Throwaway)).await;
